@@ -1,0 +1,1 @@
+"""AnyDepth for Transformers."""
