@@ -1,0 +1,46 @@
+"""DINOv2 as Depth Anything V2 and Depth Anything 3 run it, on top of transformers' Dinov2 layers."""
+
+import torch
+from torch import nn
+from transformers.models.dinov2.modeling_dinov2 import Dinov2Embeddings
+
+
+class OffsetDinov2Embeddings(Dinov2Embeddings):
+    """
+    [`Dinov2Embeddings`] whose position embedding is resized with DINOv2's original offset of 0.1 patches.
+
+    The original code (facebookresearch/dinov2, kept by DepthAnything/Depth-Anything-V2 and
+    ByteDance-Seed/Depth-Anything-3) asks for the factors `(height + 0.1) / 37` and `(width + 0.1) / 37`, which also
+    moves an axis that keeps its 37 patches. transformers asks for the size instead; the features then differ by up to
+    1e-2 everywhere but on the native square.
+    """
+
+    interpolate_offset = 0.1
+
+    def interpolate_pos_encoding(self, embeddings: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """
+        Args:
+            embeddings (`torch.Tensor` of shape `(batch_size, 1 + num_patches, hidden_size)`): class token and patches.
+            height, width (`int`): size of the image in pixels.
+
+        Returns:
+            `torch.Tensor` of shape `(1, 1 + num_patches, hidden_size)`, in the dtype of the parameter.
+        """
+        num_patches = embeddings.shape[1] - 1
+        num_positions = self.position_embeddings.shape[1] - 1
+        if num_patches == num_positions and height == width:
+            return self.position_embeddings
+
+        class_position, patch_positions = self.position_embeddings.split([1, num_positions], dim=1)
+        native = int(num_positions**0.5)
+        patch_height, patch_width = self.patch_embeddings.patch_size
+        grid = (height // patch_height, width // patch_width)
+        patch_positions = nn.functional.interpolate(
+            # bicubic resampling in half precision shifts the embeddings
+            patch_positions.unflatten(1, (native, native)).permute(0, 3, 1, 2).float(),
+            scale_factor=tuple((size + self.interpolate_offset) / native for size in grid),
+            mode="bicubic",
+            align_corners=False,
+        )
+        patch_positions = patch_positions.flatten(2).transpose(1, 2).to(class_position.dtype)
+        return torch.cat((class_position, patch_positions), dim=1)
