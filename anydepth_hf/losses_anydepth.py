@@ -1,0 +1,170 @@
+"""Training losses for dense depth: affine-invariant disparity (the paper's recipe) and scale-invariant log depth.
+
+Everything here is computed in float32 (float64 for float64 input) even under autocast, over the whole batch at once
+and without reading a value back from the device. Each image counts the same: a loss is the mean over the images that
+have a label at all, and zero, still connected to the graph, when none has (so that every DDP process has a backward).
+"""
+
+import torch
+
+
+EPSILON = 1e-6
+GRADIENT_MATCHING_WEIGHT = 2.0  # L_ssi : L_gm = 1 : 2, arXiv:2601.02760 section 4.2 and arXiv:2406.09414 section 7.1
+GRADIENT_MATCHING_SCALES = 4
+SILOG_VARIANCE_FOCUS = 0.5  # lambda of Eigen et al., arXiv:1406.2283 equation 4
+
+
+def valid_labels(labels: torch.Tensor, max_depth: float = float("inf")) -> torch.Tensor:
+    """Where depth `labels` (any shape) hold a label: finite, above 0 and not beyond `max_depth`. Returns bool."""
+    return torch.isfinite(labels) & (labels > 0) & (labels <= max_depth)
+
+
+def depth_to_disparity_target(labels: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """
+    Disparity 1/depth, stretched per image to [0, 1] over the valid pixels; 0 elsewhere and in constant images.
+
+    Args:
+        labels: depth (B, H, W), metres or unitless.
+        valid: bool (B, H, W).
+    """
+    disparity = torch.where(valid, labels, 1.0).reciprocal()
+    return _stretch_to_unit(disparity, valid)
+
+
+def affine_invariant_normalize(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """
+    Removes shift and positive scale per image: subtract the median, divide by the mean absolute deviation from it.
+
+    Both statistics are taken over valid pixels only (Ranftl et al., arXiv:1907.01341 equation 5). The median of an
+    even count is the lower of the two middle values, as `torch.median` has it, so that it is always one of the pixels.
+
+    Args:
+        values: (B, H, W) float. valid: bool (B, H, W).
+
+    Returns:
+        (B, H, W); 0 at invalid pixels. An image of one value gives zeros.
+    """
+    mask = valid.flatten(1)
+    flat = torch.where(mask, values.flatten(1), 0.0)
+    median = torch.where(mask, flat, torch.nan).nanmedian(dim=1, keepdim=True).values
+    median = torch.where(mask.any(dim=1, keepdim=True), median, 0.0)
+    centered = torch.where(mask, flat - median, 0.0)
+    deviation = centered.abs().sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+    return (centered / deviation.clamp(min=EPSILON)).view_as(values)
+
+
+def affine_invariant_residual(prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Normalised prediction minus normalised target, (B, H, W): what both relative losses measure."""
+    return affine_invariant_normalize(prediction, valid) - affine_invariant_normalize(target, valid)
+
+
+def affine_invariant_loss(residual: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """L_ssi: mean absolute `affine_invariant_residual` (B, H, W) over the valid pixels. One value per image, (B,)."""
+    return _mean_per_image(residual.abs(), valid)
+
+
+def gradient_matching_loss(
+    residual: torch.Tensor, valid: torch.Tensor, scales: int = GRADIENT_MATCHING_SCALES
+) -> torch.Tensor:
+    """
+    L_gm: |d/dx| + |d/dy| of the normalised residual, summed over the scales ::1, ::2, ::4, ::8.
+
+    A difference counts where both neighbours are valid; each scale is divided by its number of valid pixels
+    (Ranftl et al., arXiv:1907.01341 equation 11).
+
+    Args:
+        residual: `affine_invariant_residual` (B, H, W).
+        valid: bool (B, H, W).
+
+    Returns:
+        One value per image, (B,).
+    """
+    loss = residual.new_zeros(residual.shape[0])
+    for step in (2**scale for scale in range(scales)):
+        values, mask = residual[:, ::step, ::step], valid[:, ::step, ::step]
+        in_x = torch.where(mask[:, :, 1:] & mask[:, :, :-1], values.diff(dim=2).abs(), 0.0).sum(dim=(1, 2))
+        in_y = torch.where(mask[:, 1:] & mask[:, :-1], values.diff(dim=1).abs(), 0.0).sum(dim=(1, 2))
+        loss = loss + (in_x + in_y) / mask.sum(dim=(1, 2)).clamp(min=1)
+    return loss
+
+
+def scale_invariant_log_loss(
+    prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, variance_focus: float = SILOG_VARIANCE_FOCUS
+) -> torch.Tensor:
+    """
+    SILog: sqrt(mean(e^2) - variance_focus * mean(e)^2) with e = ln prediction - ln target, both depth in metres.
+
+    Args:
+        prediction: depth (B, H, W), made at least 1e-6. target: depth (B, H, W). valid: bool (B, H, W).
+
+    Returns:
+        One value per image, (B,); 0 with no gradient where an image is already exact.
+    """
+    error = prediction.clamp(min=EPSILON).log() - torch.where(valid, target, 1.0).log()
+    error = torch.where(valid, error, 0.0)
+    variance = _mean_per_image(error.square(), valid) - variance_focus * _mean_per_image(error, valid).square()
+    exact = variance <= EPSILON**2  # the slope of sqrt is infinite at 0
+    return torch.where(exact, 0.0, torch.where(exact, 1.0, variance).sqrt())
+
+
+def depth_loss(
+    prediction: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    prediction_type: str = "disparity",
+    depth_estimation_type: str = "relative",
+    max_depth: float = 100.0,
+) -> torch.Tensor:
+    """
+    The training loss of a model, from its raw output and depth labels.
+
+    Relative models: L_ssi + 2 L_gm against per-image min-max disparity (or depth, for models that predict it).
+    Metric models: SILog on metres; a predicted disparity is then 1/metre.
+
+    Args:
+        prediction: (B, H, W) float, disparity or depth as `prediction_type` says.
+        labels: ground-truth depth (B, H, W), metres (or unitless for relative models). 0, negative, NaN and infinite
+            mean "no label", and so does depth beyond the far plane `max_depth`.
+
+    Returns:
+        Scalar: mean over the images that have a label; 0, with zero gradients, when none has.
+
+    Raises:
+        ValueError: if the shapes differ or a type is unknown.
+    """
+    if prediction.shape != labels.shape:
+        raise ValueError(
+            f"labels have the shape {tuple(labels.shape)} but the prediction has {tuple(prediction.shape)}: "
+            "give depth labels (batch, height, width) at the size of pixel_values"
+        )
+    if prediction_type not in ("disparity", "depth"):
+        raise ValueError(f'prediction_type is {prediction_type!r}: use "disparity" or "depth"')
+    if depth_estimation_type not in ("relative", "metric"):
+        raise ValueError(f'depth_estimation_type is {depth_estimation_type!r}: use "relative" or "metric"')
+
+    with torch.autocast(device_type=prediction.device.type, enabled=False):
+        dtype = torch.promote_types(prediction.dtype, torch.float32)
+        prediction, labels = prediction.to(dtype), labels.to(dtype)
+        valid = valid_labels(labels, max_depth)
+        if depth_estimation_type == "metric":
+            depth = prediction if prediction_type == "depth" else prediction.clamp(min=EPSILON).reciprocal()
+            per_image = scale_invariant_log_loss(depth, labels, valid)
+        else:
+            to_target = depth_to_disparity_target if prediction_type == "disparity" else _stretch_to_unit
+            residual = affine_invariant_residual(prediction, to_target(labels, valid), valid)
+            per_image = affine_invariant_loss(residual, valid)
+            per_image = per_image + GRADIENT_MATCHING_WEIGHT * gradient_matching_loss(residual, valid)
+        return per_image.sum() / valid.flatten(1).any(dim=1).sum().clamp(min=1)
+
+
+def _mean_per_image(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Mean over the valid pixels of each image, 0 without any. `values` are 0 at invalid pixels."""
+    return values.sum(dim=(1, 2)) / valid.sum(dim=(1, 2)).clamp(min=1)
+
+
+def _stretch_to_unit(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    low = torch.where(valid, values, torch.inf).amin(dim=(1, 2), keepdim=True)
+    high = torch.where(valid, values, -torch.inf).amax(dim=(1, 2), keepdim=True)
+    span = high - low
+    stretched = (values - low) / torch.where(span > 0, span, 1.0)
+    return torch.where(valid, stretched, 0.0)
