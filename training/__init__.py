@@ -1,0 +1,1 @@
+"""Training, evaluation and data tools for AnyDepth; run from the repository root."""

@@ -1,0 +1,143 @@
+"""Training transforms: image and depth together, uint8 until the last step, depth and mask by nearest neighbour."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from PIL import Image, ImageEnhance, ImageFilter
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+from anydepth_hf.image_processing_anydepth import resize_image
+from training.data.readers import DepthSample
+
+
+@dataclass(frozen=True)
+class ColorAugmentation:
+    """Photometric augmentation of a uint8 image; each part is drawn separately, 0 turns it off.
+
+    Attributes:
+        brightness, contrast, saturation: the factor is uniform in [1 - value, 1 + value].
+        grayscale: probability of removing all colour.
+        blur: probability of a Gaussian blur with a radius uniform in [0.1, 2] pixels.
+        noise: largest standard deviation of additive Gaussian noise, in 8-bit steps.
+    """
+
+    brightness: float = 0.2
+    contrast: float = 0.2
+    saturation: float = 0.2
+    grayscale: float = 0.05
+    blur: float = 0.1
+    noise: float = 4.0
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """uint8 (H, W, 3) to uint8 (H, W, 3)."""
+        picture = Image.fromarray(image)
+        enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+        for enhancer, strength in zip(enhancers, (self.brightness, self.contrast, self.saturation), strict=True):
+            if strength:
+                picture = enhancer(picture).enhance(rng.uniform(1 - strength, 1 + strength))
+        if rng.random() < self.grayscale:
+            picture = picture.convert("L").convert("RGB")
+        if rng.random() < self.blur:
+            picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.1, 2.0)))
+        array = np.asarray(picture)
+        if self.noise:
+            noise = rng.standard_normal(array.shape, dtype=np.float32) * np.float32(rng.uniform(0, self.noise))
+            array = (array + noise).round().clip(0, 255).astype(np.uint8)
+        return array
+
+
+@dataclass(frozen=True)
+class TrainTransform:
+    """Crops, resizes, flips and rotates a sample and normalises its image.
+
+    The short side is brought to `size` and a random window of `size` taken, the Depth Anything V2 rule. The window is
+    cut from the source first, at a whole pixel, and only it is resized: same scale and antialiasing as resizing all
+    and cropping, without the work outside the window.
+
+    Attributes:
+        size: side of the square result, or (height, width).
+        squash: resize the whole image to `size`, aspect ratio lost, instead of cropping.
+        random_crop: `False` takes the window at the centre.
+        flip_probability: of mirroring left and right.
+        rotation_probability, max_rotation: rotation by a uniform angle within +-`max_rotation` degrees; corners that
+            the image does not reach get the mean colour and no label.
+        color: photometric augmentation, off by default as in the paper.
+    """
+
+    size: int | tuple[int, int] = 768
+    squash: bool = False
+    random_crop: bool = True
+    flip_probability: float = 0.5
+    rotation_probability: float = 0.5
+    max_rotation: float = 2.5
+    color: ColorAugmentation | None = None
+    _scale: torch.Tensor = field(init=False, repr=False, compare=False)
+    _shift: torch.Tensor = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self):
+        mean, std = (torch.tensor(value).view(3, 1, 1) for value in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
+        object.__setattr__(self, "_scale", 1 / (255 * std))
+        object.__setattr__(self, "_shift", -mean / std)
+
+    def __call__(self, sample: DepthSample, rng: np.random.Generator) -> dict[str, torch.Tensor | str]:
+        """Transforms one sample.
+
+        Args:
+            sample: image and depth of any size; smaller ones are enlarged.
+            rng: source of all randomness.
+
+        Returns:
+            `pixel_values` float32 (3, h, w), ImageNet-normalised; `labels` float32 (h, w), depth with 0 for "no
+            label"; `name`.
+        """
+        image = sample.image
+        depth = np.where(sample.valid, sample.depth, np.float32(0))
+        size = (self.size, self.size) if isinstance(self.size, int) else self.size
+        if not self.squash:
+            rows, columns = self._window(image.shape[:2], size, rng)
+            image, depth = image[rows, columns], depth[rows, columns]
+        image = resize_image(torch.from_numpy(np.array(image)).permute(2, 0, 1), size).permute(1, 2, 0).numpy()
+        depth = resize_nearest(depth, size)
+        if rng.random() < self.flip_probability:
+            image, depth = image[:, ::-1], depth[:, ::-1]
+        if rng.random() < self.rotation_probability:
+            image, depth = rotate(image, depth, rng.uniform(-self.max_rotation, self.max_rotation))
+        if self.color is not None:
+            image = self.color(np.ascontiguousarray(image), rng)
+        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        return {
+            "pixel_values": torch.addcmul(self._shift, pixels, self._scale),
+            "labels": torch.from_numpy(np.ascontiguousarray(depth)),
+            "name": sample.name,
+        }
+
+    def _window(self, shape: tuple[int, int], size: tuple[int, int], rng: np.random.Generator) -> tuple[slice, slice]:
+        """The part of the source that becomes the result: the largest window with the aspect ratio of `size`."""
+        scale = max(target / side for target, side in zip(size, shape, strict=True))
+        slices = []
+        for side, target in zip(shape, size, strict=True):
+            length = min(side, max(1, round(target / scale)))
+            start = rng.integers(side - length + 1) if self.random_crop else (side - length) // 2
+            slices.append(slice(start, start + length))
+        return tuple(slices)
+
+
+def resize_nearest(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Takes for each pixel of the result the source pixel its centre falls into; (H, W) to `size`."""
+    if array.shape == tuple(size):
+        return array
+    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip(size, array.shape, strict=True))
+    return array[rows[:, None], columns]
+
+
+def rotate(image: np.ndarray, depth: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rotates about the centre, counter-clockwise, size kept; the image bilinear, the depth nearest.
+
+    Returns:
+        uint8 (H, W, 3) with ImageNet's mean colour, and float32 (H, W) with 0, where the source does not reach.
+    """
+    fill = tuple(round(255 * value) for value in IMAGENET_DEFAULT_MEAN)
+    image = Image.fromarray(image).rotate(degrees, Image.Resampling.BILINEAR, fillcolor=fill)
+    depth = Image.fromarray(np.ascontiguousarray(depth)).rotate(degrees, Image.Resampling.NEAREST, fillcolor=0)
+    return np.array(image), np.array(depth)
