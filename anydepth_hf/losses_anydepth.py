@@ -7,7 +7,6 @@ have a label at all, and zero, still connected to the graph, when none has (so t
 
 import torch
 
-
 EPSILON = 1e-6
 GRADIENT_MATCHING_WEIGHT = 2.0  # L_ssi : L_gm = 1 : 2, arXiv:2601.02760 section 4.2 and arXiv:2406.09414 section 7.1
 GRADIENT_MATCHING_SCALES = 4
