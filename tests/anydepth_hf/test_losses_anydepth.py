@@ -96,7 +96,8 @@ def test_invariant_to_scale_and_shift_of_the_prediction_but_not_to_its_sign():
     prediction, labels = make_batch()
     loss = depth_loss(prediction, labels)
     torch.testing.assert_close(depth_loss(prediction * 37.5 - 4.0, labels), loss, rtol=1e-5, atol=1e-5)
-    per_image = prediction * torch.tensor([0.1, 2.0, 9.0])[:, None, None] + torch.tensor([3.0, -1.0, 0.0])[:, None, None]
+    scale, shift = torch.tensor([0.1, 2.0, 9.0]), torch.tensor([3.0, -1.0, 0.0])
+    per_image = prediction * scale[:, None, None] + shift[:, None, None]
     torch.testing.assert_close(depth_loss(per_image, labels), loss, rtol=1e-4, atol=1e-5)
     assert abs(depth_loss(-prediction, labels) - loss) > 0.01
 
