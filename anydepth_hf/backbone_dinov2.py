@@ -2,7 +2,13 @@
 
 import torch
 from torch import nn
+from transformers import Dinov2Backbone, Dinov2Config
 from transformers.models.dinov2.modeling_dinov2 import Dinov2Embeddings
+from transformers.models.dinov3_vit.modeling_dinov3_vit import DINOv3ViTBackboneOutput
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
 
 
 class OffsetDinov2Embeddings(Dinov2Embeddings):
@@ -44,3 +50,38 @@ class OffsetDinov2Embeddings(Dinov2Embeddings):
         )
         patch_positions = patch_positions.flatten(2).transpose(1, 2).to(class_position.dtype)
         return torch.cat((class_position, patch_positions), dim=1)
+
+
+class AnyDepthDinov2Backbone(Dinov2Backbone):
+    """
+    [`Dinov2Backbone`] with the original position embedding resize, a class token for every level, and only the
+    exported levels kept in memory.
+    """
+
+    def __init__(self, config: Dinov2Config):
+        super().__init__(config)
+        self.embeddings = OffsetDinov2Embeddings(config)
+        self.post_init()
+
+    @can_return_tuple
+    @merge_with_config_defaults
+    @capture_outputs(tie_last_hidden_states=False)
+    def forward(self, pixel_values: torch.Tensor, **kwargs: Unpack[TransformersKwargs]) -> DINOv3ViTBackboneOutput:
+        """
+        Args:
+            pixel_values: `(batch_size, 3, height, width)`, sides multiples of the patch size.
+
+        Returns:
+            `feature_maps`, one `(batch_size, hidden_size, rows, columns)` per exported level, and `cls_tokens`, one
+            `(batch_size, hidden_size)`; `hidden_states` and `attentions` on request.
+        """
+        grid = [side // self.config.patch_size for side in pixel_values.shape[-2:]]
+        hidden_states = self.embeddings(pixel_values)
+        feature_maps, cls_tokens = (), ()
+        for index, layer in enumerate(self.encoder.layer, start=1):
+            hidden_states = layer(hidden_states, **kwargs)
+            if index in self.out_indices:
+                level = self.layernorm(hidden_states) if self.config.apply_layernorm else hidden_states
+                feature_maps += (level[:, 1:].transpose(1, 2).unflatten(2, grid),)
+                cls_tokens += (level[:, 0],)
+        return DINOv3ViTBackboneOutput(feature_maps=feature_maps, cls_tokens=cls_tokens)

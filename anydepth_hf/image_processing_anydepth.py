@@ -209,7 +209,8 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         if do_resize:
             sizes = [get_resized_size(*image.shape[-2:], size, ensure_multiple_of) for image in images]
             if return_tensors is not None and len(set(sizes)) > 1:
-                mean_size = SizeDict(**{k: sum(s[i] for s in sizes) / len(sizes) for i, k in enumerate(("height", "width"))})
+                height, width = (sum(sides) / len(sizes) for sides in zip(*sizes))
+                mean_size = SizeDict(height=height, width=width)
                 sizes = [get_resized_size(1, 1, mean_size, ensure_multiple_of)] * len(images)
             images = [resize_image(image, size, resample) for image, size in zip(images, sizes)]
         elif return_tensors is not None and len({image.shape for image in images}) > 1:
@@ -220,7 +221,8 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         if do_rescale:
             images = [image if image.is_floating_point() else image * rescale_factor for image in images]
         if do_normalize:
-            mean, std = (torch.tensor(values, device=images[0].device)[:, None, None] for values in (image_mean, image_std))
+            statistics = torch.tensor([image_mean, image_std], device=images[0].device)
+            mean, std = statistics[:, :, None, None]
             images = [(image - mean) / std for image in images]
         if return_tensors is not None:
             images = torch.stack(images)
@@ -255,7 +257,7 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         """
         predictions = outputs.predicted_depth.float()
         if target_sizes is not None and len(target_sizes) != len(predictions):
-            raise ValueError(f"Got {len(target_sizes)} target sizes for {len(predictions)} predictions; pass one each.")
+            raise ValueError(f"Got {len(target_sizes)} target sizes for {len(predictions)} predictions; both must agree.")
         output_type = output_type or self.prediction_type
         if output_type not in ("disparity", "depth"):
             raise ValueError(f"`output_type` must be 'disparity' or 'depth', got {output_type!r}.")
@@ -272,7 +274,7 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         for index, prediction in enumerate(predictions):
             if target_sizes is not None:
                 size = tuple(int(side) for side in target_sizes[index])
-                prediction = F.interpolate(prediction[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
+                prediction = F.interpolate(prediction[None, None], size=size, mode="bilinear")[0, 0]
             prediction = prediction * scale[index].item() + shift[index].item()
             if output_type != self.prediction_type:
                 # the floor of 1e-3 that Marigold's and Lotus's evaluation use

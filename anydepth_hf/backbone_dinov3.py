@@ -1,0 +1,44 @@
+"""DINOv3 as AnyDepth reads it: four levels and their class tokens, all normed or none."""
+
+import torch
+from transformers.models.dinov3_vit.modeling_dinov3_vit import DINOv3ViTBackbone, DINOv3ViTBackboneOutput
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+
+class AnyDepthDINOv3Backbone(DINOv3ViTBackbone):
+    """
+    [`DINOv3ViTBackbone`] that treats its last layer as the others (transformers always norms it), returns the class
+    token of every level, and keeps only the exported levels in memory.
+    """
+
+    @can_return_tuple
+    @merge_with_config_defaults
+    @capture_outputs(tie_last_hidden_states=False)
+    def forward(self, pixel_values: torch.Tensor, **kwargs: Unpack[TransformersKwargs]) -> DINOv3ViTBackboneOutput:
+        """
+        Args:
+            pixel_values: `(batch_size, 3, height, width)`, sides multiples of the patch size.
+
+        Returns:
+            `feature_maps`, one `(batch_size, hidden_size, rows, columns)` per exported level, and `cls_tokens`, one
+            `(batch_size, hidden_size)`; `hidden_states` and `attentions` on request.
+        """
+        patch_size = self.config.patch_size
+        grid = [side // patch_size for side in pixel_values.shape[-2:]]
+        hidden_states = self.embeddings(pixel_values.to(self.dtype))
+        position_embeddings = self.rope_embeddings(pixel_values)
+        feature_maps, cls_tokens = (), ()
+        for index, layer in enumerate(self.model.layer, start=1):
+            hidden_states = layer(hidden_states, position_embeddings=position_embeddings, **kwargs)
+            if index in self.out_indices:
+                level = self.norm(hidden_states) if self.config.apply_layernorm else hidden_states
+                patches = level[:, 1 + self.config.num_register_tokens :]
+                feature_maps += (patches.transpose(1, 2).unflatten(2, grid),)
+                cls_tokens += (level[:, 0],)
+        return DINOv3ViTBackboneOutput(feature_maps=feature_maps, cls_tokens=cls_tokens)
+
+
+__all__ = ["AnyDepthDINOv3Backbone"]

@@ -1,0 +1,211 @@
+"""Configuration of AnyDepth: an encoder, a head, and what the prediction means."""
+
+import difflib
+from typing import Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.configuration_utils import SubConfigSpec
+from transformers.utils import auto_docstring
+
+# Classes of this package's own encoders by model type; transformers resolves its own.
+BACKBONE_CONFIGS: dict[str, type[PreTrainedConfig]] = {}
+
+
+def _vit(model_type: str, hidden_size: int, num_hidden_layers: int, out_indices: list[int], **kwargs) -> dict:
+    """The values in which the sizes of a ViT family differ; heads are 64 wide and MLPs 4 times the width."""
+    return {
+        "model_type": model_type,
+        "hidden_size": hidden_size,
+        "num_hidden_layers": num_hidden_layers,
+        "num_attention_heads": hidden_size // 64,
+        "out_indices": out_indices,
+        **kwargs,
+    }
+
+
+def _dinov3(hidden_size: int, *args) -> dict:
+    return _vit("dinov3_vit", hidden_size, *args, intermediate_size=4 * hidden_size, num_register_tokens=4)
+
+
+def _dav2(*args) -> dict:
+    return _vit("dinov2", *args, image_size=518, patch_size=14, use_mask_token=False)
+
+
+# Encoders by name. Levels are those of the paper; `out_indices` counts the embeddings as 0, so block i is i + 1.
+BACKBONE_PRESETS: dict[str, dict] = {
+    "dinov3-small": _dinov3(384, 12, [3, 6, 9, 12]),
+    "dinov3-base": _dinov3(768, 12, [3, 6, 9, 12]),
+    "dinov3-large": _dinov3(1024, 24, [5, 12, 18, 24]),
+    "dav2-small": _dav2(384, 12, [3, 6, 9, 12]),
+    "dav2-base": _dav2(768, 12, [3, 6, 9, 12]),
+    "dav2-large": _dav2(1024, 24, [5, 12, 18, 24]),
+}
+
+# Keys that any configuration may carry besides its own fields.
+GENERIC_KEYS = {
+    *PreTrainedConfig.__dataclass_fields__,
+    "attn_implementation",
+    "auto_map",
+    "custom_pipelines",
+    "experts_implementation",
+    "name_or_path",
+    "num_labels",
+    "output_attentions",
+    "per_layer_config",
+    "quantization_config",
+    "torch_dtype",
+}
+
+
+@auto_docstring(checkpoint="AIGeeksGroup/AnyDepth")
+@strict
+class AnyDepthConfig(PreTrainedConfig):
+    r"""
+    backbone_config (`dict`, `PreTrainedConfig` or `str`, *optional*, defaults to `"dinov3-small"`):
+        The encoder: a configuration, its dictionary, or the name of a preset (`BACKBONE_PRESETS`). It names four
+        levels with `out_indices`.
+    head_type (`"sdt"`, `"dpt"` or `"dual_dpt"`, *optional*, defaults to `"sdt"`):
+        The decoder: the paper's Simple Depth Transformer, the Dense Prediction Transformer it is compared with, or
+        the depth branch of Depth Anything 3's Dual-DPT.
+    use_cls_token (`bool`, *optional*, defaults to `True`):
+        Whether the head mixes each level's class token into its patch tokens (readout "project").
+    apply_backbone_norm (`bool`, *optional*, defaults to `False`):
+        Whether the encoder's final layer norm is applied to all four levels and class tokens, or to none. DINOv3 and
+        DINOv2 only; Depth Anything 3 and VGGT export what their own heads were trained on.
+    head_input_norm (`bool`, *optional*, defaults to `False`):
+        Whether the head starts with a layer norm over the levels' channels, as the official heads of Depth Anything 3
+        (any-view) and VGGT do. Their features are not normalised, so an SDT on them wants it.
+    fusion_hidden_size (`int`, *optional*, defaults to 256):
+        Width of the tokens after fusion (SDT) or of the fusion path (DPT; 512 in the paper's baseline).
+    upsample_hidden_sizes (`list[int]`, *optional*):
+        SDT: width after each of the four 2x upsampling steps; `fusion_hidden_size` each (the paper) when not given.
+    output_hidden_sizes (`list[int]`, *optional*):
+        SDT: widths of the two convolutions before the last; half of the last upsampling width and 32 when not given.
+    dysample_groups (`int`, *optional*, defaults to 4):
+        SDT: number of channel groups with sampling positions of their own.
+    dysample_scope (`bool`, *optional*, defaults to `True`):
+        SDT: whether the range of the sampling offsets is predicted.
+    reassemble_hidden_sizes (`list[int]`, *optional*):
+        DPT: width of each level before fusion; the encoder's width each (the paper's baseline) when not given.
+    dpt_style (`"dinov3"` or `"depth_anything"`, *optional*, defaults to `"dinov3"`):
+        DPT: layout of the DINOv3 repository (the paper's baseline) or of the Depth Anything family.
+    use_batch_norm (`bool`, *optional*, defaults to `False`):
+        DPT: whether the levels are batch-normalised first.
+    num_output_channels (`int`, *optional*, defaults to 1):
+        Channels of the head. More than one are weights of uniform bins between `min_depth` and `max_depth`, whose
+        mean is the prediction (256 in the paper's DPT).
+    output_activation (`"relu"`, `"exp"` or `"linear"`, *optional*, defaults to `"relu"`):
+        Activation of a single output channel, to which `min_depth` is then added.
+    prediction_type (`"disparity"` or `"depth"`, *optional*, defaults to `"disparity"`):
+        What `predicted_depth` holds. The paper's models predict disparity (1 / depth).
+    depth_estimation_type (`"relative"` or `"metric"`, *optional*, defaults to `"relative"`):
+        Whether predictions are known up to a scale and a shift, or are in metres (1 / metre for disparity).
+    min_depth (`float`, *optional*, defaults to 0.001):
+        Added to the activated output; lower end of the bins.
+    max_depth (`float`, *optional*, defaults to 100.0):
+        Far plane in training: labels beyond it are ignored; upper end of the bins. Predictions are not clipped.
+    freeze_backbone (`bool`, *optional*, defaults to `True`):
+        Keep the encoder in eval mode and without gradients, whatever mode the model is in.
+    patch_alignment (`"resize"` or `"pad"`, *optional*, defaults to `"resize"`):
+        How an input whose sides are not multiples of the patch size is brought there: bilinear resizing to the
+        nearest multiple, or repeating the last row and column. The prediction always has the input's size.
+
+    Example:
+
+    ```python
+    >>> from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
+
+    >>> config = AnyDepthConfig(backbone_config="dinov3-base")
+    >>> model = AnyDepthForDepthEstimation(config)
+    ```"""
+
+    model_type = "anydepth"
+    sub_configs_defaults = {
+        "backbone_config": SubConfigSpec(
+            config_class=AutoConfig, model_type="dinov3_vit", init_kwargs=BACKBONE_PRESETS["dinov3-small"]
+        )
+    }
+
+    backbone_config: dict | PreTrainedConfig | str | None = None
+    head_type: Literal["sdt", "dpt", "dual_dpt"] = "sdt"
+    use_cls_token: bool = True
+    apply_backbone_norm: bool = False
+    head_input_norm: bool = False
+    fusion_hidden_size: int = 256
+    upsample_hidden_sizes: list[int] | None = None
+    output_hidden_sizes: list[int] | None = None
+    dysample_groups: int = 4
+    dysample_scope: bool = True
+    reassemble_hidden_sizes: list[int] | None = None
+    dpt_style: Literal["dinov3", "depth_anything"] = "dinov3"
+    use_batch_norm: bool = False
+    num_output_channels: int = 1
+    output_activation: Literal["relu", "exp", "linear"] = "relu"
+    prediction_type: Literal["disparity", "depth"] = "disparity"
+    depth_estimation_type: Literal["relative", "metric"] = "relative"
+    min_depth: float | int = 0.001
+    max_depth: float | int = 100.0
+    freeze_backbone: bool = True
+    patch_alignment: Literal["resize", "pad"] = "resize"
+
+    def __post_init__(self, **kwargs):
+        self._reject_unknown(kwargs)
+        if isinstance(self.backbone_config, str):
+            if self.backbone_config not in BACKBONE_PRESETS:
+                raise ValueError(
+                    f"Unknown encoder {self.backbone_config!r}; the presets are {', '.join(BACKBONE_PRESETS)}."
+                )
+            self.backbone_config = dict(BACKBONE_PRESETS[self.backbone_config])
+        if isinstance(self.backbone_config, dict):
+            config_class = BACKBONE_CONFIGS.get(self.backbone_config.get("model_type"))
+            if config_class is not None:
+                self.backbone_config = config_class.from_dict(self.backbone_config)
+        super().__post_init__(**kwargs)
+        if self.backbone_config.model_type in ("dinov3_vit", "dinov2"):
+            self.backbone_config.apply_layernorm = self.apply_backbone_norm
+
+    @classmethod
+    def _reject_unknown(cls, keys):
+        known = GENERIC_KEYS.union(cls.__dataclass_fields__)
+        for key in keys:
+            if key not in known and not key.startswith("_"):
+                close = difflib.get_close_matches(key, cls.__dataclass_fields__, n=1)
+                hint = f"did you mean `{close[0]}`?" if close else "see the documentation of AnyDepthConfig."
+                raise ValueError(f"AnyDepthConfig has no field `{key}`; {hint}")
+
+    def validate_architecture(self):
+        """Part of `@strict` validation. Raises what cannot be built, with what to change."""
+        indices = list(self.backbone_config.out_indices)
+        num_layers = self.backbone_config.num_hidden_layers
+        if len(indices) != 4:
+            raise ValueError(
+                f"The head fuses four encoder levels, but `backbone_config.out_indices` is {indices}; name four."
+            )
+        if min(indices) < 1 or max(indices) > num_layers:
+            raise ValueError(
+                f"`backbone_config.out_indices`={indices} must lie in 1..{num_layers} (block i of the encoder is i + 1)."
+            )
+        for name in ("upsample_hidden_sizes", "reassemble_hidden_sizes"):
+            if getattr(self, name) is not None and len(getattr(self, name)) != 4:
+                raise ValueError(f"`{name}` needs four widths, got {getattr(self, name)}.")
+        if self.output_hidden_sizes is not None and len(self.output_hidden_sizes) != 2:
+            raise ValueError(f"`output_hidden_sizes` needs two widths, got {self.output_hidden_sizes}.")
+        if self.head_type == "sdt":
+            widths = [self.fusion_hidden_size, *(self.upsample_hidden_sizes or [])[:3]]
+            if any(width % self.dysample_groups for width in widths):
+                raise ValueError(
+                    f"`fusion_hidden_size` and the first three `upsample_hidden_sizes` ({widths}) must be multiples of "
+                    f"`dysample_groups`={self.dysample_groups}; change either."
+                )
+        if not 0 <= self.min_depth < self.max_depth:
+            raise ValueError(f"Need 0 <= min_depth < max_depth, got {self.min_depth} and {self.max_depth}.")
+        if self.num_output_channels < 1:
+            raise ValueError(f"`num_output_channels` must be at least 1, got {self.num_output_channels}.")
+
+    @property
+    def patch_size(self) -> int:
+        return self.backbone_config.patch_size
+
+
+__all__ = ["AnyDepthConfig"]

@@ -1,0 +1,212 @@
+"""AnyDepth: a ViT encoder and a depth head."""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import DepthEstimatorOutput
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs, auto_docstring
+from transformers.utils.generic import can_return_tuple
+
+from .backbone_dinov2 import AnyDepthDinov2Backbone
+from .backbone_dinov3 import AnyDepthDINOv3Backbone
+from .configuration_anydepth import AnyDepthConfig
+from .losses_anydepth import depth_loss
+from .modeling_dpt import DPTHead
+from .modeling_sdt import DySample, SDTHead
+
+# By model type and not by configuration class: remote code may load a configuration class twice.
+BACKBONES: dict[str, type[PreTrainedModel]] = {
+    "dinov3_vit": AnyDepthDINOv3Backbone,
+    "dinov2": AnyDepthDinov2Backbone,
+}
+
+
+def build_backbone(config: AnyDepthConfig) -> PreTrainedModel:
+    model_type = config.backbone_config.model_type
+    if model_type not in BACKBONES:
+        raise ValueError(f"AnyDepth has no encoder of model type {model_type!r}; choose from {', '.join(BACKBONES)}.")
+    return BACKBONES[model_type](config.backbone_config)
+
+
+def build_head(config: AnyDepthConfig, in_channels: int) -> nn.Module:
+    if config.head_type == "sdt":
+        return SDTHead(
+            in_channels,
+            config.fusion_hidden_size,
+            config.num_output_channels,
+            config.use_cls_token,
+            upsample_channels=config.upsample_hidden_sizes,
+            output_channels=config.output_hidden_sizes,
+            dysample_groups=config.dysample_groups,
+            dysample_scope=config.dysample_scope,
+            input_norm=config.head_input_norm,
+        )
+    return DPTHead(
+        in_channels,
+        config.fusion_hidden_size,
+        config.num_output_channels,
+        config.use_cls_token,
+        reassemble_channels=config.reassemble_hidden_sizes,
+        style=config.dpt_style,
+        use_batch_norm=config.use_batch_norm,
+        patch_size=config.patch_size,
+    )
+
+
+@auto_docstring
+class AnyDepthPreTrainedModel(PreTrainedModel):
+    config: AnyDepthConfig
+    base_model_prefix = "backbone"
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    supports_gradient_checkpointing = True
+    # the loss is a mean over images: Trainer must divide it by the accumulation steps itself
+    accepts_loss_kwargs = False
+    _no_split_modules = ["SDTHead", "DPTHead"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module):
+        """PyTorch's own initialisation, with which the official heads are trained, for the head's layers."""
+        super()._init_weights(module)
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            init.kaiming_uniform_(module.weight, a=math.sqrt(5))
+            if module.bias is not None:
+                bound = 1 / math.sqrt(nn.init._calculate_fan_in_and_fan_out(module.weight)[0])
+                init.uniform_(module.bias, -bound, bound)
+        elif isinstance(module, DySample):
+            module.reset_parameters()
+        elif hasattr(module, "layer_weights"):
+            init.ones_(module.layer_weights)
+
+
+@auto_docstring(custom_intro="AnyDepth: a (frozen) ViT encoder with a depth head that fuses four of its levels.")
+class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
+    def __init__(self, config: AnyDepthConfig):
+        super().__init__(config)
+        self.backbone = build_backbone(config)
+        self.head = build_head(config, self.backbone.channels[0])
+        self.post_init()
+        self.train(self.training)
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.backbone.get_input_embeddings()
+
+    def train(self, mode: bool = True):
+        """Sets the mode of the head; a frozen encoder stays in eval mode and without gradients.
+
+        `from_pretrained` makes every parameter trainable and then calls this, so freezing here outlasts it.
+        """
+        super().train(mode)
+        if self.config.freeze_backbone:
+            self.backbone.eval()
+            self.backbone.requires_grad_(False)
+        return self
+
+    def align_to_patches(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Brings both sides to multiples of the patch size as `config.patch_alignment` says."""
+        patch_size = self.config.patch_size
+        height, width = pixel_values.shape[-2:]
+        if height % patch_size == 0 and width % patch_size == 0:
+            return pixel_values
+        if self.config.patch_alignment == "pad":
+            return F.pad(pixel_values, (0, -width % patch_size, 0, -height % patch_size), mode="replicate")
+        size = [max(1, (side + patch_size // 2) // patch_size) * patch_size for side in (height, width)]
+        return F.interpolate(pixel_values, size=size, mode="bilinear", align_corners=False)
+
+    def restore_size(self, prediction: torch.Tensor, aligned: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """The head's map `(batch_size, channels, h, w)` at the size of the input, undoing `align_to_patches`."""
+        if self.config.patch_alignment == "pad":
+            prediction = resize_map(prediction, aligned.shape[-2:])
+            return prediction[..., : size[0], : size[1]]
+        return resize_map(prediction, size)
+
+    def to_prediction(self, features: torch.Tensor) -> torch.Tensor:
+        """Activation of the head's output `(batch_size, channels, h, w)`, float32; more than one channel are bins.
+
+        Bins as in the DINOv3 repository: uniform centres, weights `relu(x) + 0.1` normalised to one.
+        """
+        features = features.float()
+        if self.config.num_output_channels > 1:
+            bins = torch.linspace(
+                self.config.min_depth, self.config.max_depth, features.shape[1], device=features.device
+            )
+            weights = F.relu(features) + 0.1
+            return torch.einsum("bchw,c->bhw", weights / weights.sum(dim=1, keepdim=True), bins)[:, None]
+        if self.config.output_activation == "exp":
+            features = features.exp()
+        elif self.config.output_activation == "relu":
+            features = F.relu(features)
+        return features + self.config.min_depth
+
+    @can_return_tuple
+    @auto_docstring
+    def forward(
+        self,
+        pixel_values: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> DepthEstimatorOutput:
+        r"""
+        pixel_values (`torch.Tensor` of shape `(batch_size, 3, height, width)`):
+            Images normalised with ImageNet's mean and standard deviation, for every encoder; at least one patch in
+            each direction.
+        labels (`torch.Tensor` of shape `(batch_size, height, width)`, *optional*):
+            Ground-truth **depth** (not disparity), float. 0, negative, NaN and infinite values mean "no label".
+
+        Returns:
+            `predicted_depth`, float32 of shape `(batch_size, height, width)`, is what `config.prediction_type` says:
+            disparity or depth.
+
+        Raises:
+            ValueError: the input is no batch of images with three channels, is smaller than one patch, or `labels`
+                have another size.
+        """
+        size = tuple(pixel_values.shape[-2:])
+        if pixel_values.ndim != 4 or pixel_values.shape[1] != 3 or min(size) < self.config.patch_size:
+            raise ValueError(
+                f"`pixel_values` must be (batch, 3, height, width) with sides of at least one patch "
+                f"({self.config.patch_size} pixels), got {tuple(pixel_values.shape)}."
+            )
+        if labels is not None and tuple(labels.shape) != (len(pixel_values), *size):
+            raise ValueError(
+                f"`labels` must be depth of shape {(len(pixel_values), *size)}, got {tuple(labels.shape)}."
+            )
+        aligned = self.align_to_patches(pixel_values)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze_backbone):
+            levels = self.backbone(aligned, **kwargs)
+        features = self.head(levels.feature_maps, levels.cls_tokens)
+        prediction = self.to_prediction(self.restore_size(features, aligned, size))[:, 0]
+        loss = None
+        if labels is not None:
+            loss = depth_loss(
+                prediction,
+                labels,
+                prediction_type=self.config.prediction_type,
+                depth_estimation_type=self.config.depth_estimation_type,
+                max_depth=self.config.max_depth,
+            )
+        return DepthEstimatorOutput(
+            loss=loss,
+            predicted_depth=prediction,
+            hidden_states=levels.hidden_states,
+            attentions=levels.attentions,
+        )
+
+
+def resize_map(values: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    if tuple(values.shape[-2:]) == tuple(size):
+        return values
+    return F.interpolate(values, size=size, mode="bilinear", align_corners=False)
+
+
+__all__ = ["AnyDepthForDepthEstimation", "AnyDepthPreTrainedModel"]

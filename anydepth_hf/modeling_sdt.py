@@ -1,0 +1,245 @@
+"""Simple Depth Transformer (SDT), the decoder of AnyDepth (arXiv 2601.02760, section 3)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import initialization as init
+
+
+class WeightedFusion(nn.Module):
+    """Projects the tokens of each level and sums them with softmax weights (paper eq. 1)."""
+
+    def __init__(self, in_channels: int, out_channels: int, use_cls_token: bool):
+        super().__init__()
+        self.readout_projects = nn.ModuleList(
+            nn.Sequential(nn.Linear(2 * in_channels, in_channels), nn.GELU()) for _ in range(4 * use_cls_token)
+        )
+        self.projections = nn.ModuleList(
+            nn.Sequential(nn.Linear(in_channels, out_channels, bias=False), nn.GELU()) for _ in range(4)
+        )
+        self.layer_weights = nn.Parameter(torch.ones(4))
+        self.register_load_state_dict_pre_hook(self.drop_unused_readouts)
+
+    @staticmethod
+    def drop_unused_readouts(module, state_dict, prefix, *args):
+        # the official head stores readouts even where it does not use them
+        if not module.readout_projects:
+            for key in [key for key in state_dict if key.startswith(f"{prefix}readout_projects.")]:
+                del state_dict[key]
+
+    def readout(self, index: int, tokens: torch.Tensor, cls_token: torch.Tensor) -> torch.Tensor:
+        # linear(cat(tokens, cls)), with the class token's half computed once an image instead of once a token
+        linear, activation = self.readout_projects[index]
+        token_weight, cls_weight = linear.weight.chunk(2, dim=1)
+        cls_term = F.linear(cls_token, cls_weight, linear.bias)
+        return activation(F.linear(tokens, token_weight) + cls_term[:, None])
+
+    def forward(self, tokens: Sequence[torch.Tensor], cls_tokens: Sequence[torch.Tensor] | None) -> torch.Tensor:
+        weights = self.layer_weights.softmax(dim=0)
+        fused = 0
+        for index, projection in enumerate(self.projections):
+            level = tokens[index]
+            if self.readout_projects:
+                level = self.readout(index, level, cls_tokens[index])
+            fused = fused + weights[index] * projection(level)
+        return fused
+
+
+class SpatialDetailEnhancer(nn.Module):
+    """`ReLU(F + BN(DWConv3x3(F)))` (paper eq. 2)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.dwconv = nn.Conv2d(channels, channels, kernel_size=3, padding=1, groups=channels, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return F.relu(features + self.norm(self.dwconv(features)))
+
+
+class DySample(nn.Module):
+    """Learned 2x upsampling by point sampling (arXiv 2308.15085, style "lp" with an optional dynamic scope).
+
+    Coordinates are float32 and so is the sampling, whatever the dtype of the features: 16-bit coordinates are off by
+    whole pixels on maps wider than a few hundred.
+    """
+
+    scale = 2
+
+    def __init__(self, channels: int, groups: int = 4, use_scope: bool = True):
+        super().__init__()
+        self.groups = groups
+        self.offset = nn.Conv2d(channels, 2 * groups * self.scale**2, kernel_size=1)
+        self.scope = nn.Conv2d(channels, 2 * groups * self.scale**2, kernel_size=1, bias=False) if use_scope else None
+        self.register_buffer("init_pos", self.initial_positions(groups))
+        self.reset_parameters()
+
+    @classmethod
+    def initial_positions(cls, groups: int) -> torch.Tensor:
+        """Offsets (x of every group and sub-pixel, then y) of the regular 2x grid, in input pixels."""
+        steps = (torch.arange(cls.scale) - (cls.scale - 1) / 2) / cls.scale
+        y, x = torch.meshgrid(steps, steps, indexing="ij")
+        return torch.stack((x, y)).reshape(2, 1, -1).repeat(1, groups, 1).reshape(1, -1, 1, 1)
+
+    @torch.no_grad()
+    def reset_parameters(self):
+        init.normal_(self.offset.weight, std=0.001)
+        init.zeros_(self.offset.bias)
+        if self.scope is not None:
+            init.zeros_(self.scope.weight)
+        init.copy_(self.init_pos, self.initial_positions(self.groups))
+
+    def sampling_grid(self, features: torch.Tensor) -> torch.Tensor:
+        """float32 grid `(batch * groups, 2 * height, 2 * width, 2)` for `grid_sample`."""
+        batch_size, _, height, width = features.shape
+        offset = self.offset(features).float()
+        scale = 0.25 if self.scope is None else self.scope(features).float().sigmoid() * 0.5
+        offset = (offset * scale + self.init_pos.float()).view(batch_size, 2, -1, height, width)
+        x = torch.arange(width, device=features.device, dtype=torch.float32) + 0.5
+        y = torch.arange(height, device=features.device, dtype=torch.float32) + 0.5
+        grid_x = (offset[:, 0] + x) * (2 / width) - 1
+        grid_y = (offset[:, 1] + y[:, None]) * (2 / height) - 1
+        grid = torch.stack((F.pixel_shuffle(grid_x, self.scale), F.pixel_shuffle(grid_y, self.scale)), dim=-1)
+        return grid.flatten(0, 1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        batch_size, channels, height, width = features.shape
+        grid = self.sampling_grid(features)
+        groups = features.reshape(batch_size * self.groups, channels // self.groups, height, width).float()
+        sampled = F.grid_sample(groups, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        return sampled.view(batch_size, channels, self.scale * height, self.scale * width).to(features.dtype)
+
+
+class UpsampleBlock(nn.Module):
+    """Two steps of `ReLU(BN(Conv3x3(DySample_x2(X))))`: 4x upsampling (paper eq. 3 and 4)."""
+
+    def __init__(self, in_channels: int, channels: Sequence[int], dysample_groups: int, dysample_scope: bool):
+        super().__init__()
+        self.dysample1 = self.step(in_channels, channels[0], dysample_groups, dysample_scope)
+        self.dysample2 = self.step(channels[0], channels[1], dysample_groups, dysample_scope)
+
+    @staticmethod
+    def step(in_channels: int, out_channels: int, groups: int, scope: bool) -> nn.Sequential:
+        return nn.Sequential(
+            DySample(in_channels, groups, scope),
+            nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(),
+        )
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.dysample2(self.dysample1(features))
+
+
+def refinement(channels: int) -> nn.Sequential:
+    """`ReLU(BN(Conv3x3(X)))` (paper eq. 5)."""
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, kernel_size=3, padding=1), nn.BatchNorm2d(channels), nn.ReLU()
+    )
+
+
+class SDTHead(nn.Module):
+    """
+    Simple Depth Transformer: fuses the tokens of four encoder levels, then upsamples the result 16 times along one
+    path. Loads the `state_dict` of the official head (repository AIGeeksGroup/AnyDepth) unchanged.
+
+    Args:
+        in_channels: width of the encoder's tokens.
+        fusion_channels: width after fusion.
+        n_output_channels: channels of the result.
+        use_cls_token: mix each level's class token into its patch tokens (readout "project" of DPT).
+        upsample_channels: width after each of the four 2x steps; `fusion_channels` each in the paper.
+        output_channels: widths of the two hidden convolutions at full resolution; `(last width // 2, 32)` by default.
+        dysample_groups: groups of channels that share sampling positions.
+        dysample_scope: predict the range of the offsets per position.
+        input_norm: layer norm over the incoming tokens and class tokens, shared by the levels. The public SDT has
+            none; encoders whose exported features are not normalised (Depth Anything 3, VGGT) need it.
+
+    Raises:
+        ValueError: a width that DySample's groups do not divide, or a number of upsampling widths other than four.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        fusion_channels: int = 256,
+        n_output_channels: int = 1,
+        use_cls_token: bool = True,
+        upsample_channels: Sequence[int] | None = None,
+        output_channels: Sequence[int] | None = None,
+        dysample_groups: int = 4,
+        dysample_scope: bool = True,
+        input_norm: bool = False,
+    ):
+        super().__init__()
+        widths = list(upsample_channels or [fusion_channels] * 4)
+        if len(widths) != 4:
+            raise ValueError(f"`upsample_channels` needs four widths, one for each 2x step; got {widths}.")
+        if any(width % dysample_groups for width in (fusion_channels, *widths[:3])):
+            raise ValueError(
+                f"The widths {fusion_channels} and {widths[:3]} must be multiples of `dysample_groups`={dysample_groups}."
+            )
+        hidden = list(output_channels or (widths[3] // 2, 32))
+        self.use_cls_token = use_cls_token
+        self.norm = nn.LayerNorm(in_channels) if input_norm else None
+        self.weighted_fusion = WeightedFusion(in_channels, fusion_channels, use_cls_token)
+        self.detail_enhancer = SpatialDetailEnhancer(fusion_channels)
+        self.upsample_1 = UpsampleBlock(fusion_channels, widths[:2], dysample_groups, dysample_scope)
+        self.refinement_1 = refinement(widths[1])
+        self.upsample_2 = UpsampleBlock(widths[1], widths[2:], dysample_groups, dysample_scope)
+        self.refinement_2 = refinement(widths[3])
+        self.output_conv = nn.Sequential(
+            nn.Conv2d(widths[3], hidden[0], kernel_size=3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(hidden[0], hidden[1], kernel_size=3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(hidden[1], n_output_channels, kernel_size=1),
+        )
+
+    def fuse(self, feature_maps: Sequence[torch.Tensor], cls_tokens: Sequence[torch.Tensor] | None) -> torch.Tensor:
+        """Fused and enhanced features `(batch_size, fusion_channels, height, width)` at the patch grid."""
+        tokens = [level.flatten(2).transpose(1, 2) for level in feature_maps]
+        if self.norm is not None:
+            tokens = [self.norm(level) for level in tokens]
+            cls_tokens = [self.norm(token) for token in cls_tokens] if self.use_cls_token else None
+        fused = self.weighted_fusion(tokens, cls_tokens)
+        return self.detail_enhancer(fused.transpose(1, 2).reshape(len(fused), -1, *feature_maps[0].shape[-2:]))
+
+    def forward(
+        self,
+        feature_maps: Sequence[torch.Tensor] | Sequence[tuple[torch.Tensor, torch.Tensor]],
+        cls_tokens: Sequence[torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """
+        Args:
+            feature_maps: four maps `(batch_size, in_channels, height, width)` on the patch grid, or four pairs of a
+                map and a class token as the official head takes them.
+            cls_tokens: four class tokens `(batch_size, in_channels)`; needed when `use_cls_token` is set.
+
+        Returns:
+            `(batch_size, n_output_channels, 16 * height, 16 * width)`, no activation applied.
+
+        Raises:
+            ValueError: other than four levels, or class tokens missing.
+        """
+        feature_maps, cls_tokens = split_levels(feature_maps, cls_tokens, self.use_cls_token)
+        features = self.fuse(feature_maps, cls_tokens)
+        features = self.refinement_1(self.upsample_1(features))
+        features = self.refinement_2(self.upsample_2(features))
+        return self.output_conv(features)
+
+
+def split_levels(feature_maps, cls_tokens, use_cls_token: bool):
+    """Checks the four levels that a head is given and takes (map, class token) pairs apart."""
+    if len(feature_maps) != 4:
+        raise ValueError(f"The head fuses four encoder levels, got {len(feature_maps)}.")
+    if not isinstance(feature_maps[0], torch.Tensor):
+        feature_maps, cls_tokens = zip(*feature_maps)
+    if use_cls_token and cls_tokens is None:
+        raise ValueError("The head reads class tokens: pass `cls_tokens`, or build it with `use_cls_token=False`.")
+    return feature_maps, cls_tokens
+
+
+__all__ = ["DySample", "SDTHead"]
