@@ -4,28 +4,24 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from training.data.decoding import DataError
+from training.data.hub import HubStream
 from training.data.readers import DepthSample
+from training.data.streaming import MAX_REPLACEMENTS, StreamBatches
 
-MAX_REPLACEMENTS = 20
-
-
-def epoch_order(dataset: Sequence, seed: int, epoch: int, shuffle: bool) -> np.ndarray:
-    """Indices of `dataset` in the order of an epoch; a mixture gives its own, by its `epoch_order(seed, epoch)`."""
-    if shuffle and hasattr(dataset, "epoch_order"):
-        return dataset.epoch_order(seed, epoch)
-    return np.random.default_rng([seed, epoch]).permutation(len(dataset)) if shuffle else np.arange(len(dataset))
+Key = tuple[int, int, int]
+"""(epoch, place in the epoch, index in the data set)."""
 
 
-class _Batches(Dataset):
-    """Reads, transforms and stacks the samples of one batch; the key of a sample is (epoch, place in epoch, index)."""
+class _BatchReader(Dataset):
+    """Reads, transforms and stacks the samples of the batch with the given keys; works in the worker processes."""
 
     def __init__(self, dataset: Sequence[DepthSample], transform: Callable, seed: int, on_error: str):
         self.dataset, self.transform, self.seed, self.on_error = dataset, transform, seed, on_error
 
-    def __getitem__(self, keys: list[tuple[int, int, int]]) -> tuple[dict | DataError, list[str]]:
+    def __getitem__(self, keys: list[Key]) -> tuple[dict | DataError, list[str]]:
         skipped: list[str] = []
         try:
             return default_collate([self._sample(*key, skipped) for key in keys]), skipped
@@ -36,40 +32,17 @@ class _Batches(Dataset):
         for attempt in range(MAX_REPLACEMENTS + 1):
             rng = np.random.default_rng([self.seed, epoch, place, attempt])
             try:
-                sample = self.dataset[index]
-                break
+                return self.transform(self.dataset[index], rng)
             except DataError as error:
                 if self.on_error == "raise":
                     raise
                 skipped.append(str(error))
                 index = int(rng.integers(len(self.dataset)))
-        else:
-            raise DataError(f"{skipped[-1]} It is the last of {len(skipped)} unreadable samples in a row; giving up.")
-        return self.transform(sample, rng)
+        raise DataError(f"{skipped[-1]} It is the last of {len(skipped)} unreadable samples in a row; giving up.")
 
 
-class _ProcessSlices(Sampler):
-    """Keys of the batches of one process from a position on; slices of the global batch, process by process."""
-
-    def __init__(self, dataset: Sequence, loader: "TrainLoader"):
-        self.dataset, self.loader = dataset, loader
-
-    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
-        loader = self.loader
-        epoch = loader.epoch
-        order = epoch_order(self.dataset, loader.seed, epoch, loader.shuffle)
-        for batch in range(loader.batch, len(loader)):
-            start = (batch * loader.num_processes + loader.process_index) * loader.batch_size
-            yield [(epoch, place, int(order[place])) for place in range(start, start + loader.batch_size)]
-
-
-class TrainLoader:
-    """Iterates over one epoch's batches of one process from `position` on, then stands at the next epoch's start.
-
-    Attributes:
-        epoch, batch: the position: what the next batch will be.
-        skipped: one sentence for each sample that could not be read and was replaced, with `on_error="skip"`.
-    """
+class MapBatches:
+    """Batches of one process from a map-style data set."""
 
     def __init__(
         self,
@@ -84,19 +57,13 @@ class TrainLoader:
         shuffle: bool,
         on_error: str,
     ):
-        self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
+        self.dataset, self.batch_size, self.seed, self.shuffle = dataset, batch_size, seed, shuffle
         self.process_index, self.num_processes = process_index, num_processes
-        self.epoch, self.batch = 0, 0
-        self.skipped: list[str] = []
-        self._num_batches = len(epoch_order(dataset, seed, 0, shuffle)) // (batch_size * num_processes)
-        if self._num_batches == 0:
-            raise DataError(
-                f"The data set has {len(dataset)} samples, fewer than one batch of {batch_size * num_processes} "
-                f"({num_processes} processes x {batch_size}); use a smaller batch size."
-            )
+        self.num_batches = len(self._order(0)) // (batch_size * num_processes)
+        self._epoch, self._first_batch = 0, 0
         self._loader = DataLoader(
-            _Batches(dataset, transform, seed, on_error),
-            sampler=_ProcessSlices(dataset, self),
+            _BatchReader(dataset, transform, seed, on_error),
+            sampler=self,
             batch_size=None,
             collate_fn=_unchanged,
             num_workers=num_workers,
@@ -105,12 +72,53 @@ class TrainLoader:
             pin_memory=torch.cuda.is_available(),
         )
 
+    def iterate(self, epoch: int, batch: int) -> Iterator[tuple[dict | DataError, list[str]]]:
+        """Batches `batch` to the last of an epoch, each with the messages of replaced samples."""
+        self._epoch, self._first_batch = epoch, batch
+        return iter(self._loader)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        """The sampler's part: the keys of each batch."""
+        epoch, order = self._epoch, self._order(self._epoch)
+        for batch in range(self._first_batch, self.num_batches):
+            start = (batch * self.num_processes + self.process_index) * self.batch_size
+            yield [(epoch, place, int(order[place])) for place in range(start, start + self.batch_size)]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if not self.shuffle:
+            return np.arange(len(self.dataset))
+        if hasattr(self.dataset, "epoch_order"):  # a mixture draws by its weights
+            return self.dataset.epoch_order(self.seed, epoch)
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
+
+
+def _unchanged(batch):
+    return batch
+
+
+class TrainLoader:
+    """Iterates over an epoch's batches of one process, from the position on; then stands at the next epoch's start.
+
+    Attributes:
+        epoch, batch: the position: which batch comes next.
+        skipped: one sentence for each unreadable sample that another one replaced (`on_error="skip"`).
+    """
+
+    def __init__(self, batches: MapBatches | StreamBatches):
+        self._batches = batches
+        self.epoch, self.batch = 0, 0
+        self.skipped: list[str] = []
+
     def __len__(self) -> int:
-        """Batches of one epoch for this process; an incomplete last global batch is dropped."""
-        return self._num_batches
+        """Batches of a whole epoch for this process; an incomplete last global batch is dropped."""
+        return self._batches.num_batches
 
     def set_position(self, epoch: int, batch: int = 0) -> None:
-        """The next iteration starts at `batch` of `epoch`; nothing before it is read."""
+        """The next iteration starts at `batch` of `epoch`; no sample before it is decoded.
+
+        Raises:
+            ValueError: there is no such batch.
+        """
         if epoch < 0 or not 0 <= batch <= len(self):
             raise ValueError(f"No batch {batch} in epoch {epoch}: an epoch has {len(self)} batches, counted from 0.")
         self.epoch, self.batch = epoch, batch
@@ -121,21 +129,17 @@ class TrainLoader:
         Raises:
             DataError: a sample cannot be read (`on_error="raise"`), or too many in a row cannot.
         """
-        for batch, skipped in self._loader:
+        for batch, skipped in self._batches.iterate(self.epoch, self.batch):
             self.skipped += skipped
             if isinstance(batch, DataError):
                 raise batch
-            self.batch += 1
+            self.batch += 1  # before the yield, so that the position is right wherever the caller stops
             yield batch
         self.epoch, self.batch = self.epoch + 1, 0
 
 
-def _unchanged(batch):
-    return batch
-
-
 def build_train_loader(
-    dataset: Sequence[DepthSample],
+    dataset: Sequence[DepthSample] | HubStream,
     transform: Callable,
     *,
     batch_size: int,
@@ -150,15 +154,16 @@ def build_train_loader(
 
     What a batch holds depends on (`seed`, epoch, batch) and on `batch_size * num_processes` only: global batch k is
     cut into `num_processes` contiguous slices, so 2 processes with batches of b see what 1 process with batches of 2b
-    sees, and neither the number of workers nor a resume changes a pixel.
+    sees, and neither the number of workers nor a resume changes a pixel. Streams are cut by shards instead: there a
+    batch depends on the numbers of processes and workers too, and a resume is exact while they stay the same.
 
     Args:
-        dataset: map-style, from `open_dataset` or any object with `__len__` and `__getitem__(index) -> DepthSample`.
+        dataset: from `open_dataset`, or any object with `__len__` and `__getitem__(index) -> DepthSample`.
         transform: `(sample, numpy Generator) -> dict`, e.g. `TrainTransform`.
         batch_size: per process.
         num_workers: reading processes per process; 0 reads in this one.
-        on_error: `"raise"` stops at an unreadable sample; `"skip"` puts another one, drawn by (seed, epoch, place), in
-            its place and notes the message in `loader.skipped`.
+        on_error: `"raise"` stops at an unreadable sample; `"skip"` puts another one in its place, the same in every
+            run, and notes the message in `loader.skipped`.
 
     Raises:
         DataError: the data set has fewer samples than one global batch.
@@ -171,14 +176,14 @@ def build_train_loader(
             f"Bad loader options: batch_size={batch_size}, num_workers={num_workers}, "
             f"process_index={process_index}, num_processes={num_processes}."
         )
-    return TrainLoader(
-        dataset,
-        transform,
-        batch_size=batch_size,
-        seed=seed,
-        num_workers=num_workers,
-        process_index=process_index,
-        num_processes=num_processes,
-        shuffle=shuffle,
-        on_error=on_error,
-    )
+    kind = StreamBatches if isinstance(dataset, HubStream) else MapBatches
+    batches = kind(
+        dataset, transform, batch_size=batch_size, seed=seed, num_workers=num_workers, process_index=process_index,
+        num_processes=num_processes, shuffle=shuffle, on_error=on_error,
+    )  # fmt: skip
+    if batches.num_batches == 0:
+        raise DataError(
+            f"The data set has fewer samples than one batch of {batch_size * num_processes} "
+            f"({num_processes} processes x {batch_size}); use a smaller batch size."
+        )
+    return TrainLoader(batches)

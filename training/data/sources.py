@@ -1,0 +1,194 @@
+"""Sources of samples: `open_dataset` turns the entries of a training configuration into data sets."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+
+from training.data import layouts
+from training.data.decoding import DataError
+from training.data.hub import HubStream, open_hub
+from training.data.mixtures import Mixture
+from training.data.own import OwnDepth
+from training.data.readers import READERS, DepthReader, DepthSample, get_reader
+
+NUM_PROBES = 64
+
+
+@dataclass
+class DatasetSpec:
+    """One data set of a training configuration.
+
+    Attributes:
+        name: `hypersim`, `vkitti2`, `irs`, `blendedmvs`, `tartanair`, or for own data `pairs` (two folders, or a list
+            file) or `hub` (Hugging Face `datasets`).
+        root: folder of the official layout; with `list`, the folder that relative paths start from.
+        list: list file of `<rgb> <depth>` lines, instead of looking through `root`.
+        root_from, root_to: prefix of the paths in the list, and its replacement.
+        include, exclude: globs on the image paths (relative to `root`, or as the list has them).
+        split: Hypersim: official split, from `metadata_images_split_scene_v1.csv`; `hub`: default "train".
+        far_plane: depths beyond it get no label; "default" is 100 m for metric sets, none for BlendedMVS and own data.
+        weight: share of an epoch; give it to all data sets or to none.
+        rgb_dir, depth_dir: `pairs`: the two folders; files belong together by name.
+        quantity: own data: `depth`, or `disparity`, whose inverse becomes the label.
+        depth_scale: own data: stored values per unit of depth (or disparity), e.g. 1000 for 16-bit PNG in millimetres,
+            256 for KITTI; needed for integer files, default 1 for float ones.
+        is_metric: own data: whether depth is in metres.
+        path: `hub`: Hub id, folder of shards, `*.parquet` or `*.tar` glob, or a folder written by `save_to_disk`.
+        config: `hub`: configuration name.
+        image_column, depth_column: `hub`: columns, found by name if not given.
+        streaming: `hub`: read as a stream, nothing is downloaded or converted beforehand.
+        num_samples: `hub`, streaming: samples of an epoch, where the data set does not say.
+        shuffle_buffer: `hub`, streaming: rows among which a worker shuffles (after shuffling the shards).
+    """
+
+    name: str
+    root: str | None = None
+    list: str | None = None
+    root_from: str | None = None
+    root_to: str = ""
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    split: str | None = None
+    far_plane: float | str | None = "default"
+    weight: float | None = None
+    rgb_dir: str | None = None
+    depth_dir: str | None = None
+    quantity: str = "depth"
+    depth_scale: float | None = None
+    is_metric: bool = True
+    path: str | None = None
+    config: str | None = None
+    image_column: str | None = None
+    depth_column: str | None = None
+    streaming: bool = False
+    num_samples: int | None = None
+    shuffle_buffer: int = 256
+    label: str = field(init=False)
+
+    def __post_init__(self):
+        self.include, self.exclude = (
+            (value,) if isinstance(value, str) else tuple(value) for value in (self.include, self.exclude)
+        )
+        self.label = f"data set {self.name!r}"
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "DatasetSpec":
+        """From a configuration's mapping; names unknown options and the ones there are."""
+        known = [item.name for item in fields(cls) if item.init]
+        if unknown := sorted(values.keys() - set(known)):
+            raise DataError(f"Unknown data set option {unknown[0]!r}; there are {', '.join(known)}.")
+        if "name" not in values:
+            raise DataError(f"A data set needs a name: one of {', '.join([*READERS, 'pairs', 'hub'])}.")
+        return cls(**values)
+
+    def reader(self) -> DepthReader:
+        """The reader of this data set's files."""
+        changes = {} if self.far_plane == "default" else {"far_plane": self.far_plane}
+        if self.name in READERS:
+            return get_reader(self.name, **changes)
+        decode = OwnDepth(self.quantity, self.depth_scale)
+        return DepthReader(decode, self.is_metric, **{"far_plane": None, **changes})
+
+
+class PairDataset:
+    """Map-style data set of pairs of files.
+
+    Args:
+        name: for messages and reports.
+        reader: decodes the files.
+        pairs: (image, depth) paths, relative to `root` or absolute.
+        root: folder of relative paths.
+    """
+
+    def __init__(self, name: str, reader: DepthReader, pairs: Sequence[layouts.Pair], root: str = "") -> None:
+        self.name, self.reader, self.root = name, reader, root
+        # arrays of bytes: millions of str objects would be copied into each worker as their reference counts change
+        self._rgb, self._depth = (np.array([os.fsencode(path) for path in column]) for column in zip(*pairs))
+
+    def __len__(self) -> int:
+        return len(self._rgb)
+
+    def paths(self, index: int) -> layouts.Pair:
+        """The image's and the depth's path."""
+        rgb, depth = (os.fsdecode(column[index].item()) for column in (self._rgb, self._depth))
+        return os.path.join(self.root, rgb), os.path.join(self.root, depth)
+
+    def read_depth(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Depth float32 (H, W) and valid mask, without decoding the image."""
+        return self.reader.read_depth(self.paths(index)[1])
+
+    def __getitem__(self, index: int) -> DepthSample:
+        """Raises `DataError`, with the file's name, if a file is missing or damaged."""
+        return self.reader(*self.paths(index))
+
+
+def _open_pairs(spec: DatasetSpec) -> PairDataset:
+    root = os.path.expanduser(spec.root) if spec.root else ""
+    if spec.list:
+        pairs = layouts.read_list(os.path.expanduser(spec.list), None, spec.root_from, spec.root_to)
+    elif spec.name == "pairs":
+        if not (spec.rgb_dir and spec.depth_dir):
+            raise DataError("The data set 'pairs' needs rgb_dir and depth_dir (or list, a file of '<rgb> <depth>').")
+        pairs = layouts.find_folder_pairs(
+            *(os.path.join(root, os.path.expanduser(folder)) for folder in (spec.rgb_dir, spec.depth_dir))
+        )
+    elif root:
+        pairs = layouts.find_pairs(spec.name, root)
+        if spec.name == "hypersim" and spec.split:
+            pairs = layouts.select_hypersim_split(pairs, root, spec.split)
+    else:
+        raise DataError(f"The {spec.label} needs root (its folder) or list (a file of '<rgb> <depth>' lines).")
+    if not (pairs := layouts.select_pairs(pairs, spec.include, spec.exclude)):
+        raise DataError(f"The {spec.label} has no sample left after split, include and exclude.")
+    dataset = PairDataset(spec.name, spec.reader(), pairs, root)
+    _probe(dataset)
+    return dataset
+
+
+def _probe(dataset: PairDataset) -> None:
+    """Fails before training starts if none of a few samples spread over the data set has both files."""
+    indices = np.linspace(0, len(dataset) - 1, min(NUM_PROBES, len(dataset)), dtype=int)
+    missing = [next((p for p in dataset.paths(i) if not os.path.isfile(p)), None) for i in indices]
+    if None not in missing:
+        raise DataError(
+            f"{missing[0]}: the file does not exist, nor do those of any of {len(missing)} samples tried; "
+            "check root, or for a list file root_from and root_to."
+        )
+
+
+def open_dataset(spec: "DatasetSpec | dict | Sequence[DatasetSpec | dict]", epoch_size: int | None = None):
+    """Opens one data set, or several as a mixture: concatenated, or drawn by weights if each has a `weight`.
+
+    Args:
+        spec: what to open; mappings (from YAML) have the fields of `DatasetSpec`.
+        epoch_size: samples of an epoch of a weighted mixture; default the number of all samples.
+
+    Returns:
+        A map-style data set (`__len__`, `__getitem__(index) -> DepthSample`), or a `HubStream`, for
+        `build_train_loader`.
+
+    Raises:
+        DataError: a wrong option, folder or list; names it, with what was expected and what was found.
+    """
+    if isinstance(spec, dict):
+        spec = DatasetSpec.from_dict(spec)
+    if isinstance(spec, DatasetSpec):
+        if spec.name == "hub":
+            return open_hub(spec)
+        if spec.name not in (*READERS, "pairs"):
+            raise DataError(f"Unknown data set {spec.name!r}: choose one of {', '.join([*READERS, 'pairs', 'hub'])}.")
+        return _open_pairs(spec)
+    specs = [DatasetSpec.from_dict(item) if isinstance(item, dict) else item for item in spec]
+    if not specs:
+        raise DataError("The configuration names no data set.")
+    weights = [item.weight for item in specs]
+    if weights.count(None) not in (0, len(weights)):
+        raise DataError("Give a weight to all data sets or to none.")
+    opened = [open_dataset(item) for item in specs]
+    if len(opened) == 1:
+        return opened[0]
+    if any(isinstance(dataset, HubStream) for dataset in opened):
+        raise DataError("A streaming data set cannot be mixed; interleave it beforehand, or set streaming: false.")
+    return Mixture(opened, None if weights[0] is None else weights, epoch_size)
