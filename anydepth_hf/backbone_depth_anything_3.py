@@ -107,7 +107,7 @@ class DepthAnything3Backbone(BackboneMixin, DepthAnything3PreTrainedModel):
         Returns:
             `feature_maps`: one `(batch_size, channels, height // 14, width // 14)` per level. With `cat_token` the
             first half of the channels is the last local block, raw, the second half the block itself, layer-normed.
-            `cls_tokens`: one `(batch_size, channels)` per level, the first token, raw (with `alt_start`, the camera's).
+            `cls_tokens`: one `(batch_size, channels)` per level, the first token, raw: the camera's with `alt_start`.
         """
         grid = tuple(size // self.config.patch_size for size in pixel_values.shape[-2:])
         camera_token = None if self.camera_token is None else self.camera_token[:, :1]

@@ -1,4 +1,4 @@
-"""The transformer block that Depth Anything 3 and VGGT share: a DINOv2 block with q/k norm and 2-D rotary positions."""
+"""The block that Depth Anything 3 and VGGT share: a DINOv2 block with q/k norm and 2-D rotary positions."""
 
 from collections.abc import Callable
 from functools import lru_cache

@@ -55,12 +55,13 @@ class VGGTPreTrainedModel(Dinov2PreTrainedModel):
             init.trunc_normal_(module.cls_token, std=self.config.initializer_range)
             init.zeros_(module.mask_token)
             init.zeros_(module.register_tokens)
-        elif isinstance(module, VGGTLayer):
-            for layer_scale in (module.layer_scale1, module.layer_scale2):
-                init.constant_(layer_scale.lambda1, self.config.alternating_layerscale_value)
         elif isinstance(module, VGGTBackbone):
             init.normal_(module.camera_token, std=self.config.initializer_range)
             init.normal_(module.register_token, std=self.config.initializer_range)
+            # here and not per block: modules without parameters of their own are passed over outside transformers
+            for block in (*module.frame_blocks, *module.global_blocks):
+                init.constant_(block.layer_scale1.lambda1, self.config.alternating_layerscale_value)
+                init.constant_(block.layer_scale2.lambda1, self.config.alternating_layerscale_value)
 
 
 @auto_docstring(
