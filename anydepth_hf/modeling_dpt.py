@@ -65,14 +65,38 @@ class FusionBlock(nn.Module):
         return self.projection(F.interpolate(features, size=size, mode="bilinear", align_corners=True))
 
 
+def uv_position_embedding(channels: int, height: int, width: int, aspect_ratio: float, device) -> torch.Tensor:
+    """
+    Sines and cosines of image coordinates, x in the first half of the channels and y in the second, times 0.1.
+
+    Coordinates run over pixel centres of a rectangle of unit half-diagonal with the image's `aspect_ratio` (width by
+    height); frequencies are those of facebookresearch/vggt. Returns float32 `(channels, height, width)`.
+    """
+    frequencies = 100 ** -(torch.arange(channels // 4, device=device, dtype=torch.float32) / (channels // 4))
+    diagonal = (aspect_ratio**2 + 1) ** 0.5
+
+    def axis(size: int, extent: float) -> torch.Tensor:
+        centres = (2 * torch.arange(size, device=device, dtype=torch.float32) + 1 - size) * (extent / size)
+        angles = frequencies[:, None] * centres
+        return torch.cat((angles.sin(), angles.cos()))
+
+    x = axis(width, aspect_ratio / diagonal)[:, None, :].expand(-1, height, -1)
+    y = axis(height, 1 / diagonal)[:, :, None].expand(-1, -1, width)
+    return 0.1 * torch.cat((x, y))
+
+
 class DPTHead(nn.Module):
     """
-    DPT decoder in two styles.
+    DPT decoder in four styles.
 
     `"dinov3"` is the head of the DINOv3 repository, the paper's baseline (with the defaults here: 50.83 / 76.05 /
     99.58 M parameters for ViT-S / B / L): every fusion doubles the size, and a 3x3 convolution follows the last.
     `"depth_anything"` is the head of Depth Anything V2: fusions go to the next level's size, residual units have
-    biases, and the last upsampling goes to the size of the patch grid times the patch size.
+    biases, and the last upsampling goes to the size of the patch grid times the patch size. It is also the head of
+    Depth Anything 3's monocular models.
+    `"dual_dpt"` is the depth branch of Depth Anything 3's Dual-DPT: as `"depth_anything"`, with a position embedding
+    added to the projected levels and to the map at full resolution.
+    `"vggt"` is VGGT's: as `"dual_dpt"`, but the skip of a residual unit carries the activated features.
 
     Args:
         in_channels: width of the encoder's tokens.
@@ -80,9 +104,11 @@ class DPTHead(nn.Module):
         n_output_channels: channels of the result.
         use_cls_token: mix each level's class token into its patch tokens (readout "project"); else it is ignored.
         reassemble_channels: width of each level; `in_channels` each by default.
-        style: `"dinov3"` or `"depth_anything"`.
+        style: `"dinov3"`, `"depth_anything"`, `"dual_dpt"` or `"vggt"`.
         use_batch_norm: batch norm over the incoming features.
-        patch_size: size of a patch; the `"depth_anything"` style needs it for its output size.
+        patch_size: size of a patch; all styles but `"dinov3"` need it for their output size.
+        input_norm: layer norm over the incoming tokens and class tokens, shared by the levels; the official heads of
+            Depth Anything 3 (Dual-DPT) and VGGT begin with one.
     """
 
     def __init__(
@@ -92,10 +118,10 @@ class DPTHead(nn.Module):
         n_output_channels: int = 256,
         use_cls_token: bool = True,
         reassemble_channels: Sequence[int] | None = None,
-        style: Literal["dinov3", "depth_anything"] = "dinov3",
+        style: Literal["dinov3", "depth_anything", "dual_dpt", "vggt"] = "dinov3",
         use_batch_norm: bool = False,
         patch_size: int = 16,
-        relu_skip: bool = False,
+        input_norm: bool = False,
     ):
         super().__init__()
         widths = list(reassemble_channels or [in_channels] * 4)
@@ -105,13 +131,14 @@ class DPTHead(nn.Module):
         self.use_cls_token = use_cls_token
         self.style = style
         self.patch_size = patch_size
+        self.norm = nn.LayerNorm(in_channels) if input_norm else None
         self.reassemble = nn.ModuleList(
             Reassemble(level, in_channels, width, use_cls_token, use_batch_norm) for level, width in enumerate(widths)
         )
         self.convs = nn.ModuleList(nn.Conv2d(width, fusion_channels, 3, padding=1, bias=False) for width in widths)
         # coarsest level first
         self.fusion = nn.ModuleList(
-            FusionBlock(fusion_channels, bias=not dinov3, relu_skip=relu_skip, is_coarsest=index == 0)
+            FusionBlock(fusion_channels, bias=not dinov3, relu_skip=style == "vggt", is_coarsest=index == 0)
             for index in range(4)
         )
         self.project = nn.Conv2d(fusion_channels, fusion_channels, kernel_size=3, padding=1) if dinov3 else None
@@ -121,6 +148,13 @@ class DPTHead(nn.Module):
             nn.ReLU(),
             nn.Conv2d(32, n_output_channels, kernel_size=1),
         )
+
+    def add_position(self, features: torch.Tensor, aspect_ratio: float) -> torch.Tensor:
+        """Adds the position embedding to a map `(batch_size, channels, height, width)` in the styles that have it."""
+        if self.style not in ("dual_dpt", "vggt"):
+            return features
+        embedding = uv_position_embedding(*features.shape[1:], aspect_ratio, features.device)
+        return features + embedding.to(features.dtype)
 
     def forward(
         self,
@@ -135,16 +169,21 @@ class DPTHead(nn.Module):
 
         Returns:
             `(batch_size, n_output_channels, rows, columns)`, no activation applied. Rows and columns are the patch
-            grid times `patch_size` in the `"depth_anything"` style, and 32 times the coarsest level in `"dinov3"`.
+            grid times `patch_size`, but 32 times the coarsest level in the `"dinov3"` style.
 
         Raises:
             ValueError: other than four levels, or class tokens missing.
         """
         feature_maps, cls_tokens = split_levels(feature_maps, cls_tokens, self.use_cls_token)
+        if self.norm is not None:
+            feature_maps = [self.norm(level.movedim(1, -1)).movedim(-1, 1) for level in feature_maps]
+            cls_tokens = [self.norm(token) for token in cls_tokens] if self.use_cls_token else None
+        height, width = feature_maps[0].shape[-2:]
+        aspect_ratio = width / height
         levels = []
         for index, (reassemble, conv) in enumerate(zip(self.reassemble, self.convs)):
             features = reassemble.project(feature_maps[index], cls_tokens[index] if self.use_cls_token else None)
-            levels.append(conv(reassemble.resize(features)))
+            levels.append(conv(reassemble.resize(self.add_position(features, aspect_ratio))))
         features = levels[3]
         for block, level, finer in zip(self.fusion, reversed(levels), [*reversed(levels[:3]), None]):
             size = None if finer is None or self.style == "dinov3" else finer.shape[-2:]
@@ -155,8 +194,9 @@ class DPTHead(nn.Module):
         if self.style == "dinov3":
             size = [2 * side for side in features.shape[-2:]]
         else:
-            size = [self.patch_size * side for side in feature_maps[0].shape[-2:]]
-        return self.output_conv2(F.interpolate(features, size=size, mode="bilinear", align_corners=True))
+            size = [self.patch_size * height, self.patch_size * width]
+        features = F.interpolate(features, size=size, mode="bilinear", align_corners=True)
+        return self.output_conv2(self.add_position(features, aspect_ratio))
 
 
 __all__ = ["DPTHead"]
