@@ -8,8 +8,11 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 from transformers.utils import auto_docstring
 
+from .configuration_depth_anything_3 import DepthAnything3Config
+from .configuration_vggt import VGGTConfig
+
 # Classes of this package's own encoders by model type; transformers resolves its own.
-BACKBONE_CONFIGS: dict[str, type[PreTrainedConfig]] = {}
+BACKBONE_CONFIGS: dict[str, type[PreTrainedConfig]] = {"depth_anything_3": DepthAnything3Config, "vggt": VGGTConfig}
 
 
 def _vit(model_type: str, hidden_size: int, num_hidden_layers: int, out_indices: list[int], **kwargs) -> dict:
@@ -32,6 +35,14 @@ def _dav2(*args) -> dict:
     return _vit("dinov2", *args, image_size=518, patch_size=14, use_mask_token=False)
 
 
+def _da3(*args, **kwargs) -> dict:
+    return _vit("depth_anything_3", *args, **kwargs)
+
+
+def _da3_mono() -> dict:
+    return _da3(1024, 24, [5, 12, 18, 24], alt_start=None, cat_token=False)
+
+
 # Encoders by name. Levels are those of the paper; `out_indices` counts the embeddings as 0, so block i is i + 1.
 BACKBONE_PRESETS: dict[str, dict] = {
     "dinov3-small": _dinov3(384, 12, [3, 6, 9, 12]),
@@ -40,6 +51,14 @@ BACKBONE_PRESETS: dict[str, dict] = {
     "dav2-small": _dav2(384, 12, [3, 6, 9, 12]),
     "dav2-base": _dav2(768, 12, [3, 6, 9, 12]),
     "dav2-large": _dav2(1024, 24, [5, 12, 18, 24]),
+    # Depth Anything 3 and VGGT: the levels that their own heads read
+    "da3-small": _da3(384, 12, [6, 8, 10, 12], alt_start=4),
+    "da3-base": _da3(768, 12, [6, 8, 10, 12], alt_start=4),
+    "da3-large": _da3(1024, 24, [12, 16, 20, 24], alt_start=8),
+    "da3-giant": _da3(1536, 40, [20, 28, 34, 40], alt_start=13, use_swiglu_ffn=True),
+    "da3-mono-large": _da3_mono(),
+    "da3-metric-large": _da3_mono(),
+    "vggt-1b": _vit("vggt", 1024, 24, [5, 12, 18, 24]),
 }
 
 # Keys that any configuration may carry besides its own fields.
@@ -73,9 +92,10 @@ class AnyDepthConfig(PreTrainedConfig):
     apply_backbone_norm (`bool`, *optional*, defaults to `False`):
         Whether the encoder's final layer norm is applied to all four levels and class tokens, or to none. DINOv3 and
         DINOv2 only; Depth Anything 3 and VGGT export what their own heads were trained on.
-    head_input_norm (`bool`, *optional*, defaults to `False`):
+    head_input_norm (`bool`, *optional*):
         Whether the head starts with a layer norm over the levels' channels, as the official heads of Depth Anything 3
-        (any-view) and VGGT do. Their features are not normalised, so an SDT on them wants it.
+        (any-view) and VGGT do: the scale of their features is not normalised. When not given, it does on these two
+        encoders and on no other.
     fusion_hidden_size (`int`, *optional*, defaults to 256):
         Width of the tokens after fusion (SDT) or of the fusion path (DPT; 512 in the paper's baseline).
     upsample_hidden_sizes (`list[int]`, *optional*):
@@ -88,8 +108,9 @@ class AnyDepthConfig(PreTrainedConfig):
         SDT: whether the range of the sampling offsets is predicted.
     reassemble_hidden_sizes (`list[int]`, *optional*):
         DPT: width of each level before fusion; the encoder's width each (the paper's baseline) when not given.
-    dpt_style (`"dinov3"` or `"depth_anything"`, *optional*, defaults to `"dinov3"`):
-        DPT: layout of the DINOv3 repository (the paper's baseline) or of the Depth Anything family.
+    dpt_style (`"dinov3"`, `"depth_anything"` or `"vggt"`, *optional*, defaults to `"dinov3"`):
+        DPT: layout of the DINOv3 repository (the paper's baseline), of Depth Anything V2 and 3 (monocular), or of
+        VGGT.
     use_batch_norm (`bool`, *optional*, defaults to `False`):
         DPT: whether the levels are batch-normalised first.
     num_output_channels (`int`, *optional*, defaults to 1):
@@ -97,6 +118,9 @@ class AnyDepthConfig(PreTrainedConfig):
         mean is the prediction (256 in the paper's DPT).
     output_activation (`"relu"`, `"exp"` or `"linear"`, *optional*, defaults to `"relu"`):
         Activation of a single output channel, to which `min_depth` is then added.
+    predict_confidence (`bool`, *optional*, defaults to `False`):
+        Whether the head has a further channel, returned as `confidence`: `1 + exp(x)`, as Depth Anything 3 (any-view)
+        and VGGT have. The loss does not train it.
     prediction_type (`"disparity"` or `"depth"`, *optional*, defaults to `"disparity"`):
         What `predicted_depth` holds. The paper's models predict disparity (1 / depth).
     depth_estimation_type (`"relative"` or `"metric"`, *optional*, defaults to `"relative"`):
@@ -131,17 +155,18 @@ class AnyDepthConfig(PreTrainedConfig):
     head_type: Literal["sdt", "dpt", "dual_dpt"] = "sdt"
     use_cls_token: bool = True
     apply_backbone_norm: bool = False
-    head_input_norm: bool = False
+    head_input_norm: bool | None = None
     fusion_hidden_size: int = 256
     upsample_hidden_sizes: list[int] | None = None
     output_hidden_sizes: list[int] | None = None
     dysample_groups: int = 4
     dysample_scope: bool = True
     reassemble_hidden_sizes: list[int] | None = None
-    dpt_style: Literal["dinov3", "depth_anything"] = "dinov3"
+    dpt_style: Literal["dinov3", "depth_anything", "vggt"] = "dinov3"
     use_batch_norm: bool = False
     num_output_channels: int = 1
     output_activation: Literal["relu", "exp", "linear"] = "relu"
+    predict_confidence: bool = False
     prediction_type: Literal["disparity", "depth"] = "disparity"
     depth_estimation_type: Literal["relative", "metric"] = "relative"
     min_depth: float | int = 0.001
@@ -164,6 +189,10 @@ class AnyDepthConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
         if self.backbone_config.model_type in ("dinov3_vit", "dinov2"):
             self.backbone_config.apply_layernorm = self.apply_backbone_norm
+        if self.head_input_norm is None:
+            self.head_input_norm = self.backbone_config.model_type == "vggt" or (
+                self.backbone_config.model_type == "depth_anything_3" and self.backbone_config.cat_token
+            )
 
     @classmethod
     def _reject_unknown(cls, keys):
@@ -184,7 +213,7 @@ class AnyDepthConfig(PreTrainedConfig):
             )
         if min(indices) < 1 or max(indices) > num_layers:
             raise ValueError(
-                f"`backbone_config.out_indices`={indices} must lie in 1..{num_layers} (block i of the encoder is i + 1)."
+                f"`backbone_config.out_indices` must lie in 1..{num_layers} (block i is i + 1), got {indices}."
             )
         for name in ("upsample_hidden_sizes", "reassemble_hidden_sizes"):
             if getattr(self, name) is not None and len(getattr(self, name)) != 4:
@@ -195,9 +224,14 @@ class AnyDepthConfig(PreTrainedConfig):
             widths = [self.fusion_hidden_size, *(self.upsample_hidden_sizes or [])[:3]]
             if any(width % self.dysample_groups for width in widths):
                 raise ValueError(
-                    f"`fusion_hidden_size` and the first three `upsample_hidden_sizes` ({widths}) must be multiples of "
-                    f"`dysample_groups`={self.dysample_groups}; change either."
+                    f"`fusion_hidden_size` and the first three `upsample_hidden_sizes` ({widths}) must be multiples "
+                    f"of `dysample_groups`={self.dysample_groups}; change either."
                 )
+        if self.apply_backbone_norm and self.backbone_config.model_type in BACKBONE_CONFIGS:
+            raise ValueError(
+                f"`apply_backbone_norm` is for DINOv3 and DINOv2 encoders, not {self.backbone_config.model_type!r}; "
+                "use `head_input_norm`."
+            )
         if not 0 <= self.min_depth < self.max_depth:
             raise ValueError(f"Need 0 <= min_depth < max_depth, got {self.min_depth} and {self.max_depth}.")
         if self.num_output_channels < 1:

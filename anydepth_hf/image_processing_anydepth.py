@@ -257,7 +257,7 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         """
         predictions = outputs.predicted_depth.float()
         if target_sizes is not None and len(target_sizes) != len(predictions):
-            raise ValueError(f"Got {len(target_sizes)} target sizes for {len(predictions)} predictions; both must agree.")
+            raise ValueError(f"Got {len(target_sizes)} target sizes for {len(predictions)} predictions.")
         output_type = output_type or self.prediction_type
         if output_type not in ("disparity", "depth"):
             raise ValueError(f"`output_type` must be 'disparity' or 'depth', got {output_type!r}.")

@@ -1,7 +1,5 @@
 """AnyDepth: a ViT encoder and a depth head."""
 
-import math
-
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -12,17 +10,21 @@ from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, auto_docstring
 from transformers.utils.generic import can_return_tuple
 
+from .backbone_depth_anything_3 import DepthAnything3Backbone
 from .backbone_dinov2 import AnyDepthDinov2Backbone
 from .backbone_dinov3 import AnyDepthDINOv3Backbone
+from .backbone_vggt import VGGTBackbone
 from .configuration_anydepth import AnyDepthConfig
 from .losses_anydepth import depth_loss
 from .modeling_dpt import DPTHead
-from .modeling_sdt import DySample, SDTHead
+from .modeling_sdt import DySample, SDTHead, init_conv
 
 # By model type and not by configuration class: remote code may load a configuration class twice.
 BACKBONES: dict[str, type[PreTrainedModel]] = {
     "dinov3_vit": AnyDepthDINOv3Backbone,
     "dinov2": AnyDepthDinov2Backbone,
+    "depth_anything_3": DepthAnything3Backbone,
+    "vggt": VGGTBackbone,
 }
 
 
@@ -76,15 +78,11 @@ class AnyDepthPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
-        """PyTorch's own initialisation, with which the official heads are trained, for the head's layers."""
         super()._init_weights(module)
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            init.kaiming_uniform_(module.weight, a=math.sqrt(5))
-            if module.bias is not None:
-                bound = 1 / math.sqrt(nn.init._calculate_fan_in_and_fan_out(module.weight)[0])
-                init.uniform_(module.bias, -bound, bound)
+            init_conv(module)
         elif isinstance(module, DySample):
-            module.reset_parameters()
+            init.copy_(module.init_pos, module.initial_positions(module.groups))
         elif hasattr(module, "layer_weights"):
             init.ones_(module.layer_weights)
 
@@ -110,6 +108,11 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
         if self.config.freeze_backbone:
             self.backbone.eval()
             self.backbone.requires_grad_(False)
+        for name, parameter in self.backbone.named_parameters():
+            # parameters that no output depends on would make distributed training wait for their gradients
+            unused_norm = name.startswith(("norm.", "layernorm.")) and not self.backbone.config.apply_layernorm
+            if name.endswith("mask_token") or unused_norm:
+                parameter.requires_grad_(False)
         return self
 
     def align_to_patches(self, pixel_values: torch.Tensor) -> torch.Tensor:

@@ -1,11 +1,25 @@
 """Simple Depth Transformer (SDT), the decoder of AnyDepth (arXiv 2601.02760, section 3)."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers import initialization as init
+
+
+@torch.no_grad()
+def init_conv(module: nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+    """PyTorch's own initialisation, with which the official heads train, or normal with `module.initializer_std`."""
+    std = getattr(module, "initializer_std", None)
+    if std is not None:
+        init.normal_(module.weight, std=std)
+    else:
+        init.kaiming_uniform_(module.weight, a=math.sqrt(5))
+    if module.bias is not None:
+        bound = 0.0 if std is not None else nn.init._calculate_fan_in_and_fan_out(module.weight)[0] ** -0.5
+        init.uniform_(module.bias, -bound, bound)
 
 
 class WeightedFusion(nn.Module):
@@ -74,7 +88,12 @@ class DySample(nn.Module):
         self.offset = nn.Conv2d(channels, 2 * groups * self.scale**2, kernel_size=1)
         self.scope = nn.Conv2d(channels, 2 * groups * self.scale**2, kernel_size=1, bias=False) if use_scope else None
         self.register_buffer("init_pos", self.initial_positions(groups))
-        self.reset_parameters()
+        # start as bilinear upsampling; `_init_weights` reads this, since it visits the convolutions on their own
+        self.offset.initializer_std = 0.001
+        if use_scope:
+            self.scope.initializer_std = 0.0
+        for conv in (self.offset, self.scope) if use_scope else (self.offset,):
+            init_conv(conv)
 
     @classmethod
     def initial_positions(cls, groups: int) -> torch.Tensor:
@@ -82,14 +101,6 @@ class DySample(nn.Module):
         steps = (torch.arange(cls.scale) - (cls.scale - 1) / 2) / cls.scale
         y, x = torch.meshgrid(steps, steps, indexing="ij")
         return torch.stack((x, y)).reshape(2, 1, -1).repeat(1, groups, 1).reshape(1, -1, 1, 1)
-
-    @torch.no_grad()
-    def reset_parameters(self):
-        init.normal_(self.offset.weight, std=0.001)
-        init.zeros_(self.offset.bias)
-        if self.scope is not None:
-            init.zeros_(self.scope.weight)
-        init.copy_(self.init_pos, self.initial_positions(self.groups))
 
     def sampling_grid(self, features: torch.Tensor) -> torch.Tensor:
         """float32 grid `(batch * groups, 2 * height, 2 * width, 2)` for `grid_sample`."""
@@ -179,7 +190,8 @@ class SDTHead(nn.Module):
             raise ValueError(f"`upsample_channels` needs four widths, one for each 2x step; got {widths}.")
         if any(width % dysample_groups for width in (fusion_channels, *widths[:3])):
             raise ValueError(
-                f"The widths {fusion_channels} and {widths[:3]} must be multiples of `dysample_groups`={dysample_groups}."
+                f"The widths {fusion_channels} and {widths[:3]} must be multiples of "
+                f"`dysample_groups`={dysample_groups}."
             )
         hidden = list(output_channels or (widths[3] // 2, 32))
         self.use_cls_token = use_cls_token

@@ -1,0 +1,209 @@
+import copy
+
+import pytest
+import torch
+from transformers import AutoModelForDepthEstimation, Trainer, TrainingArguments
+
+from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
+
+TINY = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "out_indices": [1, 2, 3, 4]}
+DINOV3 = {"model_type": "dinov3_vit", "intermediate_size": 64, "num_register_tokens": 4, **TINY}
+DINOV2 = {"model_type": "dinov2", "mlp_ratio": 2, "image_size": 56, "patch_size": 14, "use_mask_token": False, **TINY}
+
+
+def tiny_model(backbone=DINOV3, **settings):
+    torch.manual_seed(0)
+    return AnyDepthForDepthEstimation(AnyDepthConfig(backbone_config=dict(backbone), fusion_hidden_size=8, **settings))
+
+
+@pytest.fixture(params=[DINOV3, DINOV2], ids=["dinov3", "dinov2"])
+def model(request):
+    return tiny_model(request.param).eval()
+
+
+@pytest.mark.parametrize("alignment", ["resize", "pad"])
+@pytest.mark.parametrize("size", [(16, 16), (16, 97), (63, 40), (64, 48)])
+def test_prediction_has_the_size_of_the_input(alignment, size):
+    for backbone in (DINOV3, DINOV2):
+        model = tiny_model(backbone, patch_alignment=alignment).eval()
+        with torch.no_grad():
+            output = model(torch.randn(2, 3, *size))
+        assert output.predicted_depth.shape == (2, *size)
+        assert output.predicted_depth.dtype == torch.float32
+        assert output.predicted_depth.min() >= model.config.min_depth
+
+
+def test_padding_leaves_an_aligned_input_alone_and_crops_back():
+    model = tiny_model(patch_alignment="pad").eval()
+    image = torch.randn(1, 3, 40, 60)
+    padded = torch.nn.functional.pad(image, (0, 4, 0, 8), mode="replicate")
+    with torch.no_grad():
+        torch.testing.assert_close(model(image).predicted_depth, model(padded).predicted_depth[:, :40, :60])
+
+
+def test_a_batch_gives_the_numbers_of_each_image(model):
+    images = torch.randn(3, 3, 48, 80)
+    with torch.no_grad():
+        together = model(images).predicted_depth
+        alone = torch.cat([model(image[None]).predicted_depth for image in images])
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [True, False])
+def test_backbone_norm_is_for_all_levels_or_none(model, norm):
+    model.backbone.config.apply_layernorm = norm
+    with torch.no_grad():
+        output = model.backbone(torch.randn(1, 3, 112, 112), output_hidden_states=True)
+    final_norm = model.backbone.norm if hasattr(model.backbone, "norm") else model.backbone.layernorm
+    prefix = output.hidden_states[0].shape[1] - output.feature_maps[0][0, 0].numel()
+    assert len(output.hidden_states) == 5
+    for level, cls_token, hidden in zip(output.feature_maps, output.cls_tokens, output.hidden_states[1:]):
+        hidden = final_norm(hidden) if norm else hidden
+        torch.testing.assert_close(level.flatten(2).transpose(1, 2), hidden[:, prefix:])
+        torch.testing.assert_close(cls_token, hidden[:, 0])
+
+
+def test_hidden_states_and_attentions_on_request():
+    model = tiny_model().eval()
+    model.set_attn_implementation("eager")
+    output = model(torch.randn(1, 3, 32, 32), output_hidden_states=True, output_attentions=True)
+    assert (len(output.hidden_states), len(output.attentions)) == (5, 4)
+    assert model(torch.randn(1, 3, 32, 32)).hidden_states is None
+    assert isinstance(model(torch.randn(1, 3, 32, 32), return_dict=False), tuple)
+
+
+def test_bad_input_is_explained(model):
+    with pytest.raises(ValueError, match=r"\(batch, 3, height, width\)"):
+        model(torch.randn(1, 1, 64, 64))
+    with pytest.raises(ValueError, match="at least one patch"):
+        model(torch.randn(1, 3, 8, 64))
+    with pytest.raises(ValueError, match="`labels` must be depth of shape"):
+        model(torch.randn(1, 3, 64, 64), labels=torch.ones(1, 32, 32))
+
+
+def test_save_reload_and_resave_are_bit_equal(model, tmp_path):
+    model.save_pretrained(tmp_path / "a")
+    loaded, info = AutoModelForDepthEstimation.from_pretrained(tmp_path / "a", output_loading_info=True)
+    assert not any(info.values())
+    loaded.save_pretrained(tmp_path / "b")
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in "ab"]
+    assert weights[0] == weights[1]
+    image = torch.randn(1, 3, 40, 56)
+    with torch.no_grad():
+        assert torch.equal(model(image).predicted_depth, loaded(image).predicted_depth)
+
+
+def test_weights_missing_from_a_checkpoint_are_initialised(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    wider = AnyDepthForDepthEstimation.from_pretrained(
+        tmp_path, fusion_hidden_size=16, ignore_mismatched_sizes=True
+    ).head
+    sampler = wider.upsample_1.dysample1[0]
+    assert torch.equal(sampler.init_pos, sampler.initial_positions(sampler.groups))
+    assert 0 < sampler.offset.weight.std() < 0.002
+    assert not sampler.scope.weight.any()
+    weight = wider.output_conv[0].weight
+    assert 0.9 < weight.std() * (3 * weight[0].numel()) ** 0.5 < 1.1
+
+
+def is_frozen(model):
+    trainable = any(p.requires_grad for p in model.backbone.parameters())
+    return not trainable and not any(m.training for m in model.backbone.modules())
+
+
+def test_a_frozen_encoder_stays_frozen(model, tmp_path):
+    assert is_frozen(model)
+    model.save_pretrained(tmp_path)
+    loaded = AnyDepthForDepthEstimation.from_pretrained(tmp_path)
+    assert is_frozen(loaded)
+    loaded.train()
+    assert is_frozen(loaded) and loaded.head.training
+    loss = loaded(torch.randn(2, 3, 42, 42), labels=torch.rand(2, 42, 42) + 1).loss
+    loss.backward()
+    assert all(p.grad is None for p in loaded.backbone.parameters())
+    assert all(p.grad is not None for p in loaded.head.parameters())
+
+
+class Scenes(torch.utils.data.Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        generator = torch.Generator().manual_seed(index)
+        return {
+            "pixel_values": torch.randn(3, 32, 32, generator=generator),
+            "labels": torch.rand(32, 32, generator=generator) + 1,
+        }
+
+
+def trainer_losses(tmp_path, **arguments):
+    model = tiny_model()
+    before = copy.deepcopy(model.backbone.state_dict())
+    arguments = TrainingArguments(
+        tmp_path, max_steps=2, logging_steps=1, report_to=[], use_cpu=True, save_strategy="no", disable_tqdm=True,
+        **arguments,
+    )  # fmt: skip
+    trainer = Trainer(model, arguments, train_dataset=Scenes())
+    trainer.train()
+    assert is_frozen(model)
+    assert all(torch.equal(value, before[key]) for key, value in model.backbone.state_dict().items())
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+
+def test_trainer_leaves_the_encoder_alone_and_does_not_scale_the_loss(tmp_path):
+    whole = trainer_losses(tmp_path, per_device_train_batch_size=4)
+    accumulated = trainer_losses(tmp_path, per_device_train_batch_size=2, gradient_accumulation_steps=2)
+    # batch norm sees other batches: close, but a loss that is summed over the steps would be twice as large
+    assert accumulated[0] == pytest.approx(whole[0], rel=0.25)
+
+
+def test_an_unfrozen_encoder_learns_with_gradient_checkpointing():
+    images, labels = torch.randn(2, 3, 32, 32), torch.rand(2, 32, 32) + 1
+    gradients = []
+    for checkpointing in (False, True):
+        model = tiny_model({**DINOV3, "pos_embed_rescale": None}, freeze_backbone=False).train()
+        if checkpointing:
+            model.activation_checkpointing_enable()
+        model(images, labels=labels).loss.backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters() if p.requires_grad})
+    assert "backbone.embeddings.cls_token" in gradients[0]
+    assert all(value is not None for value in gradients[0].values())
+    for name, value in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_bins_predict_their_weighted_mean():
+    model = tiny_model(head_type="dpt", num_output_channels=5, max_depth=4.001)
+    features = torch.full((1, 5, 2, 2), -1.0)
+    torch.testing.assert_close(model.to_prediction(features), torch.full((1, 1, 2, 2), 2.001))
+    features[:, 4] = 1e6
+    torch.testing.assert_close(model.to_prediction(features), torch.full((1, 1, 2, 2), 4.001))
+
+
+@pytest.mark.parametrize(("activation", "expected"), [("relu", [0.001, 2.001]), ("linear", [-0.999, 2.001])])
+def test_activations(activation, expected):
+    model = tiny_model(output_activation=activation)
+    assert model.to_prediction(torch.tensor([-1.0, 2.0]).view(1, 1, 1, 2)).flatten().tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_16_bit_weights_predict_float32_close_to_full_precision(dtype):
+    model = tiny_model().eval()
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = model(image).predicted_depth
+        output = model.to(dtype)(image.to(dtype)).predicted_depth
+    assert output.dtype == torch.float32
+    assert (output - expected).abs().mean() < 0.05 * expected.abs().mean()
+
+
+def test_export_with_dynamic_sizes():
+    model = tiny_model().eval()
+    height, width = (16 * torch.export.Dim(name, min=2, max=64) for name in ("rows", "columns"))
+    with torch.no_grad():
+        program = torch.export.export(
+            model, (torch.randn(2, 3, 64, 48),), dynamic_shapes={"pixel_values": {2: height, 3: width}}
+        )
+        image = torch.randn(2, 3, 96, 64)
+        result = program.module()(image).predicted_depth
+        torch.testing.assert_close(result, model(image).predicted_depth, rtol=1e-5, atol=1e-5)
