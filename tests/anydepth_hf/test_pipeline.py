@@ -1,0 +1,118 @@
+"""`pipeline("depth-estimation")` by import and by remote code, from a folder and from a Hub, with every kind of input."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.anydepth_hf.test_remote_code import without_progress
+from tests.hub_server import Repository
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "AIGeeksGroup/AnyDepth"
+
+USE = """
+import json
+from PIL import Image
+from transformers import pipeline
+
+def use(model, path, url, **kwargs):
+    depth = pipeline("depth-estimation", model=model, **kwargs)
+    image = Image.open(path)
+    single = [depth(image), depth(path), depth(url)]
+    several = depth([image, path, url, image.convert("L")], batch_size=2)
+    maps = [result["predicted_depth"] for result in single + several]
+    assert all(result["depth"].size == image.size for result in single + several)
+    return {
+        "module": type(depth.model).__module__,
+        "shapes": [list(values.shape) for values in maps],
+        "spread": [float((values - maps[0]).abs().max()) for values in maps],
+        "std": float(maps[0].std()),
+    }
+"""
+
+
+@pytest.fixture
+def photo(tmp_path, hub):
+    """A picture as a file and behind a URL: `(path, url)`."""
+    pixels = np.random.default_rng(0).integers(0, 255, (70, 90, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png")
+    (tmp_path / "photo.png").write_bytes(buffer.getvalue())
+    hub.static["photo.png"] = buffer.getvalue()
+    return tmp_path / "photo.png", f"{hub.url}/static/photo.png"
+
+
+@pytest.fixture
+def on_hub(hub, save_tiny_model):
+    """The name of a repository that holds a saved model, and the folder it came from."""
+    folder = save_tiny_model()
+    repository = hub.repositories[NAME] = Repository()
+    repository.commit("main", {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()})
+    repository.tags["v1"] = repository.branches["main"]
+    return NAME, folder
+
+
+def check(report: dict, module: str):
+    assert report["module"].startswith(module)
+    assert report["shapes"] == [[70, 90]] * 7
+    assert report["spread"][:6] == pytest.approx([0] * 6, abs=1e-5)
+    assert report["spread"][6] > 1e-4, "the gray picture gives another prediction"
+    assert report["std"] > 1e-4
+
+
+def test_with_the_package_imported(hub, on_hub, photo, run_process):
+    name, folder = on_hub
+    script = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+import anydepth_hf
+{USE}
+print(json.dumps([use({str(folder)!r}, *sys.argv[1:]), use({name!r}, *sys.argv[1:])]))
+"""
+    done = run_process("-W", "default", "-c", script, *photo, hub=hub)
+    assert done.returncode == 0, done.stderr
+    assert without_progress(done.stderr) == ""
+    for report in json.loads(done.stdout):
+        check(report, "anydepth_hf.")
+
+
+def test_by_remote_code(hub, on_hub, photo, run_process):
+    """A pinned revision loads silently; without one, transformers advises to pin it, and nothing else is said."""
+    name, folder = on_hub
+    script = f"""
+import sys
+sys.modules["anydepth_hf"] = None
+{USE}
+reports = [use({str(folder)!r}, *sys.argv[1:], trust_remote_code=True)]
+reports.append(use({name!r}, *sys.argv[1:], trust_remote_code=True, revision="v1"))
+print("unpinned", file=sys.stderr)
+reports.append(use({name!r}, *sys.argv[1:], trust_remote_code=True))
+print(json.dumps(reports))
+"""
+    done = run_process("-W", "default", "-c", script, *photo, hub=hub)
+    assert done.returncode == 0, done.stderr
+    silent, _, advice = without_progress(done.stderr).partition("unpinned")
+    assert silent == ""
+    assert all(
+        line.startswith(("- ", "A new version of the following files", ".")) for line in advice.split("\n") if line
+    )
+    for report in json.loads(done.stdout):
+        check(report, "transformers_modules.")
+
+
+def test_without_trust_nothing_runs(hub, on_hub, photo, run_process):
+    """Remote code needs the user's word: without it the load fails, and no prompt waits for an answer."""
+    name, _ = on_hub
+    script = f"""
+import sys
+sys.modules["anydepth_hf"] = None
+from transformers import pipeline
+pipeline("depth-estimation", model={name!r}, trust_remote_code=False)
+"""
+    done = run_process("-c", script, hub=hub)
+    assert done.returncode != 0 and "trust_remote_code" in done.stderr
+    assert not [path for _, path in hub.requests if path.endswith(".py")]
