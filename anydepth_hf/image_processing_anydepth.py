@@ -12,6 +12,7 @@ from transformers.image_utils import (
     IMAGENET_DEFAULT_MEAN,
     IMAGENET_DEFAULT_STD,
     ChannelDimension,
+    ImageInput,
     PILImageResampling,
     SizeDict,
     infer_channel_dimension_format,
@@ -147,6 +148,14 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         if self.prediction_type not in ("disparity", "depth"):
             raise ValueError(f"`prediction_type` must be 'disparity' or 'depth', got {self.prediction_type!r}.")
 
+    def _prepare_images_structure(self, images: ImageInput, expected_ndims: int = 3) -> list:
+        # the base class knows no gray arrays of two dimensions
+        images = [
+            image[None] if getattr(image, "ndim", None) == 2 else image
+            for image in (images if isinstance(images, list | tuple) else [images])
+        ]
+        return super()._prepare_images_structure(images if len(images) > 1 else images[0], expected_ndims)
+
     def process_image(
         self,
         image: Any,
@@ -157,15 +166,10 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         """One image of any accepted kind as a `(3, H, W)` tensor: uint8, or floating point in [0, 1]."""
         if isinstance(image, Image.Image):
             return torch.from_numpy(_pil_to_rgb(image)).permute(2, 0, 1).to(device or "cpu")
-        tensor = image if isinstance(image, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(image))
-        if tensor.ndim == 2:
-            tensor = tensor[None]
-        elif tensor.ndim != 3:
-            raise ValueError(f"An image needs 2 or 3 dimensions, got shape {tuple(tensor.shape)}.")
-        else:
-            layout = input_data_format or infer_channel_dimension_format(tensor.numpy(force=True), (1, 3, 4))
-            if layout == ChannelDimension.LAST:
-                tensor = tensor.permute(2, 0, 1)
+        tensor = image if isinstance(image, torch.Tensor) else torch.from_numpy(np.array(image))
+        layout = input_data_format or infer_channel_dimension_format(tensor.numpy(force=True), (1, 3, 4))
+        if layout == ChannelDimension.LAST:
+            tensor = tensor.permute(2, 0, 1)
         if tensor.dtype == torch.uint16:
             tensor = (tensor.to(torch.int32) / 257).round().to(torch.uint8)
         elif tensor.dtype == torch.bool:

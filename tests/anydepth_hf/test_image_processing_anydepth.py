@@ -1,0 +1,187 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoImageProcessor
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, SizeDict
+from transformers.modeling_outputs import DepthEstimatorOutput
+
+from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
+from anydepth_hf.image_processing_anydepth import get_resized_size, resize_image
+
+MEAN, STD = (torch.tensor(values)[:, None, None] for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
+
+
+def picture(height=60, width=80):
+    """A smooth colour picture, so that filters are compared on image-like content."""
+    y, x = np.mgrid[:height, :width] / 20
+    channels = [np.sin(x), np.cos(y), np.sin(x + y)]
+    return Image.fromarray(((np.stack(channels, axis=-1) + 1) * 127.5).astype(np.uint8))
+
+
+def pixels(processor, image, **kwargs):
+    """What the model sees, back on the scale 0..255."""
+    values = processor(image, return_tensors="pt", **kwargs).pixel_values
+    return (values * STD + MEAN) * 255
+
+
+@pytest.fixture
+def processor():
+    return AnyDepthImageProcessor(size={"shortest_edge": 48})
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "YCbCr", "HSV", "LAB", "I", "F", "I;16"])
+def test_every_mode_becomes_three_channels(processor, mode):
+    if mode == "I;16":
+        image = Image.fromarray(np.full((60, 80), 40000, np.uint16))
+    elif mode == "F":
+        image = Image.fromarray(np.full((60, 80), 40000 / 65535, np.float32))
+    elif mode == "I":
+        image = Image.fromarray(np.full((60, 80), 40000, np.int32))
+    else:
+        image = Image.new("RGB", (80, 60), (156, 156, 156)).convert(mode, palette=Image.Palette.ADAPTIVE)
+    expected = 255 if mode == "1" else 156
+    result = pixels(processor, image)
+    assert result.shape == (1, 3, 48, 64)
+    if mode != "1":
+        assert (result - expected).abs().max() < 3
+
+
+def test_transparency_is_laid_on_white(processor):
+    clear = Image.new("RGBA", (80, 60), (10, 20, 30, 0))
+    assert (pixels(processor, clear) - 255).abs().max() < 1e-3
+    array = np.zeros((60, 80, 4), np.uint8)
+    assert (pixels(processor, array) - 255).abs().max() < 1e-3
+    palette = Image.new("P", (80, 60), 0)
+    palette.info["transparency"] = 0
+    assert (pixels(processor, palette) - 255).abs().max() < 1e-3
+
+
+def test_exif_rotation_is_applied(processor):
+    image = picture()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    rotated = Image.new("RGB", image.size)
+    rotated.paste(image)
+    rotated.info["exif"] = exif.tobytes()
+    rotated.getexif()[0x0112] = 6
+    expected = pixels(processor, image.transpose(Image.Transpose.ROTATE_270))
+    assert torch.equal(pixels(processor, rotated), expected)
+
+
+def test_arrays_and_tensors_equal_the_picture(processor):
+    image = picture()
+    array = np.asarray(image)
+    expected = pixels(processor, image)
+    for same in (array, array.transpose(2, 0, 1), torch.from_numpy(array.copy()), array.astype(np.int64)):
+        assert torch.equal(pixels(processor, same), expected)
+    for floating in (array / 255, torch.from_numpy(array / 255).permute(2, 0, 1).float()):
+        assert (pixels(processor, floating) - expected).abs().max() < 4
+    assert (pixels(processor, array.astype(np.uint16) * 257) - expected).abs().max() < 1e-3
+    assert pixels(processor, array[..., 0]).shape == (1, 3, 48, 64)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.full((8, 8, 3), 200.0), r"values in \[0, 1\]"),
+        (np.full((8, 8, 3), np.nan), r"values in \[0, 1\]"),
+        (np.full((8, 8, 3), 300, np.int32), r"values in 0\.\.255"),
+        (np.zeros((8, 8, 5), np.uint8), "channel"),
+    ],
+)
+def test_bad_values_are_explained(processor, image, message):
+    with pytest.raises(ValueError, match=message):
+        processor(image, return_tensors="pt")
+
+
+@pytest.mark.parametrize("resample", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC])
+@pytest.mark.parametrize("size", [(30, 40), (96, 128), (33, 90)])
+def test_resizing_is_pillows(size, resample):
+    image = picture()
+    result = resize_image(torch.from_numpy(np.array(image)).permute(2, 0, 1), size, resample).permute(1, 2, 0)
+    expected = np.asarray(image.resize(size[::-1], resample)).astype(int)
+    assert result.dtype == torch.uint8
+    assert np.abs(result.numpy() - expected).max() <= 2
+
+
+def test_unknown_filter_is_refused():
+    with pytest.raises(ValueError, match=r"2 \(bilinear\), 3 \(bicubic\), got 1"):
+        resize_image(torch.zeros(3, 8, 8), (4, 4), Image.Resampling.LANCZOS)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ({"shortest_edge": 480}, (480, 640)),
+        ({"longest_edge": 504}, (384, 512)),
+        ({"shortest_edge": 480, "longest_edge": 320}, (240, 320)),
+        ({"height": 100, "width": 500}, (96, 496)),
+        ({"shortest_edge": 1}, (16, 16)),
+    ],
+)
+def test_sizes_keep_the_aspect_ratio_and_are_multiples(size, expected):
+    assert get_resized_size(600, 800, SizeDict(**size), 16) == expected
+
+
+def test_a_size_without_edges_is_refused(processor):
+    with pytest.raises(ValueError):
+        processor(picture(), size={"max_height": 4, "max_width": 4}, return_tensors="pt")
+
+
+def test_images_of_unequal_sizes_share_their_mean_size(processor):
+    wide, tall = picture(60, 80), picture(80, 60)
+    batch = processor([wide, tall], return_tensors="pt").pixel_values
+    # both sides of the mean, 56, go to the nearest multiple of 16, ties upwards
+    assert batch.shape == (2, 3, 64, 64)
+    separate = processor([wide, tall]).pixel_values
+    assert [tuple(values.shape[-2:]) for values in separate] == [(48, 64), (64, 48)]
+
+
+def test_saved_processor_is_found_by_auto_image_processor(tmp_path):
+    AnyDepthImageProcessor(size={"longest_edge": 504}, ensure_multiple_of=14, prediction_type="depth").save_pretrained(
+        tmp_path
+    )
+    AnyDepthConfig().save_pretrained(tmp_path)
+    loaded = AutoImageProcessor.from_pretrained(tmp_path)
+    assert type(loaded) is AnyDepthImageProcessor
+    assert (loaded.ensure_multiple_of, loaded.prediction_type, loaded.size.longest_edge) == (14, "depth", 504)
+    assert loaded.to_dict()["auto_map"]["AutoImageProcessor"][1] is None
+
+
+class TestPostProcessing:
+    outputs = DepthEstimatorOutput(predicted_depth=torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]).repeat(2, 1, 1))
+
+    def test_sizes_and_kind(self, processor):
+        results = processor.post_process_depth_estimation(self.outputs, target_sizes=[(4, 6), (1, 3)])
+        assert [tuple(result["predicted_depth"].shape) for result in results] == [(4, 6), (1, 3)]
+        assert {result["prediction_type"] for result in results} == {"disparity"}
+        # bilinear: never beyond the values that were predicted
+        assert results[0]["predicted_depth"].min() >= 1 and results[0]["predicted_depth"].max() <= 4
+
+    def test_disparity_becomes_depth_only_when_aligned(self, processor):
+        with pytest.raises(ValueError, match="scale and shift"):
+            processor.post_process_depth_estimation(self.outputs, output_type="depth")
+        result = processor.post_process_depth_estimation(self.outputs, output_type="depth", scale=[0.5, 1], shift=0)
+        assert torch.allclose(result[0]["predicted_depth"], 2 / self.outputs.predicted_depth[0])
+        assert torch.allclose(result[1]["predicted_depth"], 1 / self.outputs.predicted_depth[0])
+        assert result[0]["prediction_type"] == "depth"
+
+    def test_depth_becomes_disparity(self):
+        processor = AnyDepthImageProcessor(prediction_type="depth")
+        result = processor.post_process_depth_estimation(self.outputs, output_type="disparity")[0]
+        assert torch.allclose(result["predicted_depth"], 1 / self.outputs.predicted_depth[0])
+
+    def test_normalising_a_constant_map_gives_zeros(self, processor):
+        flat = DepthEstimatorOutput(predicted_depth=torch.full((1, 3, 3), 7.0))
+        assert not processor.post_process_depth_estimation(flat, normalize=True)[0]["predicted_depth"].any()
+        result = processor.post_process_depth_estimation(self.outputs, normalize=True)[0]["predicted_depth"]
+        assert (result.min(), result.max()) == (0, 1)
+
+    def test_wrong_arguments_are_explained(self, processor):
+        with pytest.raises(ValueError, match="1 target sizes for 2 predictions"):
+            processor.post_process_depth_estimation(self.outputs, target_sizes=[(4, 6)])
+        with pytest.raises(ValueError, match="'disparity' or 'depth'"):
+            processor.post_process_depth_estimation(self.outputs, output_type="inverse")
+        with pytest.raises(ValueError, match="'disparity' or 'depth'"):
+            AnyDepthImageProcessor(prediction_type="inverse")
