@@ -1,0 +1,175 @@
+"""Options of `training/train.py`: dataclasses, filled from a YAML file and then from the command line."""
+
+import dataclasses
+import difflib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from transformers import HfArgumentParser
+
+
+@dataclass
+class TrainArguments:
+    """Defaults are those of `configs/base.yaml` where it names one: the paper's recipe, with each value's source."""
+
+    # model: one of row, model, architecture
+    row: str | None = field(default=None, metadata={"help": "named row: its encoder's weights, a new head"})
+    model: str | None = field(default=None, metadata={"help": "AnyDepth model to fine-tune: Hub id or directory"})
+    architecture: str | None = field(
+        default=None, metadata={"help": "AnyDepthConfig trained from scratch: JSON, or a mapping in YAML"}
+    )
+    encoder_weights: str | None = field(
+        default=None, metadata={"help": "Hub id or directory of a row's encoder (default: the row's own), or 'random'"}
+    )
+    encoder: Literal["frozen", "full", "lora"] = field(
+        default="frozen", metadata={"help": "what of the encoder is trained: nothing, everything, LoRA adapters"}
+    )
+    lora_rank: int = field(default=16, metadata={"help": "rank and alpha of the LoRA adapters"})
+    gradient_checkpointing: bool = field(default=False, metadata={"help": "recompute a trained encoder's activations"})
+    compile: bool = field(default=False, metadata={"help": "torch.compile the model"})
+    channels_last: bool = field(default=False, metadata={"help": "NHWC memory format (convolutions on tensor cores)"})
+
+    # data
+    dataset: list[str] = field(default_factory=list, metadata={"help": "training data: 'scenes' or data set specs"})
+    validation_dataset: list[str] = field(
+        default_factory=list, metadata={"help": "held-out data: as --dataset; 'scenes' has its own held-out seeds"}
+    )
+    validation_samples: int = field(default=64, metadata={"help": "images validated each time, spread over the set"})
+    image_size: list[str] = field(
+        default_factory=lambda: ["768x768"], metadata={"help": "HxW; of several, scenes draw one for each batch"}
+    )
+    squash: bool = field(default=False, metadata={"help": "resize to image_size instead of a random crop"})
+    flip_probability: float = 0.5
+    rotation_probability: float = 0.5
+    max_rotation: float = field(default=2.5, metadata={"help": "degrees"})
+    color_augmentation: bool = False
+    far_plane: float | None = field(
+        default=None, metadata={"help": "metres; depth beyond it is no label (default: the model's max_depth, 100)"}
+    )
+    scenes_per_epoch: int = field(default=50_000, metadata={"help": "procedural scenes in one epoch"})
+    num_workers: int = field(default=8, metadata={"help": "reading processes per training process"})
+    on_error: Literal["raise", "skip"] = field(default="raise", metadata={"help": "at a sample that cannot be read"})
+
+    # optimisation; the length is max_minutes, else max_steps, else num_epochs
+    num_epochs: float = 5.0
+    max_steps: int | None = None
+    max_minutes: float | None = field(default=None, metadata={"help": "wall time; the schedule follows the clock"})
+    batch_size: int = field(default=64, metadata={"help": "per process"})
+    gradient_accumulation_steps: int = 1
+    learning_rate: float = 1e-3
+    encoder_learning_rate: float = field(default=1e-4, metadata={"help": "of a trained encoder or its adapters"})
+    weight_decay: float = 0.01
+    adam_beta2: float = 0.999
+    schedule: Literal["polynomial", "cosine", "constant"] = "polynomial"
+    power: float = field(default=0.9, metadata={"help": "of the polynomial decay"})
+    warmup_ratio: float = field(default=0.4, metadata={"help": "share of the run with a linear warm-up"})
+    max_grad_norm: float = field(default=35.0, metadata={"help": "0: no clipping"})
+    ema_decay: float = field(default=0.0, metadata={"help": "weight average, used for the saved model; 0: off"})
+    mixed_precision: Literal["no", "bf16", "fp16"] | None = field(
+        default=None, metadata={"help": "default: what `accelerate config` says"}
+    )
+    seed: int = 0
+
+    # run
+    output_dir: str = field(default="", metadata={"help": "run directory; ends as a complete model"})
+    resume: bool = field(default=False, metadata={"help": "go on from the newest checkpoint in output_dir, if any"})
+    checkpoint_steps: int = field(default=1000, metadata={"help": "steps between checkpoints"})
+    keep_checkpoints: int = 2
+    validations: int = field(default=20, metadata={"help": "times the run is validated, evenly over its length"})
+    pictures: int = field(default=4, metadata={"help": "validation images shown beside the truth"})
+    logging_steps: int = field(default=20, metadata={"help": "the device is only waited for this often"})
+    trackers: list[str] = field(
+        default_factory=lambda: ["tensorboard"], metadata={"help": "tensorboard, wandb, trackio ..., or none"}
+    )
+    cpu: bool = field(default=False, metadata={"help": "train on the CPU, with gloo under torchrun"})
+    profile_steps: int = field(default=0, metadata={"help": "profile this many steps into output_dir, then stop"})
+    push_to_hub: bool = field(default=False, metadata={"help": "upload the finished model"})
+    hub_model_id: str | None = field(default=None, metadata={"help": "default: the name of output_dir"})
+
+    def __post_init__(self):
+        given = [name for name in ("row", "model", "architecture") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError(
+                f"give exactly one of --row, --model and --architecture (given: {', '.join(given) or 'none'})"
+            )
+        if not self.dataset:
+            raise ValueError("give --dataset: 'scenes', or one or more data set specs")
+        if not self.output_dir:
+            raise ValueError("give --output_dir: where checkpoints and the trained model go")
+        if "scenes" in self.dataset and len(self.dataset) > 1:
+            raise ValueError("--dataset scenes renders on the training device and cannot be mixed with data sets")
+        if len(self.image_size) > 1 and self.dataset != ["scenes"]:
+            raise ValueError("several --image_size are for --dataset scenes; a data set is cut to one size")
+        for name in ("batch_size", "gradient_accumulation_steps", "logging_steps", "checkpoint_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.warmup_ratio < 1:
+            raise ValueError(f"--warmup_ratio is a share of the run in [0, 1), not {self.warmup_ratio}")
+        self.sizes  # noqa: B018  (raises for a malformed size)
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """`image_size` as (height, width) pairs."""
+        try:
+            sizes = [tuple(int(side) for side in size.lower().split("x")) for size in self.image_size]
+        except ValueError:
+            sizes = [()]
+        if any(len(size) != 2 or min(size) < 1 for size in sizes):
+            raise ValueError(f"--image_size {' '.join(self.image_size)}: write sizes as HEIGHTxWIDTH, e.g. 768x768")
+        return sizes
+
+    def to_yaml(self) -> str:
+        """The options as a config file that starts the same training."""
+        values = dataclasses.asdict(self)
+        if self.architecture:
+            values["architecture"] = json.loads(self.architecture)
+        return yaml.safe_dump(values, sort_keys=False)
+
+
+def parse_arguments(argv: list[str]) -> TrainArguments:
+    """
+    `[CONFIG.yaml] [--option value ...]`; the command line wins over the file, the file over the file its `base` names.
+
+    Raises:
+        ValueError: in one sentence, for a file that cannot be used or options that contradict each other.
+        SystemExit: from argparse, for an unknown option or a value of the wrong type.
+    """
+    parser = HfArgumentParser(
+        TrainArguments,
+        prog="train.py",
+        usage="accelerate launch training/train.py [CONFIG.yaml] --output_dir DIR [--option VALUE ...]",
+        description="Trains or fine-tunes an AnyDepth model.",
+        allow_abbrev=False,
+    )
+    if argv and argv[0].endswith((".yaml", ".yml")):
+        parser.set_defaults(**_read_config(Path(argv[0])))
+        argv = argv[1:]
+    (arguments,) = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+    return arguments
+
+
+def _read_config(path: Path) -> dict:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such config file") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} must hold `option: value` lines")
+    base = values.pop("base", None)
+    known = [argument.name for argument in dataclasses.fields(TrainArguments)]
+    for name in values:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            raise ValueError(f"{path}: unknown option {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+    for name in ("dataset", "validation_dataset", "image_size", "trackers"):
+        if name in values:
+            items = values[name] if isinstance(values[name], list) else [values[name]]
+            values[name] = [json.dumps(item) if isinstance(item, dict) else item for item in items]
+    if isinstance(values.get("architecture"), dict):
+        values["architecture"] = json.dumps(values["architecture"])
+    return {**(_read_config(path.parent / base) if base else {}), **values}

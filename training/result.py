@@ -1,0 +1,144 @@
+"""A trained model as a complete directory (weights, processor, card), and its upload."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from accelerate import Accelerator
+from huggingface_hub import HfApi, ModelCard, ModelCardData
+from torch import nn
+
+from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
+from training.arguments import TrainArguments
+from training.model_setup import finished_model
+
+MEANING = {
+    ("disparity", "relative"): "**disparity** (1 / depth), known up to a scale and a shift: large is near",
+    ("disparity", "metric"): "**disparity** in 1 / metre: large is near",
+    ("depth", "relative"): "**depth**, known up to a scale and a shift: large is far",
+    ("depth", "metric"): "**depth** in metres: large is far",
+}
+STARTING_POINTS = {"row": "the encoder of the row", "model": "the model", "architecture": "random weights"}
+
+
+def model_card(
+    config: AnyDepthConfig, arguments: TrainArguments, run: dict, environment: dict, validation: dict | None
+) -> ModelCard:
+    """
+    The README.md of a trained model.
+
+    Args:
+        run: `step`, `minutes`, `processes` and `precision`.
+        environment: from `describe_environment`.
+        validation: the last validation's metrics, if there was one.
+    """
+    name = arguments.hub_model_id or Path(arguments.output_dir).resolve().name
+    kind, source = next((kind, value) for kind in STARTING_POINTS if (value := getattr(arguments, kind)))
+    start = STARTING_POINTS[kind] + ("" if kind == "architecture" else f" `{source}`")
+    data = ", ".join(f"`{item}`" for item in arguments.dataset)
+    data += f" at {', '.join(arguments.image_size)}"
+    weights = f"exponential moving average, decay {arguments.ema_decay}" if arguments.ema_decay else "of the last step"
+    if validation:
+        held_out = ", ".join(f"`{item}`" for item in arguments.validation_dataset)
+        results = (
+            f"On held-out {held_out}, during training: AbsRel {validation['val/abs_rel']:.4f}, delta1 "
+            f"{validation['val/delta1']:.4f}. An image-free prior (row position, aligned in the same way) has AbsRel "
+            f"{validation['val/abs_rel_of_row_prior']:.4f} there. Benchmark numbers come from `training/evaluate.py`."
+        )
+    else:
+        results = "It was not validated during training."
+    is_hub_id = kind == "model" and not Path(source).exists()
+    card_data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="depth-estimation",
+        tags=["anydepth", config.prediction_type],
+        base_model=source if is_hub_id else None,
+    )
+    return ModelCard(f"""---
+{card_data.to_yaml()}
+---
+
+# {name}
+
+Monocular depth estimation with AnyDepth (arXiv:2601.02760). `predicted_depth` is
+{MEANING[config.prediction_type, config.depth_estimation_type]}.
+
+```python
+import anydepth_hf  # noqa: F401
+from transformers import pipeline
+
+predicted = pipeline("depth-estimation", model="{name}")("picture.jpg")["predicted_depth"]
+```
+
+## Training
+
+- From {start}; encoder: {arguments.encoder}. Data: {data}.
+- {run["step"]} steps in {run["minutes"]:.0f} minutes on {environment["device"]}.
+- Processes: {run["processes"]}; batch of each: {arguments.batch_size}; accumulation steps: \
+{arguments.gradient_accumulation_steps}; precision: {run["precision"]}.
+- AdamW, learning rate {arguments.learning_rate}, {arguments.schedule} decay, seed {arguments.seed}.
+- Weights: {weights}.
+- {results}
+
+`training_config.yaml` starts the same training; `run.json` has versions and the state of the code.
+""")
+
+
+def save_model(
+    model: nn.Module,
+    prepared: nn.Module,
+    processor: AnyDepthImageProcessor,
+    card: ModelCard,
+    directory: Path,
+    accelerator: Accelerator,
+) -> None:
+    """
+    Writes a complete model into `directory`, file by file under their final names only when all are written.
+
+    Every process calls this; the main one writes.
+
+    Args:
+        model: unwrapped. prepared: as `accelerator.prepare` returned it, which gathers sharded weights.
+    """
+    sharded = accelerator.distributed_type.value in ("FSDP", "DEEPSPEED")
+    state_dict = accelerator.get_state_dict(prepared) if sharded else None
+    if accelerator.is_main_process:
+        temporary = directory / "writing-model"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            finished_model(model).save_pretrained(temporary, state_dict=state_dict)
+            processor.save_pretrained(temporary)
+            card.save(temporary / "README.md")
+            for path in temporary.iterdir():
+                os.replace(path, directory / path.name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    accelerator.wait_for_everyone()
+
+
+def save_best(directory: Path, step: int, accelerator: Accelerator, save: Callable[[Path], None]) -> None:
+    """`save(path)`, then `directory/best-step-X` replaces the best model before it. Every process calls this."""
+    temporary = directory / "writing-best"
+    save(temporary)
+    if accelerator.is_main_process:
+        best = directory / f"best-step-{step:08d}"
+        shutil.rmtree(best, ignore_errors=True)  # of the same step, written before an interruption
+        os.rename(temporary, best)
+        for path in directory.glob("best-step-*"):
+            if path != best:
+                shutil.rmtree(path, ignore_errors=True)
+    accelerator.wait_for_everyone()
+
+
+def push_to_hub(arguments: TrainArguments) -> str:
+    """Uploads the model and the run's record, not its checkpoints. Returns the commit's address."""
+    api = HfApi()
+    repository = api.create_repo(arguments.hub_model_id or Path(arguments.output_dir).resolve().name, exist_ok=True)
+    return api.upload_folder(
+        repo_id=repository.repo_id,
+        folder_path=arguments.output_dir,
+        ignore_patterns=["checkpoints/*", "best-step-*", "logs/*", "writing-*"],
+        commit_message="Trained with training/train.py",
+    )

@@ -1,0 +1,41 @@
+"""Trains or fine-tunes AnyDepth: `accelerate launch training/train.py [CONFIG.yaml] --output_dir DIR [--option ...]`.
+
+Options are in arguments.py, the loop in trainer.py, how to use them in docs/training.md.
+"""
+
+import errno
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from training.arguments import parse_arguments  # noqa: E402
+from training.data.decoding import DataError  # noqa: E402
+from training.loss_window import NonFiniteLoss  # noqa: E402
+from training.trainer import Trainer  # noqa: E402
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def main() -> int:
+    try:
+        trainer = Trainer(parse_arguments(sys.argv[1:]))
+    except ValueError as error:
+        return _fail(error)
+    try:
+        return trainer.train()
+    except (DataError, NonFiniteLoss) as error:
+        return _fail(error)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        return _fail(f"{error}; free some space and start again with --resume")
+
+
+def _fail(reason) -> int:
+    print(f"train.py: {reason}", file=sys.stderr, flush=True)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""The data of a run: `--dataset` and `--validation_dataset` as a loader and as held-out samples."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import yaml
+from accelerate import Accelerator
+
+from anydepth_hf import AnyDepthConfig
+from training.arguments import TrainArguments
+from training.data.decoding import DataError
+from training.data.loader import build_train_loader
+from training.data.readers import DepthSample
+from training.data.sources import open_dataset
+from training.data.transforms import ColorAugmentation, TrainTransform
+
+SCENES = "scenes"
+HELD_OUT_SCENES = 2**40  # first seed of the scenes for validation, far from those of any training run
+
+
+def parse_dataset(text: str) -> dict:
+    """
+    A data set as the command line writes it, as a mapping with the fields of `DatasetSpec`.
+
+    `vkitti2,root=/data/vkitti2` (a name, then options), a JSON object, or a bare path or Hub id of a `datasets` data
+    set.
+    """
+    if text.startswith("{"):
+        return json.loads(text)
+    name, *options = text.split(",")
+    if not options:
+        return {"name": "hub", "path": text}
+    values = {"name": name}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise ValueError(f"--dataset {text}: write options as key=value, not {option!r}")
+        values[key] = yaml.safe_load(value)
+    return values
+
+
+@dataclass(frozen=True)
+class WithinFarPlane:
+    """
+    A training transform for a model that ignores depth beyond `far` metres: unitless depth is scaled to end there.
+
+    Metric data sets have their own far plane; of unitless depth the relative losses do not see the scale, but `far`
+    would cut it. A metric model cannot learn from it.
+    """
+
+    transform: Callable
+    far: float
+    metric: bool
+
+    def __call__(self, sample: DepthSample, rng: np.random.Generator) -> dict:
+        values = self.transform(sample, rng)
+        if sample.is_metric:
+            return values
+        if self.metric:
+            raise DataError(f"{sample.name}: its depth has no unit, but the model predicts metres; leave it out.")
+        labels = values["labels"]
+        return {**values, "labels": labels * (self.far / labels.max().clamp(min=torch.finfo(labels.dtype).tiny))}
+
+
+def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator: Accelerator):
+    """The batches of this process: `TrainLoader` of data sets, or `SceneBatches` rendered on the training device."""
+    slices = {"process_index": accelerator.process_index, "num_processes": accelerator.num_processes}
+    if arguments.dataset == [SCENES]:
+        from training.scenes import SceneBatches
+
+        return SceneBatches(
+            arguments.scenes_per_epoch,
+            arguments.sizes,
+            batch_size=arguments.batch_size,
+            seed=arguments.seed,
+            device=accelerator.device,
+            **slices,
+        )
+    transform = TrainTransform(
+        size=arguments.sizes[0],
+        squash=arguments.squash,
+        flip_probability=arguments.flip_probability,
+        rotation_probability=arguments.rotation_probability,
+        max_rotation=arguments.max_rotation,
+        color=ColorAugmentation() if arguments.color_augmentation else None,
+    )
+    return build_train_loader(
+        open_dataset([parse_dataset(text) for text in arguments.dataset]),
+        WithinFarPlane(transform, config.max_depth, config.depth_estimation_type == "metric"),
+        batch_size=arguments.batch_size,
+        seed=arguments.seed,
+        num_workers=arguments.num_workers,
+        on_error=arguments.on_error,
+        **slices,
+    )
+
+
+class HeldOutSamples(Sequence):
+    """`count` samples spread evenly over a data set."""
+
+    def __init__(self, dataset: Sequence[DepthSample], count: int):
+        self.dataset = dataset
+        self.indices = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> DepthSample:
+        return self.dataset[int(self.indices[index])]
+
+
+class HeldOutScenes(Sequence):
+    """`count` procedural scenes that no training run sees, rendered when they are asked for."""
+
+    def __init__(self, count: int, sizes: list[tuple[int, int]], device: torch.device):
+        self.count, self.sizes, self.device = count, sizes, device
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> DepthSample:
+        from training.scenes import render_batch
+
+        height, width = self.sizes[index % len(self.sizes)]
+        scene = render_batch([HELD_OUT_SCENES + index], height, width, self.device)
+        image, depth, sky = (scene[name][0].cpu() for name in ("image", "depth", "sky"))
+        image = image.permute(1, 2, 0).contiguous().numpy()
+        return DepthSample(image, depth.numpy(), ~sky.numpy(), True, f"held-out scene {index}")
+
+
+def build_validation_samples(arguments: TrainArguments, device: torch.device) -> Sequence[DepthSample] | None:
+    """Held-out samples, or None if no `--validation_dataset` is given."""
+    if not arguments.validation_dataset:
+        return None
+    if arguments.validation_dataset == [SCENES]:
+        return HeldOutScenes(arguments.validation_samples, arguments.sizes, device)
+    dataset = open_dataset([parse_dataset(text) for text in arguments.validation_dataset])
+    if not hasattr(dataset, "__getitem__"):
+        raise DataError("--validation_dataset cannot be streamed: set streaming to false.")
+    return HeldOutSamples(dataset, arguments.validation_samples)
