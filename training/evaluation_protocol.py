@@ -87,9 +87,9 @@ class OwnDataset:
 
     def __getitem__(self, index: int) -> DepthSample:
         sample = self.dataset[index]
-        # names of files are those below the image folder, under which `--predictions` looks for them
-        name = f"{index:06d}" if self.spec["name"] == "hub" else sample.name
-        root = self.spec.get("rgb_dir") or self.spec.get("root")
-        if root and os.path.isabs(name):
-            name = os.path.relpath(name, os.path.abspath(root))
+        if self.spec["name"] == "hub":
+            name = f"{index:06d}"
+        else:  # the path below the image folder: `--predictions` looks for it there
+            folder = os.path.join(self.spec.get("root") or "", self.spec.get("rgb_dir") or "")
+            name = os.path.relpath(sample.name, os.path.expanduser(folder)) if folder else sample.name
         return replace(self.protocol.apply(sample), name=name)
