@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from training.data import layouts
-from training.data.decoding import DataError
-from training.data.hub import HubStream, open_hub
+from training.data.decoding import DataError, require
+from training.data.hub import HubDataset, HubStream, open_hub
 from training.data.mixtures import Mixture
 from training.data.own import OwnDepth
 from training.data.readers import READERS, DepthReader, DepthSample, get_reader
@@ -65,18 +65,36 @@ class DatasetSpec:
     streaming: bool = False
     num_samples: int | None = None
     shuffle_buffer: int = 256
-    label: str = field(init=False)
 
     def __post_init__(self):
         self.include, self.exclude = (
             (value,) if isinstance(value, str) else tuple(value) for value in (self.include, self.exclude)
         )
-        self.label = f"data set {self.name!r}"
 
     @classmethod
-    def from_dict(cls, values: dict) -> "DatasetSpec":
-        """From a configuration's mapping; names unknown options and the ones there are."""
-        known = [item.name for item in fields(cls) if item.init]
+    def parse(cls, value: "DatasetSpec | dict | str") -> "DatasetSpec":
+        """From a configuration's mapping, or from the command line's `name,option=value,...`.
+
+        For instance `hypersim,root=/data/hypersim,split=train`; values are read as YAML. Paths with a comma need a
+        mapping in a YAML file.
+
+        Raises:
+            DataError: an option is unknown, or the name is missing; says which there are.
+        """
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, str):
+            name, *options = value.split(",")
+            pairs = [option.partition("=") for option in options]
+            if wrong := [option for option, (_, equals, _) in zip(options, pairs) if not equals]:
+                raise DataError(f"Data set {value!r}: expected name,option=value,..., got {wrong[0]!r}.")
+            yaml = require("yaml")
+            value = {"name": name, **{key.strip(): yaml.safe_load(text) for key, _, text in pairs}}
+        return cls._from_dict(value)
+
+    @classmethod
+    def _from_dict(cls, values: dict) -> "DatasetSpec":
+        known = [item.name for item in fields(cls)]
         if unknown := sorted(values.keys() - set(known)):
             raise DataError(f"Unknown data set option {unknown[0]!r}; there are {', '.join(known)}.")
         if "name" not in values:
@@ -139,9 +157,9 @@ def _open_pairs(spec: DatasetSpec) -> PairDataset:
         if spec.name == "hypersim" and spec.split:
             pairs = layouts.select_hypersim_split(pairs, root, spec.split)
     else:
-        raise DataError(f"The {spec.label} needs root (its folder) or list (a file of '<rgb> <depth>' lines).")
+        raise DataError(f"The data set {spec.name!r} needs root, its folder, or list, a file of '<rgb> <depth>'.")
     if not (pairs := layouts.select_pairs(pairs, spec.include, spec.exclude)):
-        raise DataError(f"The {spec.label} has no sample left after split, include and exclude.")
+        raise DataError(f"The data set {spec.name!r} has no sample left after split, include and exclude.")
     dataset = PairDataset(spec.name, spec.reader(), pairs, root)
     _probe(dataset)
     return dataset
@@ -158,11 +176,13 @@ def _probe(dataset: PairDataset) -> None:
         )
 
 
-def open_dataset(spec: "DatasetSpec | dict | Sequence[DatasetSpec | dict]", epoch_size: int | None = None):
+def open_dataset(
+    spec: DatasetSpec | dict | str | Sequence[DatasetSpec | dict | str], epoch_size: int | None = None
+) -> "PairDataset | HubDataset | HubStream | Mixture":
     """Opens one data set, or several as a mixture: concatenated, or drawn by weights if each has a `weight`.
 
     Args:
-        spec: what to open; mappings (from YAML) have the fields of `DatasetSpec`.
+        spec: what to open, as `DatasetSpec.parse` reads it.
         epoch_size: samples of an epoch of a weighted mixture; default the number of all samples.
 
     Returns:
@@ -172,15 +192,14 @@ def open_dataset(spec: "DatasetSpec | dict | Sequence[DatasetSpec | dict]", epoc
     Raises:
         DataError: a wrong option, folder or list; names it, with what was expected and what was found.
     """
-    if isinstance(spec, dict):
-        spec = DatasetSpec.from_dict(spec)
-    if isinstance(spec, DatasetSpec):
+    if isinstance(spec, (DatasetSpec, dict, str)):
+        spec = DatasetSpec.parse(spec)
         if spec.name == "hub":
             return open_hub(spec)
         if spec.name not in (*READERS, "pairs"):
             raise DataError(f"Unknown data set {spec.name!r}: choose one of {', '.join([*READERS, 'pairs', 'hub'])}.")
         return _open_pairs(spec)
-    specs = [DatasetSpec.from_dict(item) if isinstance(item, dict) else item for item in spec]
+    specs = [DatasetSpec.parse(item) for item in spec]
     if not specs:
         raise DataError("The configuration names no data set.")
     weights = [item.weight for item in specs]

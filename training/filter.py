@@ -1,0 +1,145 @@
+"""Quality filter of the AnyDepth paper: `score` the depth maps once, then `select` samples and `report` in seconds.
+
+    python training/filter.py score hypersim,root=/data/hypersim vkitti2,root=/data/vkitti2 --output scores
+    python training/filter.py select --scores scores --output lists
+    python training/filter.py report --scores scores --output report
+
+`score` can be interrupted at any moment and started again, and shares its work between the processes of
+`accelerate launch` or `torchrun`. See docs/filtering.md.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import numpy as np  # noqa: E402
+
+from training.data.decoding import DataError  # noqa: E402
+from training.data.layouts import format_list  # noqa: E402
+from training.data.sources import DatasetSpec  # noqa: E402
+from training.filter_scores import SCORE_COLUMNS, load_scores, score_datasets, write_atomically  # noqa: E402
+from training.filtering import ScoreOptions, SelectionRule, select  # noqa: E402
+
+def score(arguments: argparse.Namespace) -> None:
+    """Runs the scoring of this process."""
+    options = ScoreOptions(
+        arguments.num_bins,
+        tuple(arguments.percentiles),
+        tuple(arguments.limits) if arguments.limits else None,
+        arguments.operator,
+        arguments.edge_fraction,
+    )
+    score_datasets(
+        [DatasetSpec.parse(text) for text in arguments.dataset],
+        Path(arguments.output),
+        options,
+        batch=arguments.batch,
+        num_workers=arguments.num_workers,
+        on_error=arguments.on_error,
+        rank=int(os.environ.get("RANK", 0)),
+        world_size=int(os.environ.get("WORLD_SIZE", 1)),
+    )
+
+
+def apply_rule(tables: dict, rule: SelectionRule) -> dict[str, tuple[np.ndarray, dict[str, float]]]:
+    """Which samples each data set's table keeps, and the cuts; quantiles of each set, or of all (`rule.scope`)."""
+    columns = {
+        label: {name: table[name].to_numpy() for name in SCORE_COLUMNS} for label, table in tables.items()
+    }  # fmt: skip
+    if rule.scope == "dataset":
+        return {label: select(scores, rule) for label, scores in columns.items()}
+    pooled = {name: np.concatenate([scores[name] for scores in columns.values()]) for name in SCORE_COLUMNS}
+    keep, cuts = select(pooled, rule)
+    ends = np.cumsum([table.num_rows for table in tables.values()])
+    return {label: (part, cuts) for label, part in zip(tables, np.split(keep, ends[:-1]))}
+
+
+def select_lists(arguments: argparse.Namespace) -> None:
+    """Writes a list file for each data set, and a summary."""
+    rule = rule_of(arguments)
+    tables = {label: table for label, (_, table) in load_scores(Path(arguments.scores)).items()}
+    output = Path(arguments.output)
+    output.mkdir(parents=True, exist_ok=True)
+    summary = {"rule": dataclasses.asdict(rule), "datasets": {}}
+    for label, (keep, cuts) in apply_rule(tables, rule).items():
+        kept = tables[label].select(["rgb", "depth"]).filter(keep)
+        path = output / f"{label}.txt"
+        if path.exists() and not arguments.overwrite:
+            raise DataError(f"{path} exists; choose another --output, or give --overwrite.")
+        write_atomically(path, format_list(list(zip(*(column.to_pylist() for column in kept.columns)))))
+        summary["datasets"][label] = {"total": len(keep), "kept": int(keep.sum()), "lowest_kept": cuts}
+        print(f"{label}: {keep.sum()} of {len(keep)} samples kept ({keep.mean():.1%}), list in {path}")
+    write_atomically(output / "summary.json", json.dumps(summary, indent=1) + "\n")
+
+
+def rule_of(arguments: argparse.Namespace) -> SelectionRule:
+    """The selection rule of the command line."""
+    return SelectionRule(arguments.min_valid, arguments.drop, arguments.criterion, arguments.scope)
+
+
+def build_report(arguments: argparse.Namespace) -> None:
+    """Writes the report's pages and pictures."""
+    from training.filter_report import write_report
+
+    scores = load_scores(Path(arguments.scores))
+    selection = apply_rule({label: table for label, (_, table) in scores.items()}, rule_of(arguments))
+    print(write_report(Path(arguments.output), scores, selection, rule_of(arguments), arguments.samples))
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    steps = parser.add_subparsers(required=True, metavar="{score,select,report}")
+    step = steps.add_parser("score", help="score depth maps into Parquet files")
+    step.set_defaults(run=score)
+    step.add_argument("dataset", nargs="+", help="name,option=value,... as in training; see docs/data.md")
+    step.add_argument("--output", required=True, help="folder of the scores; scores there are gone on with")
+    step.add_argument("--num-workers", type=int, default=os.cpu_count(), help="reading processes per process")
+    step.add_argument("--batch", type=int, default=1024, help="samples per file: what an interruption may lose")
+    step.add_argument("--on-error", choices=["skip", "raise"], default="skip", help="at an unreadable depth file")
+    defaults = ScoreOptions()
+    step.add_argument("--num-bins", type=int, default=defaults.num_bins)
+    step.add_argument(
+        "--percentiles", type=float, nargs=2, default=defaults.percentiles, metavar=("LOW", "HIGH"),
+        help="range of the bins, as percentiles of an image's depths (default: smallest to largest)",
+    )  # fmt: skip
+    step.add_argument("--limits", type=float, nargs=2, metavar=("LOW", "HIGH"), help="fixed range of the bins")
+    step.add_argument("--operator", choices=["forward", "central"], default=defaults.operator, help="gradient")
+    step.add_argument("--edge-fraction", type=float, default=defaults.edge_fraction, help="largest gradients left out")
+    for name, run, text in (
+        ("select", select_lists, "write lists of the samples to keep"),
+        ("report", build_report, "write a report with pictures"),
+    ):
+        step = steps.add_parser(name, help=text)
+        step.set_defaults(run=run)
+        step.add_argument("--scores", required=True, help="folder that `score` wrote")
+        step.add_argument("--output", required=True, help="folder to write to")
+        rule = SelectionRule()
+        step.add_argument("--min-valid", type=float, default=rule.min_valid, help="smallest share of valid pixels")
+        step.add_argument("--drop", type=float, default=rule.drop, help="share dropped by each score")
+        step.add_argument("--criterion", choices=["each", "total"], default=rule.criterion)
+        step.add_argument("--scope", choices=["dataset", "pooled"], default=rule.scope, help="of the shares")
+        if run is select_lists:
+            step.add_argument("--overwrite", action="store_true")
+        else:
+            step.add_argument("--samples", type=int, default=12, help="images on each sheet")
+    return parser.parse_args(argv)
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    try:
+        arguments.run(arguments)
+    except (ValueError, ImportError) as error:
+        sys.exit(f"filter.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("filter.py: interrupted; the same command goes on from here.")
+
+
+if __name__ == "__main__":
+    main()
