@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation
+from transformers import CONFIG_MAPPING, AutoBackbone, AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation
 
+from .backbone_depth_anything_3 import DepthAnything3Backbone
+from .backbone_vggt import VGGTBackbone
 from .configuration_anydepth import AnyDepthConfig
+from .configuration_depth_anything_3 import DepthAnything3Config
+from .configuration_vggt import VGGTConfig
 from .image_processing_anydepth import AnyDepthImageProcessor
 from .modeling_anydepth import AnyDepthForDepthEstimation
 from .modeling_dpt import DPTHead
@@ -21,6 +25,12 @@ AutoImageProcessor.register(
     AnyDepthConfig, image_processor_classes={"torchvision": AnyDepthImageProcessor, "pil": AnyDepthImageProcessor}
 )
 
+for _config, _backbone in ((DepthAnything3Config, DepthAnything3Backbone), (VGGTConfig, VGGTBackbone)):
+    # a later transformers may bring its own; AnyDepth finds these without the registry
+    if _config.model_type not in CONFIG_MAPPING:
+        AutoConfig.register(_config.model_type, _config)
+        AutoBackbone.register(_config, _backbone)
+
 # What `save_pretrained` writes then loads with `trust_remote_code=True` where this package is not installed.
 AnyDepthConfig.register_for_auto_class()
 AnyDepthForDepthEstimation.register_for_auto_class("AutoModelForDepthEstimation")
@@ -32,5 +42,9 @@ __all__ = [
     "AnyDepthForDepthEstimation",
     "AnyDepthImageProcessor",
     "DPTHead",
+    "DepthAnything3Backbone",
+    "DepthAnything3Config",
     "SDTHead",
+    "VGGTBackbone",
+    "VGGTConfig",
 ]

@@ -1,5 +1,7 @@
 """AnyDepth: a ViT encoder and a depth head."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -35,12 +37,24 @@ def build_backbone(config: AnyDepthConfig) -> PreTrainedModel:
     return BACKBONES[model_type](config.backbone_config)
 
 
+@dataclass
+@auto_docstring(custom_intro="Output of [`AnyDepthForDepthEstimation`].")
+class AnyDepthOutput(DepthEstimatorOutput):
+    r"""
+    confidence (`torch.Tensor` of shape `(batch_size, height, width)`, *optional*, with `config.predict_confidence`):
+        At least 1; larger where the model is surer of `predicted_depth`. float32.
+    """
+
+    confidence: torch.Tensor | None = None
+
+
 def build_head(config: AnyDepthConfig, in_channels: int) -> nn.Module:
+    num_channels = config.num_output_channels + config.predict_confidence
     if config.head_type == "sdt":
         return SDTHead(
             in_channels,
             config.fusion_hidden_size,
-            config.num_output_channels,
+            num_channels,
             config.use_cls_token,
             upsample_channels=config.upsample_hidden_sizes,
             output_channels=config.output_hidden_sizes,
@@ -51,12 +65,13 @@ def build_head(config: AnyDepthConfig, in_channels: int) -> nn.Module:
     return DPTHead(
         in_channels,
         config.fusion_hidden_size,
-        config.num_output_channels,
+        num_channels,
         config.use_cls_token,
         reassemble_channels=config.reassemble_hidden_sizes,
-        style=config.dpt_style,
+        style="dual_dpt" if config.head_type == "dual_dpt" else config.dpt_style,
         use_batch_norm=config.use_batch_norm,
         patch_size=config.patch_size,
+        input_norm=config.head_input_norm,
     )
 
 
@@ -110,7 +125,8 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
             self.backbone.requires_grad_(False)
         for name, parameter in self.backbone.named_parameters():
             # parameters that no output depends on would make distributed training wait for their gradients
-            unused_norm = name.startswith(("norm.", "layernorm.")) and not self.backbone.config.apply_layernorm
+            norms_levels = getattr(self.backbone.config, "apply_layernorm", True)
+            unused_norm = name.startswith(("norm.", "layernorm.")) and not norms_levels
             if name.endswith("mask_token") or unused_norm:
                 parameter.requires_grad_(False)
         return self
@@ -158,7 +174,7 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
         pixel_values: torch.Tensor,
         labels: torch.Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
-    ) -> DepthEstimatorOutput:
+    ) -> AnyDepthOutput:
         r"""
         pixel_values (`torch.Tensor` of shape `(batch_size, 3, height, width)`):
             Images normalised with ImageNet's mean and standard deviation, for every encoder; at least one patch in
@@ -168,7 +184,7 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
 
         Returns:
             `predicted_depth`, float32 of shape `(batch_size, height, width)`, is what `config.prediction_type` says:
-            disparity or depth.
+            disparity or depth. `confidence`, with `config.predict_confidence`, has the same shape.
 
         Raises:
             ValueError: the input is no batch of images with three channels, is smaller than one patch, or `labels`
@@ -188,7 +204,11 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze_backbone):
             levels = self.backbone(aligned, **kwargs)
         features = self.head(levels.feature_maps, levels.cls_tokens)
-        prediction = self.to_prediction(self.restore_size(features, aligned, size))[:, 0]
+        features = self.restore_size(features, aligned, size)
+        confidence = None
+        if self.config.predict_confidence:
+            features, confidence = features[:, :-1], 1 + features[:, -1].float().exp()
+        prediction = self.to_prediction(features)[:, 0]
         loss = None
         if labels is not None:
             loss = depth_loss(
@@ -198,9 +218,10 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
                 depth_estimation_type=self.config.depth_estimation_type,
                 max_depth=self.config.max_depth,
             )
-        return DepthEstimatorOutput(
+        return AnyDepthOutput(
             loss=loss,
             predicted_depth=prediction,
+            confidence=confidence,
             hidden_states=levels.hidden_states,
             attentions=levels.attentions,
         )
@@ -212,4 +233,4 @@ def resize_map(values: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return F.interpolate(values, size=size, mode="bilinear", align_corners=False)
 
 
-__all__ = ["AnyDepthForDepthEstimation", "AnyDepthPreTrainedModel"]
+__all__ = ["AnyDepthForDepthEstimation", "AnyDepthOutput", "AnyDepthPreTrainedModel"]

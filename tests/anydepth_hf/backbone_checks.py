@@ -6,6 +6,9 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from transformers import AutoBackbone, AutoConfig
+
+import anydepth_hf  # noqa: F401 (registers the backbones)
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 TOLERANCE = 5e-6  # a wrong layer-norm epsilon shows from 8e-6 on
@@ -108,3 +111,13 @@ def check_half_precision(model, size):
     for output in (autocast, low):
         for got, want in zip(output.feature_maps, expected.feature_maps, strict=True):
             assert (got.float() - want).square().mean().sqrt() < 0.05 * want.square().mean().sqrt()
+
+
+def check_auto_classes(model, directory):
+    """`AutoBackbone` knows the class, and a saved one is found by its model type."""
+    assert isinstance(AutoBackbone.from_config(model.config), type(model))
+    model.config.save_pretrained(directory)
+    config = AutoConfig.from_pretrained(directory)
+    assert type(config) is type(model.config)
+    for name in type(config).__annotations__:
+        assert getattr(config, name) == getattr(model.config, name), name

@@ -209,6 +209,10 @@ def test_save_and_load(config, tmp_path):
     checks.check_save_and_load(small_model(**config), tmp_path)
 
 
+def test_auto_classes(tmp_path):
+    checks.check_auto_classes(small_model(), tmp_path)
+
+
 def test_half_precision():
     checks.check_half_precision(small_model(), (70, 70))
 
