@@ -1,0 +1,290 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import (
+    DepthAnythingConfig,
+    DepthAnythingForDepthEstimation,
+    Dinov2Config,
+    DPTConfig,
+    DPTForDepthEstimation,
+    DPTImageProcessorPil,
+    PromptDepthAnythingConfig,
+)
+
+from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
+from training.evaluate import main
+from training.evaluation import align, evaluate_depth
+from training.evaluation_models import ModelPredictions, default_alignment, model_type_rule
+
+ROOT = Path(__file__).resolve().parents[2]
+DINOV2 = {
+    "hidden_size": 32,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 2,
+    "image_size": 56,
+    "patch_size": 14,
+    "out_indices": [1, 2, 3, 4],
+}
+NECK = {"neck_hidden_sizes": [8, 16, 16, 16], "fusion_hidden_size": 16}
+
+
+def depth_anything(**options):
+    backbone = Dinov2Config(**DINOV2, reshape_hidden_states=False)
+    config = DepthAnythingConfig(
+        backbone_config=backbone, reassemble_hidden_size=32, head_hidden_size=8, **NECK, **options
+    )
+    size = {"height": 56, "width": 56}
+    processor = DPTImageProcessorPil(size=size, keep_aspect_ratio=True, ensure_multiple_of=14)
+    return DepthAnythingForDepthEstimation(config), processor
+
+
+def dpt():
+    config = DPTConfig(
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=64,
+        backbone_out_indices=[0, 1, 2, 3],
+        image_size=64,
+        **NECK,
+    )
+    return DPTForDepthEstimation(config), DPTImageProcessorPil(size={"height": 64, "width": 64})
+
+
+def anydepth(**options):
+    config = AnyDepthConfig(backbone_config={"model_type": "dinov2", **DINOV2}, fusion_hidden_size=16, **options)
+    return AnyDepthForDepthEstimation(config), AnyDepthImageProcessor(
+        size={"shortest_edge": 56}, ensure_multiple_of=14
+    )
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    """Saves a model with random weights and its processor; returns the folder."""
+
+    def save(build, **options):
+        torch.manual_seed(0)
+        model, processor = build(**options)
+        folder = tmp_path_factory.mktemp("model")
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+        return str(folder)
+
+    return save
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Options for a folder of pairs; image 3 has no ground truth at all, image 4 another size."""
+    rng = np.random.default_rng(0)
+    for folder in ("rgb", "depth"):
+        (tmp_path / folder).mkdir()
+    for index in range(7):
+        height, width = (50, 60) if index == 4 else (40, 60)
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)).save(tmp_path / f"rgb/{index}.png")
+        depth = rng.integers(500, 9000, (height, width)).astype(np.uint16) * (index != 3)
+        Image.fromarray(depth).save(tmp_path / f"depth/{index}.png")
+    return ["--rgb_dir", str(tmp_path / "rgb"), "--depth_dir", str(tmp_path / "depth"), "--depth_scale", "1000"]
+
+
+def run(tmp_path, *arguments, out="out", code=0):
+    arguments = [*map(str, arguments), "--output_dir", str(tmp_path / out), "--device", "cpu", "--num_workers", "0"]
+    assert main(arguments) == code
+    return json.loads((tmp_path / out / "results.json").read_text()) if code == 0 else None
+
+
+def test_the_numbers_are_those_of_evaluate_depth_on_the_models_output(tmp_path, data, saved):
+    folder = saved(anydepth)
+    results = run(tmp_path, "--model", folder, *data, "--max_depth", "8", "--batch_size", "3")
+    entry = results["datasets"]["own"]
+    assert entry["images"] == 7
+    assert entry["without_valid_pixels"] == ["3.png"]
+    model = AnyDepthForDepthEstimation.from_pretrained(folder).eval()
+    processor = AnyDepthImageProcessor.from_pretrained(folder)
+    expected = []
+    for index in (0, 1, 2, 4, 5, 6):
+        depth = np.asarray(Image.open(tmp_path / f"depth/{index}.png")) / np.float32(1000)
+        inputs = processor(Image.open(tmp_path / f"rgb/{index}.png"), return_tensors="pt")
+        with torch.no_grad():
+            prediction = model(**inputs).predicted_depth[0]
+        expected.append(evaluate_depth(prediction, depth, (depth > 0) & (depth < 8), "disparity", None, 8))
+    for name, value in entry["metrics"].items():
+        assert value == pytest.approx(np.mean([metrics[name] for metrics in expected]), rel=1e-4)
+    assert entry["rows"][3]["metrics"] is None
+    assert entry["rows"][4]["input_size"] == [56, 70]
+    table = (tmp_path / "out/results.md").read_text()
+    assert "fitted in disparity (floor 0.001)" in table
+    assert f"| own | 6 | {100 * entry['metrics']['abs_rel']:.2f} |" in table
+    page = (tmp_path / "out/worst.html").read_text()
+    worst = max((row for row in entry["rows"] if row["metrics"]), key=lambda row: row["metrics"]["abs_rel"])
+    assert page.index(f"{worst['name']}: AbsRel") == page.index(": AbsRel") - len(worst["name"])
+    assert Image.open(tmp_path / "out/worst/own_00.jpg").size == (4 * 60, worst["size"][0])
+
+
+@pytest.mark.parametrize(
+    ("build", "options", "predicts", "alignment"),
+    [
+        (depth_anything, {}, "disparity", "disparity"),
+        (depth_anything, {"depth_estimation_type": "metric", "max_depth": 20}, "metric_depth", None),
+        (dpt, {}, "disparity", "disparity"),
+        (anydepth, {"prediction_type": "depth"}, "depth", "depth"),
+        (anydepth, {"prediction_type": "depth", "depth_estimation_type": "metric"}, "metric_depth", None),
+    ],
+)
+def test_models_are_measured_in_the_space_they_predict(tmp_path, data, saved, build, options, predicts, alignment):
+    results = run(tmp_path, "--model", saved(build, **options), *data)
+    assert results["predictions"]["predicts"] == predicts
+    assert results["alignment"] == alignment
+    assert np.isfinite(list(results["datasets"]["own"]["metrics"].values())).all()
+
+
+def test_table_of_model_types_covers_transformers():
+    from transformers.models.auto.modeling_auto import MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES
+
+    from training.evaluation_models import MODEL_TYPES
+
+    assert set(MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES) | {"anydepth"} == set(MODEL_TYPES)
+    dinov2_dpt = DPTConfig(backbone_config=Dinov2Config(**DINOV2), is_hybrid=False)
+    assert model_type_rule(dinov2_dpt)["predicts"] == "metric_depth"
+    assert default_alignment("metric_depth") is None
+
+
+def test_processing_size_and_flip(tmp_path, data, saved):
+    folder = saved(depth_anything)
+    image = np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8)
+    plain = ModelPredictions(folder, processing_size=70)
+    (straight,) = plain.predict([plain.prepare(image, "")], [(40, 60)])
+    assert straight.shape == (70, 112)  # 70 x 105, to the nearest multiple of 14
+    (mirrored,) = plain.predict([plain.prepare(image, "").flip(-1)], [(40, 60)])
+    both = ModelPredictions(folder, processing_size=70, flip=True)
+    (average,) = both.predict([both.prepare(image, "")], [(40, 60)])
+    torch.testing.assert_close(average, (straight + mirrored.flip(-1)) / 2)
+    squashed = ModelPredictions(saved(dpt), processing_size=(96, 64))
+    assert squashed.prepare(image, "").shape == (3, 96, 64)
+    results = run(tmp_path, "--model", folder, *data, "--processing_size", "70", "--flip")
+    assert {tuple(row["input_size"]) for row in results["datasets"]["own"]["rows"]} == {(70, 112), (70, 84)}
+    assert "shorter side 70, with flip" in (tmp_path / "out/results.md").read_text()
+
+
+def test_predictions_made_elsewhere(tmp_path, data):
+    files = tmp_path / "files"
+    files.mkdir()
+    truth, maps = {}, {}
+    for index in range(7):
+        depth = np.asarray(Image.open(tmp_path / f"depth/{index}.png")) / np.float32(1000)
+        truth[index] = depth
+        maps[index] = (3 / np.maximum(depth, 0.1) + 0.5).astype(np.float32)
+        if index % 2:
+            np.save(files / f"{index}.npy", maps[index][..., None])
+        else:
+            Image.fromarray((maps[index] * 1000).round().astype(np.uint16)).save(files / f"{index}.png")
+    options = ["--predictions", files, *data]
+    results = run(tmp_path, *options, "--predicts", "disparity", "--prediction_scale", "1000")
+    rows = results["datasets"]["own"]["rows"]
+    assert rows[1]["metrics"] == evaluate_depth(maps[1], truth[1], truth[1] > 0, "disparity")
+    assert rows[0]["metrics"]["abs_rel"] < 0.01
+    # depth is inverted for a fit in disparity
+    for index in range(7):
+        np.save(files / f"{index}.npy", align(maps[1 if index == 3 else index], truth[1 if index == 3 else index]))
+    depth = run(tmp_path, *options, "--predicts", "depth", "--alignment", "disparity", out="second")
+    assert depth["datasets"]["own"]["metrics"]["abs_rel"] < 1e-4
+
+
+def mistake(capsys, tmp_path, *arguments):
+    run(tmp_path, *arguments, code=2)
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("evaluate.py: error: ")
+    return message
+
+
+def test_mistakes_get_one_sentence(tmp_path, data, saved, capsys):
+    folder = saved(depth_anything)
+    assert "give either --model or --predictions" in mistake(capsys, tmp_path, *data)
+    assert "give one of --benchmarks" in mistake(capsys, tmp_path, "--model", folder)
+    assert "expected nyuv2/nyu_labeled_extracted.tar" in mistake(
+        capsys, tmp_path, "--model", folder, "--benchmarks", "nyuv2", "--data_dir", tmp_path
+    )
+    assert "only a fit in disparity" in mistake(capsys, tmp_path, "--model", folder, *data, "--alignment", "depth")
+    assert "--processing_size big" in mistake(capsys, tmp_path, "--model", folder, *data, "--processing_size", "big")
+    assert "cannot be loaded for depth estimation" in mistake(capsys, tmp_path, "--model", tmp_path / "no", *data)
+    prompt = tmp_path / "prompt"
+    PromptDepthAnythingConfig().save_pretrained(prompt)
+    assert "needs a prompt depth map" in mistake(capsys, tmp_path, "--model", prompt, *data)
+    (tmp_path / "files").mkdir()
+    options = ["--predictions", tmp_path / "files", *data]
+    assert "--predicts disparity, depth or metric_depth" in mistake(capsys, tmp_path, *options)
+    assert "no prediction for 0.png" in mistake(capsys, tmp_path, *options, "--predicts", "depth")
+    np.save(tmp_path / "files/0.npy", np.full((40, 60), np.nan, np.float32))
+    assert "0.png: the prediction is NaN" in mistake(capsys, tmp_path, *options, "--predicts", "depth")
+    run(tmp_path, "--model", folder, *data, "--limit", "1")
+    assert "results.json exists" in mistake(capsys, tmp_path, "--model", folder, *data)
+
+
+def environment():
+    return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def test_two_processes_give_the_numbers_of_one(tmp_path, data, saved):
+    folder = saved(anydepth)
+    options = ["training/evaluate.py", "--model", folder, *data, "--batch_size", "2", "--device", "cpu"]
+    options += ["--num_workers", "1", "--output_dir"]
+    one = [sys.executable, *options, tmp_path / "one"]
+    two = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+        *options,
+        tmp_path / "two",
+    ]
+    for command in (one, two):
+        subprocess.run(command, cwd=ROOT, env=environment(), check=True, capture_output=True)
+    first, second = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("one", "two"))
+    assert len(first["datasets"]["own"]["rows"]) == 7
+    assert first == second
+
+
+def test_a_killed_run_goes_on(tmp_path, saved):
+    rng = np.random.default_rng(0)
+    for index in range(200):
+        for folder in ("rgb", "depth"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (80, 120, 3), np.uint8)).save(tmp_path / f"rgb/{index:03d}.png")
+        Image.fromarray(rng.integers(500, 9000, (80, 120)).astype(np.uint16)).save(tmp_path / f"depth/{index:03d}.png")
+    data = ["--rgb_dir", tmp_path / "rgb", "--depth_dir", tmp_path / "depth", "--depth_scale", "1000", "--worst", "0"]
+    folder = saved(depth_anything)
+    whole = run(tmp_path, "--model", folder, *data, out="whole")
+    options = ["--model", folder, *data, "--device", "cpu", "--num_workers", "0", "--output_dir", tmp_path / "out"]
+    process = subprocess.Popen(
+        [sys.executable, "training/evaluate.py", *map(str, options)],
+        cwd=ROOT,
+        env=environment(),
+        stderr=subprocess.DEVNULL,
+    )
+
+    def finished():
+        lines = [line for path in (tmp_path / "out").glob("cache/*/*.jsonl") for line in path.read_text().split("\n")]
+        return sorted(json.loads(line)["index"] for line in lines[:-1])
+
+    while len(finished()) < 3 and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = finished()
+    assert 3 <= len(done) < 200
+    assert not (tmp_path / "out/results.json").exists()
+    for index in done:  # what is finished is not read again
+        (tmp_path / f"depth/{index:03d}.png").write_bytes(b"gone")
+    resumed = run(tmp_path, "--model", folder, *data)
+    assert resumed["datasets"]["own"]["metrics"] == pytest.approx(whole["datasets"]["own"]["metrics"], rel=1e-6)
+    assert [row["index"] for row in resumed["datasets"]["own"]["rows"]] == list(range(200))
