@@ -1,0 +1,376 @@
+"""Things along streets: vehicles, buildings, trees, poles, fences. Frames: local y runs along the road unless said."""
+
+import math
+
+from . import palette as P
+
+
+def _tyres(scene, frame, wheelbase, half_width, radius):
+    rubber = P.plain(scene, P.grey(scene.rng, 0.03, 0.12), 0.1)
+    rim = P.plain(scene, P.grey(scene.rng, 0.3, 0.8), 0.6)
+    for sx in (-1, 1):
+        for sy in (-1, 1):
+            x = sx * wheelbase / 2
+            scene.rod(
+                frame, (x, sy * (half_width - 0.2), radius), (x, sy * (half_width + 0.01), radius), radius, rubber
+            )
+            scene.rod(
+                frame, (x, sy * (half_width - 0.1), radius), (x, sy * (half_width + 0.025), radius), radius * 0.6, rim
+            )
+
+
+def _glass(scene):
+    tone = P.hsv(0.58, 0.2, scene.rng.uniform(0.05, 0.25))
+    return scene.material(
+        P.TEXTURE_IDS["soft"][0], 2.0, tone, specular=0.8, gloss=120, mirror=scene.rng.uniform(0.5, 1.3), dirt=0.1
+    )
+
+
+def car(scene, frame, near=True):
+    """Passenger car along local x, front +x. `near` adds wheels, lights and a number plate."""
+    rng = scene.rng
+    color = P.grey(rng, 0.03, 0.95) if rng.random() < 0.65 else P.any_color(rng)
+    paint = scene.material(
+        P.TEXTURE_IDS["soft"][1],
+        3.0,
+        color,
+        P.near(rng, color, 0.05),
+        specular=0.8,
+        gloss=90,
+        mirror=rng.uniform(0.2, 0.8),
+        dirt=rng.uniform(0.02, 0.2),
+    )
+    glass = _glass(scene)
+    hx, hy, top = rng.uniform(1.75, 2.4), rng.uniform(0.78, 0.93), rng.uniform(1.35, 1.6) + 0.25 * (rng.random() < 0.3)
+    belt = rng.uniform(0.82, 0.98)
+    estate = rng.random() < 0.5
+    scene.frustum(frame, 0, 0, 0.22, hx * 0.98, hy, (belt - 0.4) / 2, paint, top_x=1.0, top_y=1.0)
+    scene.frustum(frame, 0, 0, belt - 0.2, hx, hy, 0.1, paint, top_x=0.95, top_y=0.94)
+    shift = -0.12 if estate else -0.04
+    cabin = hx * (0.78 if estate else 0.66)
+    scene.frustum(
+        frame,
+        hx * (-0.2 if estate else -0.1),
+        0,
+        belt,
+        cabin,
+        hy * 0.93,
+        (top - belt) / 2,
+        glass,
+        top_x=0.72 if estate else 0.58,
+        top_y=0.82,
+        shift=shift,
+    )
+    scene.box(
+        frame,
+        hx * (-0.2 if estate else -0.1) + shift * cabin,
+        0,
+        top - 0.02,
+        cabin * (0.7 if estate else 0.56),
+        hy * 0.76,
+        0.02,
+        paint,
+    )
+    if not near:
+        scene.box(frame, 0, 0, 0.02, hx * 0.8, hy * 0.9, 0.12, glass, tint=0.3)
+        return
+    for x in (-0.62, 0.02, 0.6):  # pillars
+        scene.box(
+            frame,
+            hx * (-0.2 if estate else -0.1) + x * cabin * 0.8 + 0.7 * shift * cabin,
+            0,
+            belt,
+            0.035,
+            hy * 0.9,
+            (top - belt) * 0.47,
+            paint,
+        )
+    _tyres(scene, frame, hx * 1.22, hy, rng.uniform(0.29, 0.36))
+    white, red = (
+        P.glowing(scene, (0.8, 0.8, 0.75), rng.choice((0.2, 0.2, 6))),
+        P.glowing(scene, (0.6, 0.02, 0.02), rng.choice((0.2, 0.2, 3))),
+    )
+    for side in (-1, 1):
+        scene.box(frame, hx * 0.965, side * hy * 0.72, belt - 0.28, 0.04, 0.14, 0.06, white)
+        scene.box(frame, -hx * 0.965, side * hy * 0.78, belt - 0.25, 0.04, 0.1, 0.08, red)
+        scene.box(frame, hx * 0.3, side * (hy + 0.08), belt, 0.06, 0.1, 0.06, paint)
+        scene.box(
+            frame,
+            side * hx * 0.97,
+            0,
+            0.42,
+            0.03,
+            0.26,
+            0.055,
+            P.plain(scene, (0.7, 0.7, 0.65), 0.1) if side > 0 else white,
+        )
+    scene.box(frame, hx * 0.95, 0, 0.3, 0.04, hy * 0.6, 0.07, glass, tint=0.5)
+
+
+def truck(scene, frame, near=True):
+    """Van, lorry, bus or tram along local x."""
+    rng = scene.rng
+    paint, glass = P.plain(scene, None, 0.4), _glass(scene)
+    hx, hy, top = rng.uniform(2.3, 6.5), rng.uniform(0.95, 1.27), rng.uniform(2.0, 3.6)
+    if rng.random() < 0.5:  # one body with a band of windows
+        scene.frustum(frame, 0, 0, 0.35, hx, hy, (top - 0.35) / 2, paint, top_x=0.97, top_y=0.93)
+        scene.box(frame, 0.05, 0, top * 0.55, hx * 0.95, hy * 0.985, top * 0.13, glass)
+        scene.box(frame, hx * 0.9, 0, top * 0.5, hx * 0.087, hy * 0.85, top * 0.17, glass)
+    else:
+        load = P.picture(scene) if rng.random() < 0.3 else P.plain(scene, None, 0.2)
+        scene.box(frame, -0.9, 0, 0.9, hx - 0.9, hy, (top - 0.9) / 2, load)
+        scene.box(frame, -0.3, 0, 0.45, hx - 0.3, hy * 0.6, 0.22, glass, tint=0.4)
+        scene.frustum(
+            frame,
+            hx - 0.85,
+            0,
+            0.4,
+            0.8,
+            hy * 0.95,
+            min(top, 2.6) / 2 - 0.2,
+            paint,
+            top_x=0.8,
+            top_y=0.92,
+            shift=-0.15,
+        )
+        scene.box(frame, hx - 0.8, 0, min(top, 2.6) * 0.55, 0.74, hy * 0.955, 0.28, glass)
+    if near:
+        _tyres(scene, frame, hx * 1.3, hy, 0.45)
+
+
+def tree(scene, frame, height=None, near=True, bark=None, leaves=None):
+    """Broad-leaved tree: trunk, branches, a crown of leaf shells."""
+    rng = scene.rng
+    height = height or rng.uniform(3.5, 13)
+    bark = P.bark(scene) if bark is None else bark
+    leaves = P.leaves(scene) if leaves is None else leaves
+    radius, fork = height * rng.uniform(0.012, 0.03), height * rng.uniform(0.18, 0.42)
+    lean = (rng.gauss(0, 0.03) * height, rng.gauss(0, 0.03) * height)
+    scene.cylinder(frame, 0, 0, -0.3, radius * 1.25, (fork + 0.3) / 2 + 0.2, bark, top=0.75)
+    scene.rod(frame, (0, 0, fork), (*lean, height * 0.8), radius * 0.6, bark)
+    spread = height * rng.uniform(0.16, 0.3)
+    holes, leaf = rng.uniform(0.3, 0.62), rng.uniform(1.2, 2.6)
+    middle = (fork + height) / 2
+    scene.foliage(
+        frame, *lean, middle, spread * 0.8, spread * 0.8, (height - fork) * 0.42, leaves, holes=holes * 0.8, leaf=leaf
+    )
+    for k in range(rng.randint(5, 8) if near else 3):
+        angle = k * 2.4 + rng.random()
+        z = fork + (height - fork) * (0.12 + 0.72 * rng.random())
+        away = spread * (1.15 - abs(z - middle) / (height - fork)) * rng.uniform(0.5, 0.95)
+        x, y = lean[0] + away * math.cos(angle), lean[1] + away * math.sin(angle)
+        size = spread * rng.uniform(0.32, 0.6)
+        scene.foliage(
+            frame,
+            x,
+            y,
+            z,
+            size,
+            size,
+            size * rng.uniform(0.6, 1.0),
+            leaves,
+            holes=holes,
+            leaf=leaf,
+            tint=rng.uniform(0.75, 1.2),
+        )
+        if near and k < 3:
+            scene.rod(frame, (0, 0, fork * 0.9), (x, y, z), radius * 0.3, bark)
+
+
+def bare_tree(scene, frame, height=None):
+    rng = scene.rng
+    height, bark = height or rng.uniform(3, 9), P.bark(scene)
+    scene.cylinder(frame, 0, 0, -0.3, height * 0.025, height * 0.45, bark, top=0.4)
+    for k in range(9):
+        z = height * rng.uniform(0.25, 0.75)
+        angle, reach = k * 2.4, height * rng.uniform(0.12, 0.3)
+        tip = (reach * math.cos(angle), reach * math.sin(angle), z + reach * rng.uniform(0.5, 1.4))
+        scene.rod(frame, (0, 0, z), tip, height * 0.007, bark)
+
+
+def conifer(scene, frame, height=None):
+    rng = scene.rng
+    height = height or rng.uniform(4, 15)
+    leaves = P.leaves(scene, P.hsv(rng.gauss(0.33, 0.03), rng.uniform(0.25, 0.6), rng.uniform(0.12, 0.4)))
+    scene.cylinder(frame, 0, 0, -0.3, height * 0.02, height * 0.2, P.bark(scene))
+    for k in range(4):
+        r = height * (0.19 - 0.035 * k)
+        scene.foliage(frame, 0, 0, height * (0.22 + 0.21 * k), r, r, height * 0.17, leaves, holes=0.35, leaf=1.6)
+
+
+def bush(scene, frame, size=None, leaves=None):
+    rng = scene.rng
+    size, leaves = size or rng.uniform(0.35, 1.3), P.leaves(scene) if leaves is None else leaves
+    for _ in range(rng.randint(1, 4)):
+        r = size * rng.uniform(0.6, 1)
+        scene.foliage(
+            frame,
+            rng.gauss(0, 0.5) * size,
+            rng.gauss(0, 0.5) * size,
+            r * 0.6,
+            r,
+            r,
+            r * 0.8,
+            leaves,
+            holes=rng.uniform(0.15, 0.45),
+            leaf=rng.uniform(0.7, 1.6),
+        )
+
+
+def hedge(scene, frame, length, height):
+    """Hedge along local y, its bottom at z = 0."""
+    leaves = P.leaves(scene)
+    scene.box(frame, 0, 0, 0, 0.3, length / 2, height / 2, leaves)
+    for _ in range(min(8, int(length / 1.5))):
+        y = scene.rng.uniform(-0.5, 0.5) * length
+        scene.foliage(
+            frame, 0, y, height * 0.6, 0.42, scene.rng.uniform(0.6, 1.6), height * 0.55, leaves, holes=0.35, leaf=1.0
+        )
+
+
+def street_lamp(scene, frame, side):
+    """Mast whose arm reaches to local x = side * 1.5; or a traffic light, or a telegraph pole."""
+    rng = scene.rng
+    height = rng.uniform(4.5, 9)
+    metal = P.plain(scene, P.grey(rng, 0.1, 0.6), 0.3) if rng.random() < 0.7 else P.bark(scene)
+    scene.cylinder(frame, 0, 0, 0, rng.uniform(0.05, 0.14), height / 2, metal, top=0.65)
+    if rng.random() < 0.7:
+        reach = side * rng.uniform(0.6, 3)
+        scene.rod(frame, (0, 0, height - 0.1), (reach, 0, height + 0.1), 0.04, metal)
+        scene.box(frame, reach, 0, height, 0.3, 0.12, 0.07, metal)
+    else:
+        scene.box(frame, side * 0.15, 0, height * 0.45, 0.14, 0.14, 0.42, metal)
+        scene.rod(frame, (-0.8, 0, height - 0.5), (0.8, 0, height - 0.5), 0.05, metal)
+
+
+def sign(scene, frame):
+    """Traffic sign or board facing along local y."""
+    rng = scene.rng
+    height, metal = rng.uniform(1.8, 3), P.plain(scene, P.grey(rng, 0.3, 0.7), 0.4)
+    scene.cylinder(frame, 0, 0, 0, 0.04, height / 2, metal)
+    face = (
+        P.plain(scene, rng.choice(((0.6, 0.02, 0.03), (0.02, 0.1, 0.5), (0.7, 0.5, 0.03), (0.7, 0.7, 0.7))))
+        if rng.random() < 0.6
+        else P.picture(scene)
+    )
+    size = rng.uniform(0.25, 0.5)
+    if rng.random() < 0.5:
+        scene.rod(frame, (0, -0.03, height), (0, -0.06, height), size, face)
+    else:
+        scene.box(frame, 0, -0.05, height - size, size * rng.uniform(0.7, 2), 0.02, size, face)
+
+
+def fence(scene, frame, length):
+    """Fence along local y: pickets, bars, mesh, a low wall or a guardrail."""
+    rng = scene.rng
+    kind, height = rng.random(), rng.uniform(0.8, 2.0)
+    if kind < 0.4:
+        pitch = rng.uniform(0.12, 0.3)
+        bars = P.wooden(scene) if rng.random() < 0.5 else P.plain(scene)
+        scene.wall(
+            frame,
+            0,
+            0,
+            0,
+            length / 2,
+            height / 2,
+            bars,
+            pitch=(pitch, height * 0.44),
+            solid=(rng.uniform(0.15, 0.6), 0.12),
+            yaw=math.pi / 2,
+        )
+    elif kind < 0.75:
+        scene.box(frame, 0, 0, 0, rng.uniform(0.1, 0.2), length / 2, height / 2, P.masonry(scene))
+    else:
+        metal = P.plain(scene, P.grey(rng, 0.4, 0.8), 0.5)
+        scene.box(frame, 0, 0, 0.5, 0.04, length / 2, 0.15, metal)
+        for k in range(min(14, int(length / 3))):
+            scene.box(frame, 0, -length / 2 + 3 * k, 0, 0.05, 0.05, 0.35, metal)
+
+
+def building(scene, frame, side, half_length, depth, height):
+    """Town house or block whose front stands at local x = 0, along y; the body reaches away from the road (side)."""
+    rng = scene.rng
+    middle = side * depth
+    windows = P.facade(scene) if rng.random() < 0.85 else P.masonry(scene)
+    scene.box(frame, middle, 0, 0, depth, half_length, height / 2, windows)
+    if rng.random() < 0.55:
+        ground = rng.uniform(2.6, 3.8)
+        front = P.picture(scene) if rng.random() < 0.25 else P.masonry(scene)
+        scene.box(frame, middle - side * 0.03, 0, 0, depth, half_length * 0.995, ground / 2, front)
+        glass = _glass(scene)
+        for k in range(rng.randint(1, 4)):
+            y = half_length * (-0.75 + 0.5 * k)
+            scene.box(
+                frame,
+                -side * 0.04,
+                y,
+                rng.choice((0.0, 0.5)),
+                0.05,
+                half_length * rng.uniform(0.1, 0.2),
+                rng.uniform(0.9, 1.15),
+                glass,
+            )
+    if rng.random() < 0.35:
+        balcony = P.masonry(scene)
+        for k in range(1, min(4, int(height / 3))):
+            scene.box(
+                frame,
+                -side * 0.5,
+                half_length * rng.uniform(-0.6, 0.6),
+                3 * k,
+                0.6,
+                rng.uniform(0.8, 1.8),
+                0.5,
+                balcony,
+            )
+    if height < 16 and rng.random() < 0.75:
+        rise = rng.uniform(1.2, 4)
+        scene.frustum(
+            frame,
+            middle,
+            0,
+            height,
+            depth + 0.3,
+            half_length + 0.05,
+            rise / 2,
+            P.roofing(scene),
+            top_x=0.03,
+            top_y=1.0,
+        )
+        if rng.random() < 0.5:
+            scene.box(
+                frame, middle, half_length * rng.uniform(-0.8, 0.8), height, 0.4, 0.4, rise / 2 + 0.6, P.masonry(scene)
+            )
+    else:
+        scene.box(frame, middle, 0, height, depth + 0.15, half_length + 0.02, 0.2, P.masonry(scene))
+
+
+def house(scene, frame, side):
+    """Detached house with a gable roof, door and windows; front at local x = 0."""
+    rng = scene.rng
+    hx, hy, wall = rng.uniform(3.2, 5.5), rng.uniform(3.5, 7), rng.choice((2.8, 3.2, 5.2, 5.8))
+    body, middle = P.masonry(scene), side * hx
+    scene.box(frame, middle, 0, 0, hx, hy, wall / 2, body)
+    along = rng.random() < 0.6
+    scene.frustum(
+        frame,
+        middle,
+        0,
+        wall,
+        hx + 0.4,
+        hy + 0.4,
+        rng.uniform(1.0, 2.2),
+        P.roofing(scene),
+        top_x=0.03 if along else 0.97,
+        top_y=rng.choice((0.6, 1.0)) if along else 0.03,
+    )
+    glass, trim = _glass(scene), P.wooden(scene, P.grey(rng, 0.6, 1))
+    for storey in range(1 if wall < 4 else 2):
+        for y in (-0.65, -0.2, 0.3, 0.7):
+            if rng.random() < 0.8:
+                z, w, h = 0.9 + 2.6 * storey, rng.uniform(0.45, 0.9), rng.uniform(0.5, 0.7)
+                scene.box(frame, -side * 0.02, y * hy, z - 0.06, 0.05, w + 0.08, h + 0.06, trim)
+                scene.box(frame, -side * 0.05, y * hy, z, 0.04, w, h, glass)
+    scene.box(frame, -side * 0.05, rng.uniform(-0.4, 0.4) * hy, 0, 0.06, 0.5, 1.05, P.wooden(scene))
+    scene.box(frame, middle, rng.uniform(-0.6, 0.6) * hy, wall, 0.35, 0.35, 1.7, body)

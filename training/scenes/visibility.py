@@ -1,0 +1,241 @@
+"""What every ray hits: primitives are culled against screen tiles first, so a ray meets a handful of them, not all.
+
+The image is cut into tiles of 16 x 16 pixels with two samples a pixel, its centre (which carries the depth) and its
+top left corner (which only smooths edges). Per-sample tensors are (tiles, SAMPLES) with tiles of all scenes in a row.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+
+from .layout import CAMERA, KINDS, OBJECT
+from .primitives import MISS, NEAREST
+
+TILE = 16
+PIXEL_OFFSETS = (0.5, 0.0)  # centre, corner
+SAMPLES = TILE * TILE * len(PIXEL_OFFSETS)
+warnings.filterwarnings("ignore", message="index_reduce")  # "in beta"; its sums are not used
+_NO_HIT = (0x7F800000 << 32) | 0x7FFFFFFF  # depth inf, object 2**31 - 1
+
+
+@dataclass
+class Tiles:
+    """The tile grid of a batch: `rows` x `columns` tiles in each of `scenes` images, all flattened to one axis."""
+
+    scenes: int
+    rows: int
+    columns: int
+    device: torch.device
+
+    def __post_init__(self):
+        count = self.rows * self.columns
+        index = torch.arange(self.scenes * count, device=self.device)
+        self.scene = index // count
+        self.top = (index % count) // self.columns * TILE
+        self.left = index % self.columns * TILE
+        place = torch.arange(TILE, device=self.device, dtype=torch.float32)
+        offsets = torch.tensor(PIXEL_OFFSETS, device=self.device)
+        y, x, s = torch.meshgrid(place, place, offsets, indexing="ij")
+        self.x, self.y = (x + s).flatten(), (y + s).flatten()
+
+    def to_image(self, values, height, width):
+        """(channels, tiles, SAMPLES) -> (scenes, channels, 2, height, width): centres and corners."""
+        grid = values.reshape(-1, self.scenes, self.rows, self.columns, TILE, TILE, len(PIXEL_OFFSETS))
+        image = grid.permute(1, 0, 6, 2, 4, 3, 5).reshape(self.scenes, -1, 2, self.rows * TILE, self.columns * TILE)
+        return image[..., :height, :width]
+
+    def from_image(self, image):
+        """(scenes, rows * TILE, columns * TILE) -> (tiles, SAMPLES), both samples of a pixel alike."""
+        grid = image.reshape(self.scenes, self.rows, TILE, self.columns, TILE, 1).permute(0, 1, 3, 2, 4, 5)
+        return grid.expand(-1, -1, -1, -1, -1, len(PIXEL_OFFSETS)).reshape(-1, SAMPLES)
+
+
+def ray_directions(cameras, tiles):
+    """World directions (3, tiles, SAMPLES) whose component along the optical axis is 1."""
+    camera = cameras[:, tiles.scene].unsqueeze(-1)
+    axes, focal, center = (CAMERA.planes(camera, name) for name in ("axes", "focal", "center"))
+    x = (tiles.left.unsqueeze(-1) + tiles.x - center[0]) / focal[0]
+    y = (tiles.top.unsqueeze(-1) + tiles.y - center[1]) / focal[1]
+    return torch.stack([axes[6 + k] + axes[k] * x + axes[3 + k] * y for k in range(3)])
+
+
+def to_local(axes, vector):
+    """Rotates a world vector (three tensors) into the frame whose rows `axes` (nine tensors) holds."""
+    return tuple(sum(axes[3 * row + k] * vector[k] for k in range(3)) for row in range(3))
+
+
+def corners(objects):
+    """World corners of the objects' bounding boxes, (3, objects, 8)."""
+    centre, axes, half = (OBJECT.planes(objects, name) for name in ("centre", "axes", "half"))
+    signs = torch.tensor(
+        [[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)], device=half.device
+    )
+    reach = half.unsqueeze(-1) * signs.T.unsqueeze(1)  # (3, objects, 8)
+    return torch.stack([centre[k].unsqueeze(-1) + sum(axes[3 * r + k].unsqueeze(-1) * reach[r] for r in range(3))
+                        for k in range(3)])  # fmt: skip
+
+
+def _tile_masks(objects, cameras, tiles):
+    """Which objects can be seen in which tile, (objects, rows, columns): no corner box lies beside the tile's frustum."""
+    camera = cameras[:, OBJECT.planes(objects, "scene").long()].unsqueeze(-1)
+    points = corners(objects) - CAMERA.planes(camera, "position")
+    right, down, forward = to_local(CAMERA.planes(camera, "axes"), points)
+    focal, center = CAMERA.planes(camera, "focal"), CAMERA.planes(camera, "center")
+
+    def spans(across, axis, count):
+        edges = torch.arange(count + 1, device=across.device, dtype=torch.float32) * TILE
+        slopes = (edges - center[axis]) / focal[axis]  # (objects, count + 1)
+        side = across.unsqueeze(-1) - forward.unsqueeze(-1) * slopes.unsqueeze(1)  # (objects, 8, count + 1)
+        return (side.amax(1)[:, :-1] >= 0) & (side.amin(1)[:, 1:] <= 0)
+
+    ahead = (forward.amax(1) > 0).view(-1, 1, 1)
+    return spans(down, 1, tiles.rows).unsqueeze(2) & spans(right, 0, tiles.columns).unsqueeze(1) & ahead
+
+
+class PairTracer:
+    """Runs the intersection functions over (object, tile) pairs in chunks of bounded memory."""
+
+    def __init__(self, functions, objects, pairs_per_chunk):
+        self.functions, self.objects, self.pairs_per_chunk = functions, objects, pairs_per_chunk
+        self.kind = OBJECT.planes(objects, "kind")
+
+    def chunks(self, mask):
+        """(function, object ids, tile ids) of every set element of `mask` (objects, tiles), one kind at a time."""
+        for kind in range(KINDS):
+            function = self.functions.get(kind)
+            members = (self.kind == kind).nonzero().squeeze(1)
+            if function is None or not len(members):
+                continue
+            member, tile = mask[members].nonzero(as_tuple=True)
+            ids = members[member]
+            for start in range(0, len(ids), self.pairs_per_chunk):
+                part = slice(start, start + self.pairs_per_chunk)
+                yield function, ids[part], tile[part]
+
+    def parameters(self, ids):
+        row = self.objects[:, ids].unsqueeze(-1)
+        return tuple(OBJECT.planes(row, name) for name in ("centre", "axes", "half", "extra"))
+
+
+def _pack(depth, ids):
+    """Depth above object id in one int64: its minimum is the nearest hit, the same whatever the order of the pairs."""
+    return (depth.view(torch.int32).to(torch.int64) << 32) | ids
+
+
+def trace_camera(tracer, cameras, tiles):
+    """Nearest hit of every camera ray but for height fields: packed depth and object id, int64 (tiles, SAMPLES)."""
+    best = torch.full((len(tiles.scene), SAMPLES), _NO_HIT, dtype=torch.int64, device=tiles.device)
+    per_scene = tiles.rows * tiles.columns
+    mask = _tile_masks(tracer.objects, cameras, tiles).flatten(1)
+    first = OBJECT.planes(tracer.objects, "scene").long() * per_scene
+    for function, ids, local_tile in tracer.chunks(mask):
+        tile = first[ids] + local_tile
+        centre, axes, half, extra = tracer.parameters(ids)
+        camera = cameras[:, tiles.scene[tile]].unsqueeze(-1)
+        look, focal, center = (CAMERA.planes(camera, name) for name in ("axes", "focal", "center"))
+        position = CAMERA.planes(camera, "position")
+        origin = to_local(axes, [position[k] - centre[k] for k in range(3)])
+        right, down, forward = (to_local(axes, look[3 * k : 3 * k + 3]) for k in range(3))
+        x0 = (tiles.left[tile].unsqueeze(-1) - center[0]) / focal[0]
+        y0 = (tiles.top[tile].unsqueeze(-1) - center[1]) / focal[1]
+        # The local direction is affine in the pixel: one vector a pair and two fused multiply-adds a sample.
+        direction = []
+        for k in range(3):
+            base = forward[k] + right[k] * x0 + down[k] * y0
+            direction.append(base + (right[k] / focal[0]) * tiles.x + (down[k] / focal[1]) * tiles.y)
+        depth = function(origin, tuple(direction), half, extra)
+        best.index_reduce_(0, tile, _pack(depth, ids.unsqueeze(-1)), "amin")
+    return best
+
+
+def unpack(best):
+    """Depth (inf where nothing was hit) and object id (0 there) of packed hits."""
+    depth = (best >> 32).to(torch.int32).view(torch.float32)
+    return depth, torch.where(depth < MISS, best & 0xFFFFFFFF, 0)
+
+
+def _light_spans(points, scene_basis, dim):
+    """Extent of points (3, n, m) along a light's basis (three world vectors): (3, n) minima and maxima."""
+    coordinates = torch.stack([sum(points[k] * row[k] for k in range(3)) for row in scene_basis])
+    return coordinates.amin(dim), coordinates.amax(dim)
+
+
+def _light_basis(vector):
+    """Two unit vectors across a direction and the direction itself, each three tensors."""
+    x, y, z = vector
+    length = (x * x + y * y + z * z).sqrt()
+    x, y, z = x / length, y / length, z / length
+    flat = (x * x + y * y).sqrt().clamp(min=1e-4)
+    return (-y / flat, x / flat, torch.zeros_like(x)), (-z * x / flat, -z * y / flat, flat), (x, y, z)
+
+
+def shadow_mask(objects, light, tiles, points, valid):
+    """Which objects may shade which tile: (objects, rows * columns of their scene).
+
+    `light` is (LIGHT.size, scenes), `points` (3, tiles, SAMPLES). Directional lights compare boxes in the light's frame;
+    point lights compare the cones of bounding spheres.
+    """
+    low = torch.where(valid, points, MISS).amin(-1)  # (3, tiles)
+    high = torch.where(valid, points, -MISS).amax(-1)
+    occupied = (low[0] <= high[0]).view(tiles.scenes, -1)
+    scene = OBJECT.planes(objects, "scene").long()
+    kind, vector = light[0], light[1:4]
+    directional, point = kind == 1, kind == 2
+    box = corners(objects)
+
+    centre, radius = (low + high) / 2, ((high - low) ** 2).sum(0).sqrt() / 2
+    toward = vector[:, tiles.scene]
+    basis = _light_basis(torch.where(directional[tiles.scene], toward, torch.ones_like(toward)))
+    middle = torch.stack([sum(centre[k] * row[k] for k in range(3)) for row in basis])
+    spread = torch.stack([sum((high - low)[k] * row[k].abs() for k in range(3)) for row in basis]) / 2
+    tile_low, tile_high = ((middle + sign * spread).view(3, tiles.scenes, -1) for sign in (-1, 1))
+    toward = vector[:, scene]
+    basis = _light_basis(torch.where(directional[scene], toward, torch.ones_like(toward)))
+    box_low, box_high = _light_spans(box, [[v.unsqueeze(-1) for v in row] for row in basis], -1)
+    in_column = (
+        (tile_low[0][scene] <= box_high[0].unsqueeze(1)) & (tile_high[0][scene] >= box_low[0].unsqueeze(1))
+        & (tile_low[1][scene] <= box_high[1].unsqueeze(1)) & (tile_high[1][scene] >= box_low[1].unsqueeze(1))
+        & (tile_low[2][scene] <= box_high[2].unsqueeze(1))
+    )  # fmt: skip
+
+    away = (centre - vector[:, tiles.scene]).view(3, tiles.scenes, -1)
+    distance = (away * away).sum(0).sqrt().clamp(min=1e-3)
+    angle = torch.asin((radius.view(tiles.scenes, -1) / distance).clamp(max=1)) * 1.001 + 1e-3
+    inside = radius.view(tiles.scenes, -1) >= distance
+    object_away = box.mean(-1) - vector[:, scene]
+    object_distance = (object_away * object_away).sum(0).sqrt().clamp(min=1e-3)
+    object_radius = ((box - box.mean(-1, keepdim=True)) ** 2).sum(0).amax(-1).sqrt()
+    object_angle = torch.asin((object_radius / object_distance).clamp(max=1)) * 1.001 + 1e-3
+    object_inside = (object_radius >= object_distance).unsqueeze(1)
+    cosine = sum(away[k][scene] * object_away[k].unsqueeze(1) for k in range(3))
+    cosine = cosine / (distance[scene] * object_distance.unsqueeze(1))
+    reach = (angle[scene] + object_angle.unsqueeze(1)).clamp(max=torch.pi)
+    near = (object_distance - object_radius).unsqueeze(1) <= (distance + radius.view(tiles.scenes, -1))[scene]
+    in_cone = near & ((cosine >= torch.cos(reach)) | inside[scene] | object_inside)
+
+    casts = (OBJECT.planes(objects, "casts_shadow") > 0).unsqueeze(1)
+    chosen = torch.where(directional[scene].unsqueeze(1), in_column, in_cone & point[scene].unsqueeze(1))
+    return casts & occupied[scene] & chosen
+
+
+def trace_shadows(tracer, light, tiles, points, valid):
+    """1 where the light is hidden from the surface point, else 0: float32 (tiles, SAMPLES)."""
+    per_scene = tiles.rows * tiles.columns
+    mask = shadow_mask(tracer.objects, light, tiles, points, valid)
+    first = OBJECT.planes(tracer.objects, "scene").long() * per_scene
+    hidden = torch.zeros((len(tiles.scene), SAMPLES), device=tiles.device)
+    for function, ids, local_tile in tracer.chunks(mask):
+        tile = first[ids] + local_tile
+        centre, axes, half, extra = tracer.parameters(ids)
+        source = light[:, tiles.scene[tile]].unsqueeze(-1)
+        world = points[:, tile]
+        origin = to_local(axes, [world[k] - centre[k] for k in range(3)])
+        is_point = source[0] == 2
+        toward = to_local(axes, source[1:4])
+        lamp = to_local(axes, [source[1 + k] - centre[k] for k in range(3)])
+        direction = tuple(torch.where(is_point, lamp[k] - origin[k], toward[k].expand_as(origin[k])) for k in range(3))
+        t = function(origin, direction, half, extra)
+        blocked = (t < torch.where(is_point, 1.0, MISS)) & (t > NEAREST)
+        hidden.index_reduce_(0, tile, blocked.to(torch.float32), "amax")
+    return hidden
