@@ -1,0 +1,73 @@
+"""The models of the paper's tables (arXiv 2601.02760, Tables 2 and 3) by name; the data is in `rows.json`."""
+
+import copy
+import difflib
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+from .configuration_anydepth import BACKBONE_PRESETS, AnyDepthConfig
+
+
+@functools.cache
+def _rows() -> dict[str, dict]:
+    return json.loads(Path(__file__).with_name("rows.json").read_text(encoding="utf-8"))
+
+
+def row_names() -> list[str]:
+    """Names of all rows, `<encoder>-<size>-<head>`, in the tables' order."""
+    return list(_rows())
+
+
+def row(name: str) -> dict[str, Any]:
+    """
+    One row: `title`, `backbone` (a name in `BACKBONE_PRESETS`), `config` (fields of [`AnyDepthConfig`]), `encoder`
+    (`id` on the Hub, its `license`, the conversion `source` and, for originals, the `file`), and `published`: the
+    paper's own numbers, in percent per evaluation set, never measured here.
+
+    Raises:
+        ValueError: no row of this name.
+    """
+    if name not in _rows():
+        close = difflib.get_close_matches(name, _rows(), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(_rows())}."
+        raise ValueError(f"Unknown row {name!r}; {hint}")
+    return copy.deepcopy(_rows()[name])
+
+
+def row_config(name: str, **overrides: Any) -> AnyDepthConfig:
+    """
+    The configuration of a row.
+
+    Args:
+        name: one of `row_names()`.
+        overrides: fields of [`AnyDepthConfig`] that replace the row's. A dictionary for `backbone_config` replaces
+            single fields of the encoder's preset.
+
+    Raises:
+        ValueError: no row of this name.
+    """
+    entry = row(name)
+    backbone_config = overrides.pop("backbone_config", {})
+    if isinstance(backbone_config, dict):
+        backbone_config = {**BACKBONE_PRESETS[entry["backbone"]], **backbone_config}
+    return AnyDepthConfig(**{**entry["config"], **overrides}, backbone_config=backbone_config)
+
+
+def row_encoder(name: str) -> str:
+    """
+    The Hub id from which `from_pretrained` loads a row's encoder.
+
+    Raises:
+        ValueError: no row of this name, or its encoder is only published in its authors' own format.
+    """
+    encoder = row(name)["encoder"]
+    if encoder["source"] != "dinov3":
+        head_type = row(name)["config"]["head_type"]
+        raise ValueError(
+            f"The encoder of {name} is not in transformers' format; convert {encoder['file']} of {encoder['id']} with "
+            f"`python -m conversion.convert --source {encoder['source']} --checkpoint {encoder['file']} "
+            f"--output DIR --set head_type={head_type}` and give DIR instead."
+        )
+    return encoder["id"]
