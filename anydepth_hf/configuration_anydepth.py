@@ -116,7 +116,7 @@ class AnyDepthConfig(PreTrainedConfig):
     num_output_channels (`int`, *optional*, defaults to 1):
         Channels of the head. More than one are weights of uniform bins between `min_depth` and `max_depth`, whose
         mean is the prediction (256 in the paper's DPT).
-    output_activation (`"relu"`, `"exp"` or `"linear"`, *optional*, defaults to `"relu"`):
+    output_activation (`"relu"`, `"exp"`, `"sigmoid"` or `"linear"`, *optional*, defaults to `"relu"`):
         Activation of a single output channel, to which `min_depth` is then added.
     predict_confidence (`bool`, *optional*, defaults to `False`):
         Whether the head has a further channel, returned as `confidence`: `1 + exp(x)`, as Depth Anything 3 (any-view)
@@ -165,7 +165,7 @@ class AnyDepthConfig(PreTrainedConfig):
     dpt_style: Literal["dinov3", "depth_anything", "vggt"] = "dinov3"
     use_batch_norm: bool = False
     num_output_channels: int = 1
-    output_activation: Literal["relu", "exp", "linear"] = "relu"
+    output_activation: Literal["relu", "exp", "sigmoid", "linear"] = "relu"
     predict_confidence: bool = False
     prediction_type: Literal["disparity", "depth"] = "disparity"
     depth_estimation_type: Literal["relative", "metric"] = "relative"
@@ -195,11 +195,31 @@ class AnyDepthConfig(PreTrainedConfig):
             )
 
     @classmethod
-    def _reject_unknown(cls, keys):
-        known = GENERIC_KEYS.union(cls.__dataclass_fields__)
-        for key in keys:
-            if key not in known and not key.startswith("_"):
-                close = difflib.get_close_matches(key, cls.__dataclass_fields__, n=1)
+    def from_dict(cls, config_dict: dict, **kwargs):
+        """A file may carry keys of its own, as transformers allows; only what looks misspelt is refused."""
+        model_type = config_dict.get("model_type", cls.model_type)
+        if model_type != cls.model_type:
+            raise ValueError(
+                f"This is a configuration of model type {model_type!r}, not of AnyDepth; an encoder gets its head with "
+                "`python -m conversion.convert`."
+            )
+        extra = {key: value for key, value in config_dict.items() if cls._is_unknown(key)}
+        cls._reject_unknown(extra, cutoff=0.8)
+        result = super().from_dict({key: value for key, value in config_dict.items() if key not in extra}, **kwargs)
+        config = result[0] if isinstance(result, tuple) else result
+        for key, value in extra.items():
+            setattr(config, key, value)
+        return result
+
+    @classmethod
+    def _is_unknown(cls, key: str) -> bool:
+        return key not in GENERIC_KEYS and key not in cls.__dataclass_fields__ and not key.startswith("_")
+
+    @classmethod
+    def _reject_unknown(cls, keys, cutoff: float = 0.0):
+        for key in filter(cls._is_unknown, keys):
+            close = difflib.get_close_matches(key, cls.__dataclass_fields__, n=1, cutoff=max(cutoff, 0.6))
+            if close or not cutoff:
                 hint = f"did you mean `{close[0]}`?" if close else "see the documentation of AnyDepthConfig."
                 raise ValueError(f"AnyDepthConfig has no field `{key}`; {hint}")
 

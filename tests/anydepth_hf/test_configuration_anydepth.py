@@ -34,6 +34,18 @@ def test_unknown_field_suggests_the_right_name():
         AnyDepthConfig(zzz=1)
 
 
+def test_an_encoders_configuration_is_refused(tmp_path):
+    DINOv3ViTConfig().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="model type 'dinov3_vit', not of AnyDepth"):
+        AnyDepthConfig.from_pretrained(tmp_path)
+
+
+def test_files_keep_keys_of_others_but_no_misspelt_ones():
+    assert AnyDepthConfig.from_dict({"my_note": "x"}).my_note == "x"
+    with pytest.raises(ValueError, match="did you mean `apply_backbone_norm`"):
+        AnyDepthConfig.from_dict({"aply_backbone_norm": True})
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
