@@ -1,0 +1,66 @@
+"""Reading checkpoints without trusting them."""
+
+import pickle
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from .layouts import ConversionError, StateDict
+
+# Components that wrappers (DDP, torch.compile, FSDP, activation checkpointing) put into names.
+WRAPPERS = re.compile(r"(?<![^.])(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+
+
+def load_state_dict(path: str | Path) -> StateDict:
+    """
+    Tensors of a safetensors file or a PyTorch file (told apart by content), as one flat dictionary.
+
+    Nested dictionaries are flattened (`{"model": {"a": ...}}` gives `model.a`), what is no tensor is left out, and
+    wrappers' components are removed from names. A pickle loads only if it holds nothing but tensors and plain values.
+
+    Raises:
+        ConversionError: no such file, neither format, truncated, or a pickle that wants to run code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        kind = "is a directory; give the weights file in it" if path.is_dir() else "does not exist"
+        raise ConversionError(f"{path} {kind}.")
+    with path.open("rb") as file:
+        start = file.read(9)
+    try:
+        if start[8:9] == b"{":
+            checkpoint = load_file(path)
+        elif start[:2] in (b"PK", b"\x80\x02"):
+            # legacy (not zipped) files cannot be mapped
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=start[:2] == b"PK" or None)
+        else:
+            raise ConversionError(f"{path} is neither a safetensors nor a PyTorch checkpoint.")
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r"GLOBAL ([\w.]+)|module ([\w.]+)|class ([\w.]+)", str(error))
+        name = next(filter(None, wanted.groups())) if wanted else "code"
+        raise ConversionError(
+            f"{path} holds more than tensors (it asks for {name}) and is refused, because loading it could run code; "
+            "have its author save the state dict alone."
+        ) from None
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+        if isinstance(error, ConversionError):
+            raise
+        detail = str(error).strip().split("\n")[0]
+        raise ConversionError(f"{path} cannot be read; is it complete? ({detail})") from None
+    state_dict = {WRAPPERS.sub("", name): tensor for name, tensor in flatten(checkpoint)}
+    if not state_dict:
+        raise ConversionError(f"{path} holds no tensors.")
+    return state_dict
+
+
+def flatten(values: Any, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(values, torch.Tensor):
+        yield prefix.removesuffix("."), values
+    elif isinstance(values, Mapping):
+        for key, value in values.items():
+            yield from flatten(value, f"{prefix}{key}.")

@@ -1,0 +1,73 @@
+"""Encoders from transformers directories and Hub repositories."""
+
+import re
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModel, AutoModelForDepthEstimation
+
+from .layouts import ConversionError, Part
+from .settings import Settings, encoder_config
+
+# Whole depth models that hold an encoder as `backbone`, and encoders themselves.
+DEPTH_MODELS = ("depth_anything", "anydepth")
+ENCODERS = ("dinov3_vit", "dinov2")
+# AnyDepth decides these itself.
+IGNORED_FIELDS = ("apply_layernorm", "reshape_hidden_states")
+
+
+def is_pretrained(name: str | Path) -> bool:
+    """Whether this is a directory or looks like a Hub id, and is not a file."""
+    path = Path(name)
+    looks_like_id = re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)) and path.suffix not in (
+        ".bin",
+        ".ckpt",
+        ".pt",
+        ".pth",
+        ".safetensors",
+    )
+    return path.is_dir() or bool(looks_like_id and not path.exists())
+
+
+def read_pretrained_encoder(name: str | Path, settings: Settings) -> Part:
+    """
+    Args:
+        name: directory or Hub id of a DINOv3, DINOv2, Depth Anything V2 or AnyDepth model in transformers' format.
+
+    Raises:
+        ConversionError: nothing there, or another kind of model.
+    """
+    try:
+        config = AutoConfig.from_pretrained(name)
+        if config.model_type not in (*DEPTH_MODELS, *ENCODERS):
+            raise ConversionError(
+                f"{name} is a model of type {config.model_type!r}, which AnyDepth cannot use as its encoder; "
+                f"usable are {', '.join((*ENCODERS, *DEPTH_MODELS))}."
+            )
+        auto_class = AutoModelForDepthEstimation if config.model_type in DEPTH_MODELS else AutoModel
+        model = auto_class.from_pretrained(name, dtype=torch.float32)
+    except OSError as error:
+        detail = str(error).strip().split("\n")[0]
+        raise ConversionError(f"{name} is no file, and no model could be loaded from it: {detail}") from None
+    # AutoModel gives `model` of its own to DINOv3, so only depth models are taken apart
+    encoder = model.backbone if config.model_type in DEPTH_MODELS else model
+    config, notes = encoder.config, []
+    if config.model_type not in (*ENCODERS, "depth_anything_3", "vggt"):
+        raise ConversionError(f"{name} has an encoder of type {config.model_type!r}, which AnyDepth cannot use.")
+    state_dict = encoder.state_dict()
+    own = type(config).__annotations__
+    read = {field: getattr(config, field) for field in own if field[0] != "_" and field not in IGNORED_FIELDS}
+    if config.model_type == "dinov2":
+        read["use_mask_token"] = False
+        if state_dict.pop("embeddings.mask_token", None) is not None:
+            notes.append("Dropped mask_token, which only pretraining uses.")
+    if len(config.out_indices) == 4:
+        read["out_indices"] = list(config.out_indices)
+    is_dinov3 = config.model_type == "dinov3_vit"
+    return Part(
+        state_dict,
+        backbone_config=encoder_config(type(config), settings, **read),
+        fields={"apply_backbone_norm": config.model_type == "dinov2"},
+        processor={} if is_dinov3 else {"size": {"shortest_edge": config.image_size}},
+        notes=notes,
+    )

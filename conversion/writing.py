@@ -1,0 +1,133 @@
+"""Builds a model from converted tensors, writes it, and checks what was written."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from transformers.utils import logging
+
+from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
+
+from .layouts import ConversionError, Part, StateDict, describe_keys
+
+# Buffers that a model sets up itself where a checkpoint has none.
+OPTIONAL = (".num_batches_tracked", ".init_pos")
+
+
+def check_output(output: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
+    """
+    Raises:
+        ConversionError: `output` may not be written, or not replaced.
+    """
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    if not overwrite:
+        raise ConversionError(f"{output} exists and is not empty; choose another --output, or pass --overwrite.")
+    if not (output / "config.json").is_file():
+        raise ConversionError(f"{output} holds no model, so --overwrite does not replace it; choose another --output.")
+    for path in inputs:
+        if path.resolve().is_relative_to(output.resolve()):
+            raise ConversionError(f"{path} lies in {output}, which would be replaced; choose another --output.")
+
+
+def collect_tensors(config: AnyDepthConfig, encoder: Part, head: Part | None) -> StateDict:
+    """
+    All tensors under the model's names, in float32.
+
+    Raises:
+        ConversionError: names the missing, unexpected and mis-shaped tensors, or the first that is not finite.
+    """
+    with torch.device("meta"):
+        expected = AnyDepthForDepthEstimation(config).state_dict()
+    collected, missing, unexpected, misshaped = {}, [], [], []
+    for prefix, part in (("backbone.", encoder), ("head.", head)):
+        if part is None:
+            continue
+        for name, tensor in part.state_dict.items():
+            original = part.original_name(name)
+            if prefix + name not in expected:
+                unexpected.append(original)
+            elif tensor.shape != expected[prefix + name].shape:
+                shape = tuple(expected[prefix + name].shape)
+                misshaped.append(f"{original} is {tuple(tensor.shape)} instead of {shape}")
+            elif tensor.is_floating_point():
+                if not tensor.isfinite().all():
+                    raise ConversionError(f"{original} holds values that are not finite.")
+                collected[prefix + name] = tensor.float()
+            else:
+                collected[prefix + name] = tensor
+        missing += [
+            part.original_name(name.removeprefix(prefix))
+            for name in expected
+            if name.startswith(prefix)
+            and name.removeprefix(prefix) not in part.state_dict
+            and not name.endswith(OPTIONAL)
+        ]
+    problems = [
+        f"{len(names)} {kind} ({describe_keys(names)})"
+        for kind, names in (("missing", missing), ("unexpected", unexpected), ("mis-shaped", misshaped))
+        if names
+    ]
+    if problems:
+        raise ConversionError(f"The checkpoint does not fit the model it should be: {'; '.join(problems)}.")
+    return collected
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars and reports of transformers' loading."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def build_model(config: AnyDepthConfig, tensors: StateDict) -> AnyDepthForDepthEstimation:
+    """The model with these tensors, not copied; a head that is not among them is initialised, always alike."""
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return AnyDepthForDepthEstimation.from_pretrained(None, config=config, state_dict=tensors)
+
+
+def write(model: AnyDepthForDepthEstimation, processor: AnyDepthImageProcessor, output: Path) -> None:
+    """
+    Writes both beside `output`, checks them, and moves them there.
+
+    Raises:
+        ConversionError: what was written does not give the outputs of `model`.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    try:
+        written = staging / "new"
+        with quiet():
+            model.save_pretrained(written)
+            processor.save_pretrained(written)
+            expected = run(model)
+            reloaded = AnyDepthForDepthEstimation.from_pretrained(written)
+        if not torch.equal(run(reloaded), expected):
+            raise ConversionError("The model that was written gives other outputs than the converted one.")
+        if output.exists():
+            os.replace(output, staging / "old")
+        os.replace(written, output)
+    finally:
+        shutil.rmtree(staging)
+
+
+@torch.no_grad()
+def run(model: AnyDepthForDepthEstimation) -> torch.Tensor:
+    """The head's output, before any activation could hide a difference, for noise that is no square."""
+    patch_size = model.config.patch_size
+    generator = torch.Generator().manual_seed(0)
+    pixel_values = torch.randn(1, 3, 4 * patch_size, 6 * patch_size, generator=generator)
+    levels = model.eval().backbone(pixel_values)
+    return model.head(levels.feature_maps, levels.cls_tokens)
