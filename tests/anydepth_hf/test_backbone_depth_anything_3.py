@@ -10,7 +10,8 @@ from transformers.models.dinov2.modeling_dinov2 import Dinov2Layer
 
 from anydepth_hf.backbone_depth_anything_3 import DepthAnything3Backbone
 from anydepth_hf.configuration_depth_anything_3 import DepthAnything3Config
-from conversion.da3 import convert_backbone_state_dict
+from conversion.dinov2 import DINOV2
+from conversion.layouts import select_prefix
 from tests.anydepth_hf import backbone_checks as checks
 
 SMALL = {"hidden_size": 48, "num_attention_heads": 3, "num_hidden_layers": 8, "image_size": 70}
@@ -27,7 +28,7 @@ def small_model(**overrides):
 def test_features_equal_the_official_ones(name, config, size):
     model = DepthAnything3Backbone(DepthAnything3Config(**config)).eval()
     original = load_file(checks.REFERENCE / f"{name}.original.safetensors")
-    model.load_state_dict(convert_backbone_state_dict(original))
+    model.load_state_dict(DINOV2.convert(select_prefix(original, "model.backbone.pretrained.")))
     expected = load_file(checks.REFERENCE / f"{name}.io.safetensors")
     with torch.inference_mode():
         output = model(expected[f"{size}.pixel_values"])
@@ -134,7 +135,7 @@ def test_giant_layout_equals_an_independent_implementation():
     )
     model = DepthAnything3Backbone(config).eval().double()
     state = giant_like_state_dict(width, depth, alt_start, swiglu_width=128, grid=5)
-    model.load_state_dict(convert_backbone_state_dict({f"model.backbone.pretrained.{k}": state[k] for k in state}))
+    model.load_state_dict(DINOV2.convert(state))
     images = torch.randn(2, 3, 70, 70, generator=torch.Generator().manual_seed(4)).double()
     with torch.inference_mode():
         output = model(images)

@@ -8,7 +8,8 @@ from torch import nn
 
 from anydepth_hf.backbone_vggt import VGGTBackbone, VGGTLayer
 from anydepth_hf.configuration_vggt import VGGTConfig
-from conversion.vggt import convert_backbone_state_dict
+from conversion.layouts import select_prefix
+from conversion.vggt import VGGT
 from tests.anydepth_hf import backbone_checks as checks
 
 SMALL = {
@@ -35,7 +36,7 @@ def imagenet_normalize(images):
 def test_features_equal_the_official_ones(size):
     model = VGGTBackbone(VGGTConfig(**SMALL)).eval()
     original = torch.load(checks.REFERENCE / "vggt.original.pt", weights_only=True)
-    model.load_state_dict(convert_backbone_state_dict(original))
+    model.load_state_dict(VGGT.convert(select_prefix(original, "aggregator.")))
     expected = load_file(checks.REFERENCE / "vggt.io.safetensors")
     with torch.inference_mode():
         output = model(imagenet_normalize(expected[f"{size}.pixel_values_0_1"]))
