@@ -165,6 +165,8 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
             features = features.exp()
         elif self.config.output_activation == "relu":
             features = F.relu(features)
+        elif self.config.output_activation == "sigmoid":
+            features = self.config.max_depth * features.sigmoid()
         return features + self.config.min_depth
 
     @can_return_tuple
