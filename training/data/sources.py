@@ -1,5 +1,6 @@
 """Sources of samples: `open_dataset` turns the entries of a training configuration into data sets."""
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -7,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from training.data import layouts
-from training.data.decoding import DataError, require
+from training.data.decoding import DataError
 from training.data.hub import HubDataset, HubStream, open_hub
 from training.data.mixtures import Mixture
 from training.data.own import OwnDepth
@@ -75,8 +76,8 @@ class DatasetSpec:
     def parse(cls, value: "DatasetSpec | dict | str") -> "DatasetSpec":
         """From a configuration's mapping, or from the command line's `name,option=value,...`.
 
-        For instance `hypersim,root=/data/hypersim,split=train`; values are read as YAML. Paths with a comma need a
-        mapping in a YAML file.
+        For instance `hypersim,root=/data/hypersim,far_plane=null`; what is not JSON (numbers, true, null) is text.
+        Values with a comma need a mapping in a YAML file.
 
         Raises:
             DataError: an option is unknown, or the name is missing; says which there are.
@@ -88,8 +89,7 @@ class DatasetSpec:
             pairs = [option.partition("=") for option in options]
             if wrong := [option for option, (_, equals, _) in zip(options, pairs) if not equals]:
                 raise DataError(f"Data set {value!r}: expected name,option=value,..., got {wrong[0]!r}.")
-            yaml = require("yaml")
-            value = {"name": name, **{key.strip(): yaml.safe_load(text) for key, _, text in pairs}}
+            value = {"name": name, **{key.strip(): _parse_value(text) for key, _, text in pairs}}
         return cls._from_dict(value)
 
     @classmethod
@@ -108,6 +108,13 @@ class DatasetSpec:
             return get_reader(self.name, **changes)
         decode = OwnDepth(self.quantity, self.depth_scale)
         return DepthReader(decode, self.is_metric, **{"far_plane": None, **changes})
+
+
+def _parse_value(text: str):
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
 class PairDataset:

@@ -129,7 +129,7 @@ def other_key(path):
         ("vkitti2", "d.png", lambda path: writers.write_png(path, np.ones((60, 80), np.uint8)), "16-bit"),
         ("vkitti2", "d.png", lambda path: path.write_bytes(b""), "damaged"),
         ("irs", "d.exr", truncate, "damaged"),
-        ("irs", "d.exr", lambda path: writers.write_exr(path, {"B": np.ones((6, 8), "f4"), "A": np.ones((6, 8), "f4")}),
+        ("irs", "d.exr", lambda path: writers.write_exr(path, dict.fromkeys("BA", np.ones((6, 8), np.float32))),
          "channel R; found A, B"),
         ("blendedmvs", "d.pfm", truncate, "truncated PFM"),
         ("blendedmvs", "d.pfm", lambda path: path.write_bytes(b"PF\n8 6\n-1\n" + bytes(8 * 6 * 12)), "grey PFM"),

@@ -1,0 +1,179 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.data import writers
+from training.data.decoding import DataError
+from training.data.loader import build_train_loader
+from training.data.mixtures import Mixture
+from training.data.sources import open_dataset
+from training.data.transforms import ColorAugmentation, TrainTransform
+
+ROOT = Path(__file__).resolve().parents[3]
+TRANSFORM = TrainTransform(size=48, color=ColorAugmentation())
+
+
+@pytest.fixture
+def tartanair(tmp_path):
+    writers.write_dataset("tartanair", tmp_path / "tartanair", 13)
+    return open_dataset({"name": "tartanair", "root": str(tmp_path / "tartanair")})
+
+
+def same(first, second):
+    """Batches with the same samples and pixels; several are laid end to end."""
+    first, second = (batches if isinstance(batches, list) else [batches] for batches in (first, second))
+    for key in ("pixel_values", "labels"):
+        if not torch.equal(*(torch.cat([batch[key] for batch in batches]) for batches in (first, second))):
+            return False
+    return sum((b["name"] for b in first), []) == sum((b["name"] for b in second), [])
+
+
+def test_batches_do_not_depend_on_workers_or_processes(tartanair):
+    alone = build_train_loader(tartanair, TRANSFORM, batch_size=4, seed=3)
+    workers = build_train_loader(tartanair, TRANSFORM, batch_size=4, seed=3, num_workers=2)
+    ranks = [
+        build_train_loader(tartanair, TRANSFORM, batch_size=2, seed=3, process_index=rank, num_processes=2)
+        for rank in range(2)
+    ]
+    assert len(alone) == len(workers) == len(ranks[0]) == 3
+    seen = []
+    for _ in range(2):
+        for batch, other, *slices in zip(alone, workers, *ranks, strict=True):
+            assert batch["pixel_values"].shape == (4, 3, 48, 48) and batch["labels"].shape == (4, 48, 48)
+            assert same(batch, other) and same(batch, slices)
+            seen.append(batch["name"])
+    assert (alone.epoch, alone.batch) == (2, 0)
+    epochs = [sum(seen[:3], []), sum(seen[3:], [])]
+    assert all(len(set(epoch)) == 12 for epoch in epochs) and epochs[0] != epochs[1]
+    other_seed = build_train_loader(tartanair, TRANSFORM, batch_size=4, seed=4)
+    assert next(iter(other_seed))["name"] != seen[0]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_resume_in_mid_epoch_reads_nothing_before(tartanair, num_workers):
+    class Counting:
+        def __init__(self):
+            self.reads = torch.zeros(1, dtype=torch.int64).share_memory_()
+
+        def __len__(self):
+            return len(tartanair)
+
+        def __getitem__(self, index):
+            self.reads += 1
+            return tartanair[index]
+
+    whole = list(build_train_loader(tartanair, TRANSFORM, batch_size=2, seed=1))
+    dataset = Counting()
+    loader = build_train_loader(dataset, TRANSFORM, batch_size=2, seed=1, num_workers=num_workers)
+    loader.set_position(0, 4)
+    assert same(list(loader), whole[4:]) and dataset.reads.item() == 4
+    assert (loader.epoch, loader.batch) == (1, 0)
+
+    loader.set_position(0)
+    for batch in loader:  # stopping leaves the loader where it was stopped
+        if loader.batch == 3:
+            break
+    assert same(batch, whole[2]) and same(list(loader), whole[3:])
+    with pytest.raises(ValueError, match="No batch 7 in epoch 0: an epoch has 6"):
+        loader.set_position(0, 7)
+
+
+def test_two_real_processes_see_what_one_sees(tmp_path, tartanair):
+    script = f"""
+import hashlib, json, os, sys
+sys.path.insert(0, {str(ROOT)!r})
+from training.data.loader import build_train_loader
+from training.data.sources import open_dataset
+from training.data.transforms import TrainTransform
+loader = build_train_loader(
+    open_dataset("tartanair,root={tartanair.root}"), TrainTransform(size=48), batch_size=2, seed=3, num_workers=1,
+    process_index=int(os.environ["RANK"]), num_processes=int(os.environ["WORLD_SIZE"]),
+)
+loader.set_position(1, 1)
+print(json.dumps([[name, hashlib.sha256(pixels.numpy().tobytes()).hexdigest()]
+                  for batch in loader for name, pixels in zip(batch["name"], batch["pixel_values"])]))
+"""
+
+    def start(rank, world_size):
+        environment = {"RANK": str(rank), "WORLD_SIZE": str(world_size), "PATH": "", "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment, text=True)
+
+    processes = [start(0, 2), start(1, 2)]
+    first, second = (json.loads(process.communicate(timeout=120)[0]) for process in processes)
+    loader = build_train_loader(tartanair, TrainTransform(size=48), batch_size=4, seed=3)
+    loader.set_position(1, 1)
+    names = [batch["name"] for batch in loader]
+    assert len(names) == 2
+    for number, batch in enumerate(names):
+        slices = [name for part in (first, second) for name, _ in part[2 * number : 2 * number + 2]]
+        assert slices == batch
+    assert not {digest for _, digest in first} & {digest for _, digest in second}
+
+
+def test_weighted_mixture_over_processes(tartanair):
+    mixture = Mixture([tartanair, tartanair], weights=[3, 1], epoch_size=8)
+    alone = build_train_loader(mixture, TRANSFORM, batch_size=4, seed=3)
+    ranks = [
+        build_train_loader(mixture, TRANSFORM, batch_size=2, seed=3, process_index=rank, num_processes=2)
+        for rank in range(2)
+    ]
+    assert len(alone) == 2
+    for batch, *slices in zip(alone, *ranks, strict=True):
+        assert same(batch, slices)
+
+
+def test_in_order_without_shuffling(tartanair):
+    loader = build_train_loader(tartanair, TRANSFORM, batch_size=4, shuffle=False)
+    names = sum((batch["name"] for batch in loader), [])
+    assert names == [tartanair.paths(index)[0] for index in range(12)]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_unreadable_samples(tartanair, num_workers):
+    for index in (2, 5):
+        Path(tartanair.paths(index)[1]).write_bytes(b"nothing")
+    options = {"batch_size": 4, "seed": 3, "num_workers": num_workers}
+    with pytest.raises(DataError, match="^/.*_left_depth.npy: the file is damaged") as error:
+        list(build_train_loader(tartanair, TRANSFORM, **options))
+    assert "\n" not in str(error.value)
+
+    loader = build_train_loader(tartanair, TRANSFORM, on_error="skip", **options)
+    batches = list(loader)
+    assert all(len(batch["name"]) == 4 for batch in batches)
+    damaged = {tartanair.paths(index)[1] for index in (2, 5)}
+    assert loader.skipped and {message.split(": ")[0] for message in loader.skipped} <= damaged
+    half = build_train_loader(tartanair, TRANSFORM, on_error="skip", **options)
+    half.set_position(0, 1)
+    assert same(list(half), batches[1:])
+
+    for index in range(13):
+        Path(tartanair.paths(index)[1]).unlink(missing_ok=True)
+    with pytest.raises(DataError, match="last of 21 unreadable samples in a row; giving up"):
+        next(iter(build_train_loader(tartanair, TRANSFORM, on_error="skip", **options)))
+
+
+def test_mistakes(tartanair):
+    with pytest.raises(DataError, match=r"fewer samples than one batch of 28 \(2 processes x 14\)"):
+        build_train_loader(tartanair, TRANSFORM, batch_size=14, num_processes=2)
+    with pytest.raises(ValueError, match="'raise' or 'skip'"):
+        build_train_loader(tartanair, TRANSFORM, batch_size=1, on_error="ignore")
+    with pytest.raises(ValueError, match="process_index=2"):
+        build_train_loader(tartanair, TRANSFORM, batch_size=1, process_index=2, num_processes=2)
+
+
+def test_samples_draw_their_own_random_numbers(tartanair):
+    class One:
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            return tartanair[0]
+
+    (batch,) = build_train_loader(One(), TrainTransform(size=48), batch_size=4, seed=0)
+    assert len({row.numpy().tobytes() for row in batch["labels"]}) == 4
+    assert np.isfinite(batch["pixel_values"].numpy()).all()
