@@ -128,6 +128,13 @@ def describe_source(state_dict: StateDict) -> str:
     return ""
 
 
+def prepare(found: Found | None, path: str | Path, state_dict: StateDict, settings: Settings) -> list[str]:
+    """Settings from files beside the checkpoint; notes about them."""
+    if found is not None and found.layout.source == "da3":
+        return da3.use_preset(path, state_dict, settings)
+    return []
+
+
 def read_parts(
     source: str, checkpoint: str | Path, encoder: str | Path | None, settings: Settings
 ) -> tuple[Part, Part | None]:
@@ -182,6 +189,10 @@ def read_encoder(encoder: str | Path, settings: Settings) -> Part:
         raise ConversionError(
             f"{encoder} holds no known encoder; its first names are {describe_keys(list(state_dict))}."
         )
-    heads = find(state_dict, HEADS)
-    tensors, _ = split(state_dict, [found] if heads is None else [found, heads])
-    return read_part(found, tensors[0], settings)
+    notes = prepare(found, encoder, state_dict, settings)
+    # told apart from its own head, which is not taken
+    head = find(state_dict, HEADS)
+    tensors, _ = split(state_dict, [found] if head is None else [found, head])
+    part = read_part(found, tensors[0], settings)
+    part.notes += notes
+    return part
