@@ -208,7 +208,7 @@ class Handler(BaseHTTPRequestHandler):
         url = {"url": f"{self.server.url}/{name}"}
         if name in self.server.repositories:
             return self.send(409, url | {"error": "You already created this model repo"})
-        self.server.repositories[name] = Repository(self.json.get("private") or False)
+        self.server.repositories[name] = Repository(self.json.get("visibility") == "private")
         self.send(200, url)
 
     def preupload(self, repo, revision):

@@ -1,4 +1,4 @@
-"""`pipeline("depth-estimation")` by import and by remote code, from a folder and from a Hub, with every kind of input."""
+"""`pipeline("depth-estimation")` by import and by remote code, from a folder and from a Hub, with every input kind."""
 
 import io
 import json
