@@ -1,0 +1,104 @@
+"""Every row of the paper's tables: its data, and the life of a model made from it."""
+
+import pytest
+import torch
+
+from anydepth_hf import AnyDepthForDepthEstimation
+from anydepth_hf.rows import row, row_config, row_encoder, row_names
+from conversion.licenses import WEIGHTS
+
+EVALUATION_SETS = ["nyuv2", "kitti", "eth3d", "scannet", "diode"]
+SMALL_ENCODER = {"hidden_size": 48, "num_hidden_layers": 4, "num_attention_heads": 3, "out_indices": [1, 2, 3, 4]}
+SMALL_FIELDS = {
+    "dinov3_vit": {"intermediate_size": 96},
+    "dinov2": {"image_size": 56},
+    "depth_anything_3": {"image_size": 56, "alt_start": 2},
+    "vggt": {"image_size": 56, "num_patch_encoder_layers": 2},
+}
+
+
+def small_config(name):
+    full = row_config(name)
+    overrides = {"fusion_hidden_size": 16}
+    if full.reassemble_hidden_sizes:
+        overrides["reassemble_hidden_sizes"] = [8, 12, 16, 16]
+    if full.num_output_channels > 1:
+        overrides["num_output_channels"] = 8
+    encoder = {**SMALL_ENCODER, **SMALL_FIELDS[full.backbone_config.model_type]}
+    return row_config(name, backbone_config=encoder, **overrides)
+
+
+def test_the_tables_are_complete():
+    assert row_names() == [
+        *(f"dinov3-{size}-{head}" for size in ("small", "base", "large") for head in ("sdt", "dpt")),
+        *("dav2-base-sdt", "dav2-base-dpt"),
+        *("da3-large-sdt", "da3-large-dpt", "da3-large-dual-dpt"),
+        *("vggt-1b-sdt", "vggt-1b-dpt"),
+    ]
+
+
+@pytest.mark.parametrize("name", row_names())
+def test_data_of_a_row(name):
+    entry = row(name)
+    head_type = name.split("-", 2)[2].replace("-", "_")
+    assert entry["config"]["head_type"] == head_type and entry["title"]
+    assert WEIGHTS[entry["encoder"]["id"]].identifier == entry["encoder"]["license"]
+    for numbers in (entry["published"]["abs_rel_percent"], entry["published"]["delta1_percent"]):
+        assert list(numbers) == EVALUATION_SETS and all(0 < value < 100 for value in numbers.values())
+
+
+@pytest.mark.parametrize("name", [name for name in row_names() if name.startswith("dinov3")])
+def test_published_sizes(name):
+    with torch.device("meta"):
+        model = AnyDepthForDepthEstimation(row_config(name))
+    published = row(name)["published"]
+    decoder = sum(p.numel() for p in model.head.parameters()) / 1e6
+    assert decoder == pytest.approx(published["decoder_parameters_millions"], abs=0.01)
+    # the paper counts the encoders as 21, 86 and 300 M
+    assert model.num_parameters() / 1e6 == pytest.approx(published["parameters_millions"], rel=0.03)
+
+
+@pytest.mark.parametrize("name", row_names())
+def test_life_of_a_row(name, tmp_path):
+    torch.manual_seed(0)
+    config = small_config(name)
+    model = AnyDepthForDepthEstimation(config).train()
+    patch = config.patch_size
+    images, depth = torch.randn(2, 3, 3 * patch, 4 * patch), 1 + 9 * torch.rand(2, 3 * patch, 4 * patch)
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    loss = model(images, labels=depth).loss
+    loss.backward()
+    optimizer.step()
+    assert loss.isfinite()
+    changed = {key for key, tensor in model.state_dict().items() if not torch.equal(tensor, before[key])}
+    assert changed and all(key.startswith("head.") for key in changed)
+
+    model.eval().save_pretrained(tmp_path)
+    reloaded, info = AnyDepthForDepthEstimation.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(info.values()), info
+    with torch.inference_mode():
+        prediction = model(images).predicted_depth
+        assert prediction.shape == (2, 3 * patch, 4 * patch) and prediction.isfinite().all()
+        assert torch.equal(reloaded(images).predicted_depth, prediction)
+    for key, tensor in reloaded.state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[key]), key
+
+
+def test_overrides():
+    config = row_config("da3-large-sdt", fusion_hidden_size=128, backbone_config={"hidden_size": 128})
+    assert config.fusion_hidden_size == 128 and config.head_input_norm
+    assert config.backbone_config.hidden_size == 128 and config.backbone_config.alt_start == 8
+    assert row_config("da3-large-sdt").backbone_config.hidden_size == 1024
+    assert row_config("vggt-1b-sdt", backbone_config="dinov3-small").backbone_config.model_type == "dinov3_vit"
+
+
+def test_unknown_row_is_explained():
+    with pytest.raises(ValueError, match="Unknown row 'da3-large-std'; did you mean 'da3-large-sdt'"):
+        row("da3-large-std")
+
+
+def test_encoders_that_load_and_those_that_must_be_converted():
+    assert row_encoder("dinov3-base-sdt") == "facebook/dinov3-vitb16-pretrain-lvd1689m"
+    with pytest.raises(ValueError, match="--source da3 --checkpoint model.safetensors --output DIR"):
+        row_encoder("da3-large-sdt")
