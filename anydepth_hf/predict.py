@@ -17,11 +17,19 @@ from transformers.utils import logging
 from . import BUNDLED_CHECKPOINT
 from .visualization import colorize, encode_16bit
 
+BUNDLED_PHOTO = Path(BUNDLED_CHECKPOINT) / "coffee.jpg"
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
 def add_arguments(parser: argparse.ArgumentParser):
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="IMAGE_OR_FOLDER")
+    parser.add_argument(
+        "inputs",
+        nargs="*",
+        type=Path,
+        default=[BUNDLED_PHOTO],
+        metavar="IMAGE_OR_FOLDER",
+        help="what to predict (default: the photograph that comes with the package)",
+    )
     parser.add_argument(
         "--model",
         default=BUNDLED_CHECKPOINT,
