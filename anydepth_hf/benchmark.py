@@ -1,0 +1,292 @@
+"""`anydepth benchmark`: parameters, FLOPs, latency and memory of named rows and their peers, at random weights."""
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import re
+import statistics
+import time
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import AutoModelForDepthEstimation, DepthAnythingConfig, Dinov2Config, DPTConfig, PreTrainedConfig
+
+from .flops import count, decoder_modules
+from .rows import row, row_config, row_names
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+# arXiv 2601.02760, Table 4, on an H100: FLOPs (G) of the decoder and latency (ms) by input size
+PUBLISHED_EFFICIENCY = {
+    "dinov3-large-dpt": {
+        256: (444.14, "6.66 ± 0.22"),
+        512: (1776.56, "24.65 ± 0.22"),
+        1024: (7106.22, "99.79 ± 0.79"),
+    },
+    "dinov3-large-sdt": {256: (234.17, "6.10 ± 0.33"), 512: (936.70, "23.17 ± 0.54"), 1024: (3746.79, "93.09 ± 0.51")},
+}
+FLOPS_NOTE = (
+    "FLOPs: 2 per multiply-add, transposed convolutions once per input position. The paper's 444.14 G for DPT charges "
+    "them once per output position; the same decoder has 308.84 G with one output (309.91 G with its 256). The "
+    "official order is that of the official SDT head, whose readout computes the class token's half for every patch; "
+    "here it is computed once an image. On CPU the SDT's wide convolutions use Winograd's algorithm, which the count "
+    "leaves out."
+)
+
+
+def _depth_anything(hidden_size: int, layers: int, out_indices: list[int], neck: list[int], fusion: int):
+    backbone = Dinov2Config(
+        hidden_size=hidden_size, num_hidden_layers=layers, num_attention_heads=hidden_size // 64, image_size=518,
+        patch_size=14, out_indices=out_indices, apply_layernorm=True, reshape_hidden_states=False,
+    )  # fmt: skip
+    return DepthAnythingConfig(
+        backbone_config=backbone, reassemble_hidden_size=hidden_size, neck_hidden_sizes=neck, fusion_hidden_size=fusion
+    )
+
+
+PEERS = {
+    "depth-anything-v2-small": lambda: _depth_anything(384, 12, [3, 6, 9, 12], [48, 96, 192, 384], 64),
+    "depth-anything-v2-base": lambda: _depth_anything(768, 12, [3, 6, 9, 12], [96, 192, 384, 768], 128),
+    "depth-anything-v2-large": lambda: _depth_anything(1024, 24, [5, 12, 18, 24], [256, 512, 1024, 1024], 256),
+    "dpt-large": lambda: DPTConfig(
+        hidden_size=1024,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        intermediate_size=4096,
+        backbone_out_indices=[5, 11, 17, 23],
+        neck_hidden_sizes=[256, 512, 1024, 1024],
+    ),  # fmt: skip
+}
+"""Configurations, as on the Hub, of models in transformers."""
+
+
+def model_config(name: str) -> PreTrainedConfig:
+    """The configuration of a row, of a peer, or in a folder or on the Hub.
+
+    Raises:
+        ValueError: none of these.
+    """
+    if name in row_names():
+        return row_config(name)
+    if name in PEERS:
+        return PEERS[name]()
+    names = ", ".join([*row_names(), *PEERS])
+    message = f"{name} is neither a model with a config.json nor one of {names}."
+    if "/" not in name and not os.path.isdir(name):
+        raise ValueError(message)
+    try:
+        return transformers.AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise ValueError(message) from error
+
+
+def input_size(config: PreTrainedConfig, resolution: int) -> int:
+    """The multiple of the model's patch size that is nearest to a resolution."""
+    patch_size = getattr(config, "patch_size", None) or config.backbone_config.patch_size
+    return max(1, round(resolution / patch_size)) * patch_size
+
+
+def build(config: PreTrainedConfig, device: torch.device, dtype: torch.dtype):
+    with torch.device(device):
+        return AutoModelForDepthEstimation.from_config(config).to(dtype).eval()
+
+
+@torch.inference_mode()
+def decoder_call(model, pixel_values: torch.Tensor):
+    """A function that runs the decoder alone, on the features of one forward pass."""
+    calls = []
+
+    def keep(module, args, kwargs):
+        calls.append((module, args, kwargs))
+
+    hooks = [module.register_forward_pre_hook(keep, with_kwargs=True) for module in decoder_modules(model)]
+    try:
+        model(pixel_values=pixel_values)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return lambda: [module(*args, **kwargs) for module, args, kwargs in calls]
+
+
+@torch.inference_mode()
+def latencies(functions: dict, device: torch.device, runs: int, warmup: int) -> dict[str, tuple[float, float]]:
+    """Median and standard deviation in milliseconds; the functions take turns, so that drift hits all alike."""
+
+    def wait():
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    times: dict = {name: [] for name in functions}
+    for step in range(warmup + runs):
+        for name, function in functions.items():
+            wait()
+            start = time.perf_counter()
+            function()
+            wait()
+            if step >= warmup:
+                times[name].append(1000 * (time.perf_counter() - start))
+    return {name: (statistics.median(values), statistics.pstdev(values)) for name, values in times.items()}
+
+
+def peak_memory(config: PreTrainedConfig, size: int, batch_size: int, device: torch.device, dtype: torch.dtype) -> int:
+    """Bytes at the peak of one prediction: allocated on a GPU; on a CPU, resident in a process of its own."""
+    if device.type == "cuda":
+        return _predict_once(config, size, batch_size, device, dtype)
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(_predict_once, (config, size, batch_size, device, dtype))
+
+
+@torch.inference_mode()
+def _predict_once(config, size, batch_size, device, dtype) -> int:
+    model = build(config, device, dtype)
+    pixel_values = torch.randn(batch_size, 3, size, size, device=device, dtype=dtype)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    model(pixel_values=pixel_values)
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():  # unlike getrusage, this does not start at the parent's peak
+        return 1024 * int(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1])
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        metavar="NAME",
+        default=list(PUBLISHED_EFFICIENCY),
+        help="named rows, peers (" + ", ".join(PEERS) + "), folders or Hub ids; 'rows' or 'peers' for all of them "
+        "(default: %(default)s)",
+    )
+    parser.add_argument("--resolutions", nargs="+", type=int, default=[256, 512, 1024], metavar="N")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--dtype", choices=list(DTYPES), default="float32")
+    parser.add_argument("--batch-size", type=int, default=1)
+    parser.add_argument("--runs", type=int, default=20, help="timed runs of each model; 0: no latency")
+    parser.add_argument("--warmup", type=int, default=3)
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--memory", action="store_true", help="measure peak memory too")
+    parser.add_argument("--json", help="file for the results")
+
+
+def run(args: argparse.Namespace) -> int:
+    """The command: measures, prints the tables, writes the JSON file."""
+    if args.json and os.path.exists(args.json):
+        raise ValueError(f"{args.json} exists: give another name for --json.")
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: PyTorch sees no CUDA device.")
+    if min(args.resolutions) < 1 or args.batch_size < 1 or args.runs < 0 or args.warmup < 0:
+        raise ValueError("--resolutions and --batch-size must be at least 1, --runs and --warmup not negative.")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    wanted = {"rows": row_names(), "peers": PEERS}
+    names = [name for given in args.models for name in wanted.get(given, [given])]
+    names = list(dict.fromkeys(names))
+    results = {"environment": environment(args), "parameters": parameters(names), "models": measure(names, args)}
+    print(report(results))
+    if args.json:
+        temporary = f"{args.json}.tmp"
+        Path(temporary).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        os.replace(temporary, args.json)
+    return 0
+
+
+def parameters(names: list[str]) -> dict[str, dict[str, int]]:
+    """Of the models, and of all rows for which the paper gives the decoder's."""
+    listed = [name for name in row_names() if "decoder_parameters_millions" in row(name)["published"]]
+    entries = {}
+    for name in dict.fromkeys([*listed, *names]):
+        config = model_config(name)
+        size = input_size(config, 64)
+        counts = count(config, size, size)
+        entries[name] = {"parameters": counts.parameters, "decoder_parameters": counts.decoder_parameters}
+    return entries
+
+
+def measure(names: list[str], args: argparse.Namespace) -> list[dict]:
+    """One entry for each model and resolution: counts, and what of latency and memory was asked for."""
+    device, dtype = torch.device(args.device), DTYPES[args.dtype]
+    configs = {name: model_config(name) for name in names}
+    entries = []
+    for name, config in configs.items():
+        for resolution in args.resolutions:
+            size = input_size(config, resolution)
+            entry = {"model": name, "resolution": resolution, "input_size": size}
+            entry |= asdict(count(config, size, size))
+            if args.memory:
+                entry["peak_memory"] = peak_memory(config, size, args.batch_size, device, dtype)
+            entries.append(entry)
+    if args.runs:
+        models = {name: build(config, device, dtype) for name, config in configs.items()}
+        for resolution in args.resolutions:
+            at = {entry["model"]: entry for entry in entries if entry["resolution"] == resolution}
+            functions = {}
+            for name, model in models.items():
+                size = at[name]["input_size"]
+                pixel_values = torch.randn(args.batch_size, 3, size, size, device=device, dtype=dtype)
+                functions[name, "decoder"] = decoder_call(model, pixel_values)
+                functions[name, "model"] = partial(model, pixel_values=pixel_values)
+            for (name, part), (median, deviation) in latencies(functions, device, args.runs, args.warmup).items():
+                at[name] |= {f"{part}_ms": median, f"{part}_ms_std": deviation}
+    return entries
+
+
+def environment(args: argparse.Namespace) -> dict:
+    cuda = args.device == "cuda"
+    return {
+        "device": torch.cuda.get_device_name() if cuda else f"{platform.processor() or platform.machine()} CPU",
+        "threads": torch.get_num_threads(),
+        "dtype": args.dtype,
+        "tf32_convolutions": torch.backends.cudnn.allow_tf32 if cuda else None,
+        "batch_size": args.batch_size,
+        "runs": args.runs,
+        "warmup": args.warmup,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def report(results: dict) -> str:
+    """The two tables in Markdown, measured and published figures in columns of their own."""
+    parameters = [["Model", "Decoder params (M)", "Paper (M)", "All params (M)"]]
+    for name, entry in results["parameters"].items():
+        published = row(name)["published"].get("decoder_parameters_millions", "-") if name in row_names() else "-"
+        decoder, everything = (f"{entry[key] / 1e6:.2f}" for key in ("decoder_parameters", "parameters"))
+        parameters.append([name, decoder, published, everything])
+    heading = "Input|Model|Decoder FLOPs (G)|in the official order (G)|Paper FLOPs (G)|All FLOPs (G)"
+    heading += "|Decoder (ms)|All (ms)|Paper, H100 (ms)|Peak memory (MiB)"
+    efficiency = [heading.split("|")]
+    for entry in sorted(results["models"], key=lambda entry: entry["resolution"]):
+        published = PUBLISHED_EFFICIENCY.get(entry["model"], {}).get(entry["resolution"], ("-", "-"))
+        counted, official, everything = (
+            f"{entry[key] / 1e9:.2f}" for key in ("decoder_flops", "official_decoder_flops", "flops")
+        )
+        times = [
+            f"{entry[f'{part}_ms']:.2f} ± {entry[f'{part}_ms_std']:.2f}" if f"{part}_ms" in entry else "-"
+            for part in ("decoder", "model")
+        ]
+        memory = f"{entry['peak_memory'] / 2**20:.0f}" if "peak_memory" in entry else "-"
+        size = "{0}x{0}".format(entry["input_size"])
+        efficiency.append(
+            [size, entry["model"], counted, official, published[0], everything, *times, published[1], memory]
+        )
+    place = results["environment"]
+    conditions = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in place.items() if value is not None)
+    parts = ["### Parameters", _table(parameters), "### Efficiency", _table(efficiency)]
+    parts.append(f"Median ± standard deviation of interleaved runs, random weights; {conditions}.")
+    return "\n\n".join([*parts, FLOPS_NOTE])
+
+
+def _table(rows: list[list]) -> str:
+    header, *body = [[str(cell) for cell in row] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [header, ["---"] * len(header), *body])
