@@ -12,6 +12,8 @@ from training.data.loader import build_train_loader
 from training.data.sources import open_dataset
 from training.data.transforms import TrainTransform
 
+# datasets waits five seconds each time it stops the threads that feed its shuffle buffer, even in garbage collection
+datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN = 0.05
 COUNT = 24
 TRANSFORM = TrainTransform(size=32)
 
