@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from anydepth_hf.benchmark_report import markdown_table
 from anydepth_hf.visualization import colorize
 from training.data.readers import DepthSample
 from training.evaluation import DISPARITY_FLOOR, METRICS
@@ -78,21 +79,20 @@ def input_sizes(rows: list[dict]) -> str:
     return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 
-def markdown_table(results: dict) -> str:
-    header = ["Data", "Images", *HEADINGS, "Input"]
-    lines = [header, ["---"] * len(header)]
+def metrics_table(results: dict) -> str:
+    rows = [["Data", "Images", *HEADINGS, "Input"]]
     for name, entry in results["datasets"].items():
         used = entry["images"] - len(entry["without_valid_pixels"])
         cells = [entry.get("definition", {}).get("title", name), str(used)]
         for metric in METRICS:
             value = None if entry["metrics"] is None else entry["metrics"][metric]
             cells.append("-" if value is None else f"{100 * value:.2f}" if metric in PER_CENT else f"{value:.4g}")
-        lines.append([*cells, input_sizes(entry["rows"])])
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+        rows.append([*cells, input_sizes(entry["rows"])])
+    return markdown_table(rows)
 
 
 def markdown(results: dict) -> str:
-    parts = [describe_protocol(results), markdown_table(results)]
+    parts = [describe_protocol(results), metrics_table(results)]
     for name, entry in results["datasets"].items():
         if left_out := entry["without_valid_pixels"]:
             parts.append(f"{name}: {len(left_out)} images have no valid pixel and are left out, first {left_out[0]}.")

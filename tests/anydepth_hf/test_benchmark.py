@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
-from anydepth_hf.benchmark import PEERS, PUBLISHED_EFFICIENCY, decoder_call, input_size, latencies, model_config
+from anydepth_hf.benchmark import PEERS, decoder_call, input_size, latencies, model_config
+from anydepth_hf.benchmark_report import PUBLISHED_EFFICIENCY
 from anydepth_hf.cli import main
 from anydepth_hf.flops import count
 from anydepth_hf.rows import row_config, row_names
