@@ -8,6 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import initialization as init
 
+from .modeling_sdt_inference import can_infer, infer
+
 
 @torch.no_grad()
 def init_conv(module: nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
@@ -168,9 +170,14 @@ class SDTHead(nn.Module):
         input_norm: layer norm over the incoming tokens and class tokens, shared by the levels. The public SDT has
             none; encoders whose exported features are not normalised (Depth Anything 3, VGGT) need it.
 
+    On CPU, in eval mode and without gradients, a leaner implementation of the same function takes over
+    (`modeling_sdt_inference.py`); `head.fast_inference = False` keeps to the layers as they are written here.
+
     Raises:
         ValueError: a width that DySample's groups do not divide, or a number of upsampling widths other than four.
     """
+
+    fast_inference = True
 
     def __init__(
         self,
@@ -219,6 +226,15 @@ class SDTHead(nn.Module):
         fused = self.weighted_fusion(tokens, cls_tokens)
         return self.detail_enhancer(fused.transpose(1, 2).reshape(len(fused), -1, *feature_maps[0].shape[-2:]))
 
+    def stages(self) -> list[list[nn.Module]]:
+        """The layers after fusion in order, in four lists that begin with a DySample each."""
+        return [
+            [*self.upsample_1.dysample1],
+            [*self.upsample_1.dysample2, *self.refinement_1],
+            [*self.upsample_2.dysample1],
+            [*self.upsample_2.dysample2, *self.refinement_2, *self.output_conv],
+        ]
+
     def forward(
         self,
         feature_maps: Sequence[torch.Tensor] | Sequence[tuple[torch.Tensor, torch.Tensor]],
@@ -238,6 +254,8 @@ class SDTHead(nn.Module):
         """
         feature_maps, cls_tokens = split_levels(feature_maps, cls_tokens, self.use_cls_token)
         features = self.fuse(feature_maps, cls_tokens)
+        if self.fast_inference and can_infer(self, features):
+            return infer(self, features)
         features = self.refinement_1(self.upsample_1(features))
         features = self.refinement_2(self.upsample_2(features))
         return self.output_conv(features)

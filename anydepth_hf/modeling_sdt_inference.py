@@ -1,0 +1,324 @@
+"""Inference path of the SDT head on CPU: the same weights and the same numbers in less time and memory.
+
+Maps are channels-last, `(height, width, channels)`. Each upsampling step runs, with the convolutions behind it, as a
+chain of generators over strips of rows, so that only the step's input and its result exist in full. DySample gathers
+and weights four rows of a table (`embedding_bag`), and wide float32 convolutions use Winograd's algorithm.
+"""
+
+import weakref
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+# Pixels of a strip, and 4x4 tiles that each thread transforms at once: both small enough for the caches.
+STRIP_PIXELS = 4096
+TILES_PER_THREAD = 64
+# The narrowest convolution for which Winograd's transforms cost less than they save.
+WINOGRAD_MIN_CHANNELS = 64
+
+
+class PointwiseConv:
+    """1x1 convolution of rows `(rows, width, in_channels)`."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor, relu: bool):
+        self.weight, self.bias, self.relu = weight.flatten(1), bias, relu
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        result = F.linear(rows, self.weight, self.bias)
+        return result.relu_() if self.relu else result
+
+
+class Conv:
+    """3x3 convolution of a window, that is rows with one row and column more on each side: two fewer come out."""
+
+    tile = 1
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor, relu: bool):
+        self.weight, self.bias, self.relu = weight.contiguous(memory_format=torch.channels_last), bias, relu
+
+    def __call__(self, window: torch.Tensor) -> torch.Tensor:
+        result = F.conv2d(window.permute(2, 0, 1)[None], self.weight, self.bias)[0].permute(1, 2, 0)
+        return result.relu_() if self.relu else result
+
+
+class WinogradConv:
+    """The same in float32 with a quarter of the multiplications: Winograd's F(4x4, 3x3) (arXiv 1509.09308).
+
+    A window has `4 * n + 2` rows and columns. Each 4x4 tile of the result comes from 6x6 values, transformed to 36
+    independent matrix products over the channels. Evaluated at 0, +-3/4, +-3/2 and infinity instead of the usual
+    0, +-1, +-2 and infinity: the rounding errors are a quarter.
+    """
+
+    tile = 4
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor, relu: bool):
+        input_transform, weight_transform, output_transform = winograd_matrices()
+        out_channels, in_channels = weight.shape[:2]
+        weight = weight_transform @ weight.double().permute(2, 3, 1, 0).reshape(9, -1)
+        self.weight = weight.float().view(36, in_channels, out_channels)
+        self.input_transform, self.output_transform = input_transform.float(), output_transform.float()
+        self.bias, self.relu = bias, relu
+
+    def __call__(self, window: torch.Tensor) -> torch.Tensor:
+        in_channels, out_channels = self.weight.shape[1:]
+        rows, columns = (side // 4 for side in window.shape[:2])
+        row_stride, column_stride, _ = window.stride()
+        tiles = window.as_strided(
+            (6, 6, rows, columns, in_channels), (row_stride, column_stride, 4 * row_stride, 4 * column_stride, 1)
+        )
+        result = window.new_empty(4 * rows, 4 * columns, out_channels)
+        result_tiles = result.view(rows, 4, columns, 4, out_channels).permute(1, 3, 0, 2, 4)
+        block = TILES_PER_THREAD * torch.get_num_threads()
+        block_columns = min(columns, block)
+        block_rows = min(rows, max(1, block // columns))
+        # allocated once a call: fresh pages for every block would cost as much as the transforms
+        buffers = [
+            window.new_empty(36 * block_rows * block_columns * channels)
+            for channels in (in_channels, in_channels, out_channels, out_channels)
+        ]
+        for row in range(0, rows, block_rows):
+            for column in range(0, columns, block_columns):
+                block = (..., slice(row, row + block_rows), slice(column, column + block_columns), slice(None))
+                self.convolve_tiles(tiles[block], result_tiles[block], buffers)
+        return result
+
+    def convolve_tiles(self, tiles: torch.Tensor, result: torch.Tensor, buffers: Sequence[torch.Tensor]):
+        """Tiles `(6, 6, rows, columns, in_channels)` to `result (4, 4, rows, columns, out_channels)`."""
+        in_channels, out_channels = self.weight.shape[1:]
+        count = tiles[0, 0, :, :, 0].numel()
+        values, spectrum = (buffer[: 36 * count * in_channels].view(36, -1) for buffer in buffers[:2])
+        product = buffers[2][: 36 * count * out_channels].view(36, -1)
+        output = buffers[3][: 16 * count * out_channels].view(16, -1)
+        values.view(tiles.shape).copy_(tiles)
+        torch.mm(self.input_transform, values, out=spectrum)
+        torch.bmm(spectrum.view(36, count, in_channels), self.weight, out=product.view(36, count, out_channels))
+        torch.mm(self.output_transform, product, out=output)
+        output = output.view(-1, out_channels).add_(self.bias)
+        result.copy_((output.relu_() if self.relu else output).view(result.shape))
+
+
+def winograd_matrices() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """float64 transforms of flattened 6x6 inputs (36, 36), 3x3 weights (36, 9) and products (16, 36)."""
+    points = np.array([0, 0.75, -0.75, 1.5, -1.5])
+    powers = points[:, None] ** np.arange(4)
+    differences = points[:, None] - points + np.eye(5)
+    infinity = np.eye(6)[5:]
+    inputs = np.array([[*np.poly(np.delete(points, index))[::-1], 0] for index in range(5)] + [np.poly(points)[::-1]])
+    weights = np.concatenate([powers[:, :3] / differences.prod(axis=1, keepdims=True), infinity[:, 3:]])
+    outputs = np.concatenate([powers, infinity[:, 2:]]).T
+    return tuple(torch.from_numpy(np.kron(matrix, matrix)) for matrix in (inputs, weights, outputs))
+
+
+class Sampler:
+    """DySample: strips of rows of the upsampled map. Coordinates are float32 whatever the dtype of the features."""
+
+    def __init__(self, dysample: nn.Module):
+        self.groups, self.has_scope = dysample.groups, dysample.scope is not None
+        layers = [dysample.offset, dysample.scope] if self.has_scope else [dysample.offset]
+        self.weight = torch.cat([self.positions_last(layer.weight.flatten(1)) for layer in layers]).float().T
+        self.bias = self.positions_last(dysample.offset.bias).float()
+        self.init_pos = self.positions_last(dysample.init_pos.flatten()).float()
+        self.weight = self.weight.contiguous()
+
+    def positions_last(self, values: torch.Tensor) -> torch.Tensor:
+        """Reorders (x or y, group, sub-row, sub-column) to (x or y, sub-row, sub-column, group)."""
+        return values.reshape(2, self.groups, 4, -1).transpose(1, 2).reshape(values.shape)
+
+    def positions(self, features: torch.Tensor, start: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sampling positions x and y, in pixels, for `features` `(rows, width, channels)`, rows from `start` on.
+
+        Each is `(rows, 2, width, 2 * groups)`: row, sub-row, column, then sub-column and group.
+        """
+        rows, width, channels = features.shape
+        offset = features.reshape(-1, channels).float() @ self.weight
+        count = len(self.bias)
+        scale = offset[:, count:].sigmoid().mul_(0.5) if self.has_scope else 0.25
+        offset = (offset[:, :count] + self.bias).mul_(scale).add_(self.init_pos)
+        x, y = offset.view(rows, width, 2, 2, -1).permute(2, 0, 3, 1, 4)
+        columns = torch.arange(width, device=x.device)[:, None]
+        lines = torch.arange(start, start + rows, device=x.device)[:, None, None, None]
+        return x + columns, y + lines
+
+    def __call__(self, features: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        """Rows `2 * start` to `2 * stop` of the map `(2 * height, 2 * width, channels)` sampled from `features`."""
+        height, width, channels = features.shape
+        x, y = self.positions(features[start:stop], start)
+        left, x = split_position(x, width)
+        top, y = split_position(y, height)
+        # `features` as a table: groups of pixels of rows; a neighbour that does not exist has weight 0
+        corner = (top.mul_(width).add_(left)).mul_(self.groups).unflatten(-1, (2, self.groups))
+        corner = corner + torch.arange(self.groups, dtype=torch.int32, device=corner.device)
+        right = self.groups if width > 1 else 0
+        below = self.groups * width if height > 1 else 0
+        indices = torch.stack((corner, corner + right, corner + below, corner + (right + below)), dim=-1)
+        other_x, other_y = 1 - x, 1 - y
+        weights = torch.stack((other_x * other_y, x * other_y, other_x * y, x * y), dim=-1)
+        sampled = F.embedding_bag(
+            indices.view(-1, 4),
+            features.view(-1, channels // self.groups),
+            per_sample_weights=weights.view(-1, 4).to(features.dtype),
+            mode="sum",
+        )
+        return sampled.view(2 * (stop - start), 2 * width, channels)
+
+
+def split_position(position: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Positions moved into an axis of `size` pixels: the pixel before each, int32, and the fraction beyond it."""
+    position = position.clamp_(0, size - 1)
+    # the integers are clamped as well, because a position may be NaN
+    pixel = position.int().clamp_(0, max(size - 2, 0))
+    return pixel, position.sub_(pixel)
+
+
+def convolve_rows(strips: Iterator[torch.Tensor], conv: Conv | WinogradConv, height: int) -> Iterator[torch.Tensor]:
+    """Convolves a map given as strips `(rows, width, channels)` of its `height` rows, with zeros around the map.
+
+    A strip of the result ends one row before the strip it is computed from; the last ends with the map.
+    """
+    carried, received = None, 0
+    for strip in strips:
+        received += len(strip)
+        _, width, channels = strip.shape
+        above = 1 if carried is None else 2
+        rows = above + len(strip) - 2 + (received == height)
+        window = strip.new_empty(*(-(-side // conv.tile) * conv.tile + 2 for side in (rows, width)), channels)
+        window[:above] = 0 if carried is None else carried
+        window[above : above + len(strip), 1 : width + 1] = strip
+        window[above : above + len(strip), 0] = 0
+        window[above : above + len(strip), width + 1 :] = 0
+        window[above + len(strip) :] = 0
+        carried = window[rows : rows + 2].clone()
+        yield conv(window)[:rows, :width]
+
+
+class Stage:
+    """A DySample and the convolutions behind it, up to the next DySample, with batch norm folded into them."""
+
+    def __init__(self, layers: Sequence[nn.Module], dtype: torch.dtype):
+        self.sampler = Sampler(layers[0])
+        self.convs = []
+        for index, layer in enumerate(layers):
+            if isinstance(layer, nn.Conv2d):
+                following = [*layers[index + 1 :], None]
+                norm = following.pop(0) if isinstance(following[0], nn.BatchNorm2d) else None
+                self.convs.append(prepare_conv(layer, norm, isinstance(following[0], nn.ReLU), dtype))
+        self.out_channels = len(self.convs[-1].bias)
+
+    def __call__(self, features: torch.Tensor, result: torch.Tensor):
+        """Fills `result` `(2 * height, 2 * width, out_channels)` from `features` `(height, width, channels)`."""
+        height, width, _ = features.shape
+        rows = max(4, STRIP_PIXELS // (4 * width))
+        strips = (self.sampler(features, row, min(row + rows, height)) for row in range(0, height, rows))
+        for conv in self.convs:
+            strips = map(conv, strips) if isinstance(conv, PointwiseConv) else convolve_rows(strips, conv, 2 * height)
+        start = 0
+        for strip in strips:
+            result[start : start + len(strip)] = strip
+            start += len(strip)
+
+
+def prepare_conv(conv: nn.Conv2d, norm: nn.BatchNorm2d | None, relu: bool, dtype: torch.dtype):
+    weight = conv.weight.float()
+    bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.float()
+    if norm is not None:
+        statistics = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+        weight, bias = fuse_conv_bn_weights(weight, bias, *statistics)
+    if conv.kernel_size == (1, 1):
+        return PointwiseConv(weight.to(dtype), bias.to(dtype), relu)
+    if dtype == torch.float32 and min(weight.shape[:2]) >= WINOGRAD_MIN_CHANNELS and has_exact_matmul():
+        return WinogradConv(weight, bias, relu)
+    return Conv(weight.to(dtype), bias.to(dtype), relu)
+
+
+def has_exact_matmul() -> bool:
+    """Whether float32 products are float32 products: Winograd's algorithm multiplies the errors of bfloat16 ones."""
+    matmul = getattr(torch.backends.mkldnn, "matmul", None)  # torch 2.9
+    precision = torch.get_float32_matmul_precision() if matmul is None else matmul.fp32_precision
+    return precision in ("highest", "none", "ieee")
+
+
+def has_fast_bfloat16() -> bool:
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+class PreparedStages:
+    """The stages of each head, prepared once for a dtype and again when a weight has changed.
+
+    They are kept beside the heads and not in them: copies, pickles and the `state_dict` of a head are as without.
+    """
+
+    def __init__(self):
+        self.prepared = weakref.WeakKeyDictionary()
+
+    @staticmethod
+    def fingerprint(head: nn.Module) -> list:
+        tensors = [*head.parameters(), *head.buffers()]
+        # the sums catch what versions do not count: writes through `.data`, and new tensors at an old address
+        sums = torch.stack([tensor.sum(dtype=torch.float32) for tensor in tensors]).tolist()
+        return [(id(t), t.data_ptr(), 0 if t.is_inference() else t._version, s) for t, s in zip(tensors, sums)]
+
+    def get(self, head: nn.Module, dtype: torch.dtype) -> list[Stage]:
+        key = (dtype, has_exact_matmul(), self.fingerprint(head))
+        if head not in self.prepared or self.prepared[head][0] != key:
+            self.prepared[head] = key, [Stage(layers, dtype) for layers in head.stages()]
+        return self.prepared[head][1]
+
+
+prepared_stages = PreparedStages()
+
+
+def is_plain(head: nn.Module, stages: Sequence[Sequence[nn.Module]]) -> bool:
+    """Whether the layers are those that the head was built with: none replaced, wrapped, hooked or in training."""
+    for dysample, *layers in stages:
+        # adapters, quantisation and parametrisation change the class of a layer
+        if type(dysample).__module__ != type(head).__module__:
+            return False
+        layers += [layer for layer in (dysample.offset, dysample.scope) if layer is not None]
+        if any(type(layer) not in (nn.Conv2d, nn.BatchNorm2d, nn.ReLU) for layer in layers):
+            return False
+        if any(layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer) for layer in layers):
+            return False
+        if any(type(layer) is nn.BatchNorm2d and (layer.training or layer.running_mean is None) for layer in layers):
+            return False
+    return True
+
+
+def can_infer(head: nn.Module, features: torch.Tensor) -> bool:
+    """Whether `infer` applies: on CPU, without gradients, and nobody traces, counts or changes what the layers do."""
+    return (
+        not (torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_grad_enabled() or head.training)
+        and features.device.type == "cpu"
+        and features.dtype in (torch.float32, torch.bfloat16, torch.float16)
+        and features.numel() > 0
+        # subclasses, vmap, and modes such as FlopCounterMode and fake tensors
+        and type(features) is torch.Tensor
+        and not torch._C._functorch.is_functorch_wrapped_tensor(features)
+        and torch._C._len_torch_dispatch_stack() == 0
+        and is_plain(head, head.stages())
+    )
+
+
+def infer(head: nn.Module, features: torch.Tensor) -> torch.Tensor:
+    """What `head` makes of its fused features `(batch_size, channels, height, width)`, without gradients.
+
+    Weights and maps are float32, or bfloat16 where that was asked for and the CPU multiplies it; the result
+    `(batch_size, n_output_channels, 16 * height, 16 * width)` has the dtype that the layers would give.
+    """
+    result_dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else features.dtype
+    dtype = torch.bfloat16 if result_dtype == torch.bfloat16 and has_fast_bfloat16() else torch.float32
+    with torch.autocast("cpu", enabled=False):
+        stages = prepared_stages.get(head, dtype)
+        batch_size, _, height, width = features.shape
+        result = features.new_empty(batch_size, stages[-1].out_channels, 16 * height, 16 * width, dtype=result_dtype)
+        for image, prediction in zip(features.permute(0, 2, 3, 1), result.permute(0, 2, 3, 1)):
+            image = image.to(dtype).contiguous()
+            for stage in stages[:-1]:
+                upsampled = image.new_empty(2 * image.shape[0], 2 * image.shape[1], stage.out_channels)
+                stage(image, upsampled)
+                image = upsampled
+            stages[-1](image, prediction)
+    return result
