@@ -6,7 +6,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, TorchDynamoPlugin
-
 from transformers.utils import logging
 
 from training.arguments import TrainArguments
@@ -34,7 +33,7 @@ def build_accelerator(arguments: TrainArguments) -> Accelerator:
         cpu=arguments.cpu,
         mixed_precision=arguments.mixed_precision,
         gradient_accumulation_steps=arguments.gradient_accumulation_steps,
-        log_with=trackers,
+        log_with=trackers or None,
         project_config=ProjectConfiguration(arguments.output_dir, os.path.join(arguments.output_dir, "logs")),
         dynamo_plugin=TorchDynamoPlugin(backend="inductor") if arguments.compile else None,
         kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],

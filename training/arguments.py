@@ -50,7 +50,9 @@ class TrainArguments:
         default=None, metadata={"help": "metres; depth beyond it is no label (default: the model's max_depth, 100)"}
     )
     scenes_per_epoch: int = field(default=50_000, metadata={"help": "procedural scenes in one epoch"})
-    num_workers: int = field(default=8, metadata={"help": "reading processes per training process"})
+    num_workers: int | None = field(
+        default=None, metadata={"help": "reading processes of each process (default: up to 8, one per free core)"}
+    )
     on_error: Literal["raise", "skip"] = field(default="raise", metadata={"help": "at a sample that cannot be read"})
 
     # optimisation; the length is max_minutes, else max_steps, else num_epochs

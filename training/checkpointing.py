@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
@@ -168,6 +169,6 @@ def _remove_atomically(directory: Path) -> None:
     shutil.rmtree(trash, ignore_errors=True)
 
 
-def seed_step(seed: int, step: int, process_index: int) -> None:
-    """Makes the randomness inside a step (dropout, jitter) a function of the step: nothing to restore on resume."""
-    torch.manual_seed((seed * 1_000_003 + step) * 4096 + process_index)
+def seed_pass(*key: int) -> None:
+    """Makes the randomness of a forward pass (dropout, jitter) a function of `key`: there is nothing to restore."""
+    torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))

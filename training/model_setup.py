@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
+from anydepth_hf.rows import row_config, row_encoder
 from training.arguments import TrainArguments
 
 
@@ -24,7 +25,7 @@ def build_model(arguments: TrainArguments) -> nn.Module:
         if arguments.encoder != "full":
             raise ValueError("--architecture starts from random weights: train its encoder too, with --encoder full")
         values = json.loads(arguments.architecture)
-        model = AnyDepthForDepthEstimation(AnyDepthConfig(**values, **_far_plane(arguments)))
+        model = _wake_output(AnyDepthForDepthEstimation(AnyDepthConfig(**values, **_far_plane(arguments))))
     elif arguments.row:
         model = _build_row(arguments)
     else:
@@ -45,21 +46,31 @@ def _far_plane(arguments: TrainArguments) -> dict:
 
 
 def _build_row(arguments: TrainArguments) -> AnyDepthForDepthEstimation:
-    from anydepth_hf.rows import row_config, row_encoder
-
-    config = row_config(arguments.row)
-    if arguments.far_plane is not None:
-        config.max_depth = arguments.far_plane
+    config = row_config(arguments.row, **_far_plane(arguments))
     if arguments.encoder_weights == "random":
-        return AnyDepthForDepthEstimation(config)
-    return _from_pretrained(arguments.encoder_weights or row_encoder(arguments.row), config=config)
+        return _wake_output(AnyDepthForDepthEstimation(config))
+    return _wake_output(_from_pretrained(arguments.encoder_weights or row_encoder(arguments.row), config=config))
+
+
+def _wake_output(model: AnyDepthForDepthEstimation) -> AnyDepthForDepthEstimation:
+    """Lifts a new head's output above zero: where a ReLU output starts negative everywhere, it would never learn."""
+    if model.config.output_activation == "relu" and model.config.num_output_channels == 1:
+        last = [part for part in model.head.modules() if isinstance(part, nn.Conv2d)][-1]
+        nn.init.ones_(last.bias)
+    return model
 
 
 def _from_pretrained(source: str, **kwargs) -> AnyDepthForDepthEstimation:
     try:
-        return AnyDepthForDepthEstimation.from_pretrained(source, dtype=torch.float32, **kwargs)
-    except OSError as error:
+        model, info = AnyDepthForDepthEstimation.from_pretrained(
+            source, dtype=torch.float32, output_loading_info=True, **kwargs
+        )
+    except (OSError, RuntimeError) as error:
         raise ValueError(f"cannot load {source!r}: {' '.join(str(error).split())}") from None
+    missing = sorted(name for name in info["missing_keys"] if "config" not in kwargs or name.startswith("backbone."))
+    if missing:
+        raise ValueError(f"{source!r} lacks {len(missing)} weights of the model, {missing[0]} for one")
+    return model
 
 
 def _add_lora(model: AnyDepthForDepthEstimation, rank: int) -> nn.Module:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from huggingface_hub import HfApi, ModelCard, ModelCardData
+from safetensors import SafetensorError
 from torch import nn
 
 from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
@@ -92,37 +94,39 @@ def save_model(
     card: ModelCard,
     directory: Path,
     accelerator: Accelerator,
-) -> None:
+) -> bool:
     """
-    Writes a complete model into `directory`, file by file under their final names only when all are written.
+    Writes a complete model into `directory`; files get their final names only when all are written.
 
-    Every process calls this; the main one writes.
+    Every process calls this; the main one writes. False, with nothing left behind, if it could not (disk full).
 
     Args:
         model: unwrapped. prepared: as `accelerator.prepare` returned it, which gathers sharded weights.
     """
     sharded = accelerator.distributed_type.value in ("FSDP", "DEEPSPEED")
     state_dict = accelerator.get_state_dict(prepared) if sharded else None
+    error = None
     if accelerator.is_main_process:
         temporary = directory / "writing-model"
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
         try:
+            temporary.mkdir(parents=True)
             finished_model(model).save_pretrained(temporary, state_dict=state_dict)
             processor.save_pretrained(temporary)
             card.save(temporary / "README.md")
             for path in temporary.iterdir():
                 os.replace(path, directory / path.name)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    accelerator.wait_for_everyone()
+        except (OSError, SafetensorError) as exception:
+            error = exception
+            accelerator.print(f"Could not write the model to {directory}: {error}.")
+        shutil.rmtree(temporary, ignore_errors=True)
+    return not any(gather_object([error is not None]))
 
 
-def save_best(directory: Path, step: int, accelerator: Accelerator, save: Callable[[Path], None]) -> None:
+def save_best(directory: Path, step: int, accelerator: Accelerator, save: Callable[[Path], bool]) -> None:
     """`save(path)`, then `directory/best-step-X` replaces the best model before it. Every process calls this."""
     temporary = directory / "writing-best"
-    save(temporary)
-    if accelerator.is_main_process:
+    if save(temporary) and accelerator.is_main_process:
         best = directory / f"best-step-{step:08d}"
         shutil.rmtree(best, ignore_errors=True)  # of the same step, written before an interruption
         os.rename(temporary, best)

@@ -1,45 +1,36 @@
 """The data of a run: `--dataset` and `--validation_dataset` as a loader and as held-out samples."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import yaml
 from accelerate import Accelerator
 
 from anydepth_hf import AnyDepthConfig
 from training.arguments import TrainArguments
 from training.data.decoding import DataError
 from training.data.loader import build_train_loader
-from training.data.readers import DepthSample
-from training.data.sources import open_dataset
+from training.data.readers import READERS, DepthSample
+from training.data.sources import DatasetSpec, open_dataset
 from training.data.transforms import ColorAugmentation, TrainTransform
 
 SCENES = "scenes"
 HELD_OUT_SCENES = 2**40  # first seed of the scenes for validation, far from those of any training run
 
 
-def parse_dataset(text: str) -> dict:
+def parse_dataset(text: str) -> DatasetSpec:
     """
-    A data set as the command line writes it, as a mapping with the fields of `DatasetSpec`.
-
-    `vkitti2,root=/data/vkitti2` (a name, then options), a JSON object, or a bare path or Hub id of a `datasets` data
-    set.
+    A data set as options give it: `name,option=value,...` (see `DatasetSpec`), a JSON object, or simply the Hub id or
+    path of a data set that the `datasets` library reads.
     """
     if text.startswith("{"):
-        return json.loads(text)
-    name, *options = text.split(",")
-    if not options:
-        return {"name": "hub", "path": text}
-    values = {"name": name}
-    for option in options:
-        key, equals, value = option.partition("=")
-        if not equals:
-            raise ValueError(f"--dataset {text}: write options as key=value, not {option!r}")
-        values[key] = yaml.safe_load(value)
-    return values
+        return DatasetSpec.parse(json.loads(text))
+    if "," in text or text in ("hub", "pairs", *READERS):
+        return DatasetSpec.parse(text)
+    return DatasetSpec(name="hub", path=text)
 
 
 @dataclass(frozen=True)
@@ -67,18 +58,20 @@ class WithinFarPlane:
 
 def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator: Accelerator):
     """The batches of this process: `TrainLoader` of data sets, or `SceneBatches` rendered on the training device."""
-    slices = {"process_index": accelerator.process_index, "num_processes": accelerator.num_processes}
+    options = {
+        "batch_size": arguments.batch_size,
+        "seed": arguments.seed,
+        "num_workers": arguments.num_workers,
+        "process_index": accelerator.process_index,
+        "num_processes": accelerator.num_processes,
+    }
+    if arguments.num_workers is None:
+        processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        options["num_workers"] = max(0, min(8, (os.cpu_count() or 1) // processes_here - 1))
     if arguments.dataset == [SCENES]:
         from training.scenes import SceneBatches
 
-        return SceneBatches(
-            arguments.scenes_per_epoch,
-            arguments.sizes,
-            batch_size=arguments.batch_size,
-            seed=arguments.seed,
-            device=accelerator.device,
-            **slices,
-        )
+        return SceneBatches(arguments.scenes_per_epoch, arguments.sizes, device=accelerator.device, **options)
     transform = TrainTransform(
         size=arguments.sizes[0],
         squash=arguments.squash,
@@ -90,11 +83,8 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
     return build_train_loader(
         open_dataset([parse_dataset(text) for text in arguments.dataset]),
         WithinFarPlane(transform, config.max_depth, config.depth_estimation_type == "metric"),
-        batch_size=arguments.batch_size,
-        seed=arguments.seed,
-        num_workers=arguments.num_workers,
         on_error=arguments.on_error,
-        **slices,
+        **options,
     )
 
 

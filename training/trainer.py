@@ -12,7 +12,7 @@ from torch.profiler import record_function
 
 from training.accelerator import build_accelerator, is_sharded, start_trackers
 from training.arguments import TrainArguments
-from training.checkpointing import Checkpoints, TrainState, describe_run, seed_step
+from training.checkpointing import Checkpoints, TrainState, describe_run, seed_pass
 from training.ema import WeightAverage
 from training.loss_window import LossWindow
 from training.model_setup import build_model, build_processor, freeze_unreached, parameter_groups
@@ -88,10 +88,12 @@ class Trainer:
                     saved = self._save_checkpoint()
                     meter.restart()
         if clock.finished:
-            self._finish()
-            return 0
-        self.accelerator.print(f"Left after step {clock.step} on a signal; --resume goes on from the last checkpoint.")
-        return STOPPED_STATUS if saved else 1
+            status = 0 if self._finish() else 1
+        else:
+            self.accelerator.print(f"Left after step {clock.step} on a signal; --resume goes on from there.")
+            status = STOPPED_STATUS if saved else 1
+        self.accelerator.end_training()
+        return status
 
     def _training_step(self, batches: Iterator[tuple], meter: Meter) -> None:
         """One update of the weights from `gradient_accumulation_steps` batches. Nothing here waits for the device."""
@@ -99,10 +101,10 @@ class Trainer:
         factor = learning_rate_factor(self.clock.progress, arguments.schedule, arguments.warmup_ratio, arguments.power)
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
-        seed_step(arguments.seed, self.clock.step, accelerator.process_index)
-        for _ in range(arguments.gradient_accumulation_steps):
+        for pass_index in range(arguments.gradient_accumulation_steps):
             with record_function("data"), meter.waiting():
                 pixel_values, labels, names = next(batches)
+            seed_pass(arguments.seed, self.clock.step, pass_index, accelerator.process_index)
             with accelerator.accumulate(self.prepared):
                 with record_function("forward"):
                     loss = self.prepared(pixel_values=pixel_values, labels=labels).loss
@@ -208,7 +210,7 @@ class Trainer:
         self.state.epoch, self.state.batch = self.loader.epoch, self.loader.batch
         return self.checkpoints.save(self.state)
 
-    def _save_model(self, validation: dict | None, directory: Path) -> None:
+    def _save_model(self, validation: dict | None, directory: Path) -> bool:
         """A complete model in `directory`; with the averaged weights where there are any."""
         card = None
         if self.accelerator.is_main_process:
@@ -220,14 +222,16 @@ class Trainer:
             }
             card = model_card(self.model.config, self.arguments, run, self.environment, validation)
         with self._averaged():
-            save_model(self.model, self.prepared, self.processor, card, directory, self.accelerator)
+            return save_model(self.model, self.prepared, self.processor, card, directory, self.accelerator)
 
-    def _finish(self) -> None:
+    def _finish(self) -> bool:
         validation = None
         if self.accelerator.is_main_process:
             validation = next((line for line in reversed(self.metrics.read()) if "val/abs_rel" in line), None)
-        self._save_model(validation, self.directory)
+        if not self._save_model(validation, self.directory):
+            self.accelerator.print("The training is done; --resume writes the model from the last checkpoint.")
+            return False
         self.accelerator.print(f"The trained model is {self.directory}.")
         if self.arguments.push_to_hub and self.accelerator.is_main_process:
             print(f"Uploaded: {push_to_hub(self.arguments)}")
-        self.accelerator.end_training()
+        return True

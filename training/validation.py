@@ -13,6 +13,7 @@ from torch import nn
 
 from anydepth_hf import AnyDepthImageProcessor
 from anydepth_hf.visualization import colorize
+from training.accelerator import is_sharded
 from training.data.readers import DepthSample
 from training.evaluation import align, evaluate_depth, mean_metrics
 
@@ -53,6 +54,7 @@ class Validator:
         """Mean metrics of `model` (not wrapped by DDP), the same on every process, and a picture sheet on the main."""
         was_training = model.training
         model.eval()
+        _share_running_statistics(model, self.accelerator)
         config = model.config
         far = config.max_depth
         if config.depth_estimation_type == "metric":
@@ -104,6 +106,13 @@ class Validator:
                 # TensorBoard takes one NHWC array, Weights & Biases a list of images: a batch of one is both
                 options = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
                 tracker.log_images({"image | disparity, aligned | true disparity": sheet[None]}, step=step, **options)
+
+
+def _share_running_statistics(model: nn.Module, accelerator: Accelerator) -> None:
+    """Batch norm's statistics differ between processes on CPUs; those of the first are the ones that get saved."""
+    if accelerator.num_processes > 1 and not is_sharded(accelerator):
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, src=0)
 
 
 def _strip(image: np.ndarray, predicted: torch.Tensor, depth: torch.Tensor, valid: torch.Tensor) -> np.ndarray:

@@ -1,9 +1,13 @@
 """A training run small enough for tests: pictures in two folders, a model of a few thousand parameters."""
 
+import functools
 import json
+import multiprocessing
 import os
-import subprocess
+import socket
 import sys
+import tempfile
+from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
@@ -37,34 +41,97 @@ def write_pairs(root: Path, count: int = 12, height: int = 40, width: int = 48, 
     return f"pairs,root={root},rgb_dir=rgb,depth_dir=depth"
 
 
-def command(output_dir: Path, dataset: str, *options: str, architecture: dict = SDT, processes: int = 1) -> list[str]:
-    launcher = [sys.executable]
-    if processes > 1:
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+def options_of(output_dir: Path, dataset: str, *options: str, architecture: dict | None = SDT) -> list[str]:
+    """Command line of a six-step run; later options win."""
+    model = [] if architecture is None else ["--architecture", json.dumps(architecture), "--encoder", "full"]
     return [
-        *launcher, str(ROOT / "training/train.py"), "--cpu", "--output_dir", str(output_dir), "--dataset", dataset,
-        "--architecture", json.dumps(architecture), "--encoder", "full", "--image_size", "32x32", "--batch_size", "2",
-        "--num_workers", "0", "--max_steps", "6", "--warmup_ratio", "0.2", "--encoder_learning_rate", "1e-3",
-        "--logging_steps", "2", "--checkpoint_steps", "2", "--trackers", "none", *options,
+        "--cpu", "--output_dir", str(output_dir), "--dataset", dataset, *model, "--image_size", "32x32",
+        "--batch_size", "2", "--num_workers", "0", "--max_steps", "6", "--warmup_ratio", "0.2",
+        "--encoder_learning_rate", "1e-3", "--mixed_precision", "no", "--logging_steps", "2", "--checkpoint_steps",
+        "2", "--trackers", "none", *options,
     ]  # fmt: skip
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+class Run:
+    """`training/train.py` in one process, or in several that find each other as under torchrun."""
+
+    def __init__(self, *arguments, processes: int = 1, prepare=None, **keywords):
+        self.logs = [Path(tempfile.mkstemp(suffix=".log")[1]) for _ in range(processes)]
+        argv = options_of(*arguments, **keywords)
+        port = _free_port() if processes > 1 else 0
+        self.processes = []
+        for rank, log in enumerate(self.logs):
+            variables = {}
+            if processes > 1:
+                variables = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": processes, "RANK": rank}
+                variables |= {"LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": processes}
+            process = _server().Process(target=_train, args=(argv, variables, log, prepare))
+            process.start()
+            self.processes.append(process)
+
+    @property
+    def running(self) -> bool:
+        return all(process.is_alive() for process in self.processes)
+
+    def send(self, number: int) -> None:
+        for process in self.processes:
+            os.kill(process.pid, number)
+
+    def wait(self, seconds: float = 120) -> tuple[list[int], str]:
+        """Exit status of each process (negative: the signal that killed it), and everything printed."""
+        for process in self.processes:
+            process.join(seconds)
+            if process.is_alive():
+                process.kill()
+        output = "".join(log.read_text(encoding="utf-8") for log in self.logs)
+        for log in self.logs:
+            log.unlink()
+        return [process.exitcode for process in self.processes], output
 
 
-def run(*arguments, status: int = 0, **options) -> str:
-    """Runs `command(...)`; returns what it printed."""
-    result = subprocess.run(
-        command(*arguments, **options), env=environment(), capture_output=True, text=True, timeout=300
-    )
-    output = result.stdout + result.stderr
-    assert result.returncode == status, output
+def run(*arguments, status: int = 0, **keywords) -> str:
+    """Runs to the end, checks the exit status of each process and returns what they printed."""
+    statuses, output = Run(*arguments, **keywords).wait()
+    assert set(statuses) == {status}, f"{statuses}\n{output}"
     return output
 
 
+@functools.cache
+def _server():
+    """Processes forked from one that has imported everything already: a run starts in milliseconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["training.trainer", "peft"])
+    before = dict(os.environ)
+    os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", CUDA_VISIBLE_DEVICES="", PYTHONPATH=str(ROOT))
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return context
+
+
+def _train(argv: list[str], variables: dict, log: Path, prepare) -> None:
+    os.environ.update({name: str(value) for name, value in variables.items()})
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    from training.train import main
+
+    if prepare is not None:
+        prepare()
+    sys.argv = ["train.py", *argv]
+    sys.exit(main())
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
 def metrics(output_dir: Path) -> list[dict]:
-    """`metrics.jsonl` without what depends on the clock."""
+    """`metrics.jsonl` without what depends on the time it took."""
     clock = {"minutes", "images_per_second", "seconds_per_step", "data_share"}
     lines = (output_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return [{key: value for key, value in json.loads(line).items() if key not in clock} for line in lines]
