@@ -3,22 +3,20 @@
 import torch
 import torch.nn.functional as F
 
-from .visibility import TILE
-
 _RING = ((1, 0), (0, 1), (-1, 0), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
-_RADII = (2, 5, 11)  # pixels
+_RADII = (2, 7)  # pixels
 
 
-def ambient_occlusion(tiles, surface, hit, focal):
-    """Unoccluded fraction of the ambient light, float32 (tiles, SAMPLES), from the centre samples alone."""
-    height, width = tiles.rows * TILE, tiles.columns * TILE
-    point = tiles.to_image(surface["point"], height, width)[:, :, 0]
-    normal = tiles.to_image(surface["normal"], height, width)[:, :, 0]
-    seen = tiles.to_image(hit.to(point.dtype).unsqueeze(0), height, width)[:, 0, 0]
-    depth = tiles.to_image(surface["depth"].unsqueeze(0), height, width)[:, 0, 0]
-    focal = focal.view(tiles.scenes, -1)[:, :1].unsqueeze(-1)
+def ambient_occlusion(planes, focal):
+    """Unoccluded fraction of the ambient light, float32 (scenes, height, width).
+
+    Args: planes (scenes, 8, height, width): world point, 1 where a surface was hit, unit normal, depth; focal (scenes, 1, 1)
+    in pixels.
+    """
+    height, width = planes.shape[-2:]
+    point, normal, depth = planes[:, :3], planes[:, 4:7], planes[:, 7]
     margin = _RADII[-1]
-    padded = F.pad(torch.cat([point, seen.unsqueeze(1)], 1), (margin,) * 4, mode="replicate")
+    padded = F.pad(planes[:, :4], (margin,) * 4, mode="replicate")
     blocked = torch.zeros_like(depth)
     for radius in _RADII:
         reach = (radius * depth / focal) * 2.5 + 0.02  # farther surfaces do not touch: no halo at silhouettes
@@ -31,4 +29,4 @@ def ambient_occlusion(tiles, surface, hit, focal):
             weight = (1 - squared / (reach * reach)).clamp(min=0) * other[:, 3]
             blocked = blocked + rise.clamp(0, 1) * weight
     total = blocked / (len(_RING) * len(_RADII))
-    return tiles.from_image((1 - 1.8 * total).clamp(0.15, 1))
+    return (1 - 1.9 * total).clamp(0.15, 1)

@@ -45,6 +45,7 @@ class SceneBatches:
         kind: one of `KIND_NAMES`, or None for the mixture.
         sky_depth: metres that label pixels without a surface within `FAR` (so that sky is learned as far); 0: no label.
         num_workers: processes that build scene tables; None: up to 8, fewer on machines with few cores.
+        compiled: render with `torch.compile`d kernels, which costs a minute at the start; None: on GPUs.
 
     Raises:
         ValueError: a bad option.
@@ -63,6 +64,7 @@ class SceneBatches:
         kind: str | None = None,
         sky_depth: float = FAR,
         num_workers: int | None = None,
+        compiled: bool | None = None,
     ):
         if kind is not None and kind not in KIND_NAMES:
             raise ValueError(
@@ -80,6 +82,7 @@ class SceneBatches:
         self.length, self.sizes, self.batch_size, self.seed = length, list(sizes), batch_size, seed
         self.process_index, self.num_processes = process_index, num_processes
         self.device, self.sky_depth = torch.device(device), sky_depth
+        self.compiled = self.device.type != "cpu" if compiled is None else compiled
         self.epoch, self.batch = 0, 0
         self.skipped: list[str] = []  # scenes never fail to read; TrainLoader has this attribute
         scale = torch.tensor(IMAGENET_DEFAULT_STD).view(1, 3, 1, 1).reciprocal()
@@ -125,7 +128,7 @@ class SceneBatches:
         """Yields dicts of `pixel_values` float32 (b, 3, h, w), ImageNet-normalised, `labels` float32 (b, h, w), planar
         depth in metres, and `name` (list of b strings), tensors on the device."""
         for (seeds, height, width), tables in self._loader:
-            rendered = render_scenes(to_device(tables, self.device), height, width)
+            rendered = render_scenes(to_device(tables, self.device), height, width, compiled=self.compiled)
             labels = torch.where(rendered["sky"], self.sky_depth, rendered["depth"])
             pixel_values = torch.addcmul(self._shift, rendered["image"], self._scale)
             self.batch += 1  # before the yield, so that the position is right wherever the caller stops

@@ -55,7 +55,8 @@ MATERIAL = Layout(
     translucency=1,
     is_road=1,  # 1: color comes from the scene's road layout
 )
-LIGHTS = 4  # the first two cast shadows
+LIGHTS = 4
+SHADOW_LIGHTS = 2  # the first ones cast shadows
 LIGHT = Layout(
     kind=1, vector=3, color=3
 )  # kind 0 off, 1 directional (vector points to it), 2 point (vector is its place)

@@ -48,8 +48,9 @@ def contact_sheet(arguments: PreviewArguments) -> Image.Image:
     for image, depth in zip(scenes["image"].cpu(), scenes["depth"].cpu()):
         picture = image.permute(1, 2, 0).numpy()
         cells.append(picture if arguments.images_only else np.hstack([picture, color_disparity(depth.numpy())]))
-    cells += [np.zeros_like(cells[0])] * (-len(cells) % arguments.columns)
-    rows = [np.hstack(cells[k : k + arguments.columns]) for k in range(0, len(cells), arguments.columns)]
+    columns = min(arguments.columns, len(cells))
+    cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
+    rows = [np.hstack(cells[k : k + columns]) for k in range(0, len(cells), columns)]
     return Image.fromarray(np.vstack(rows))
 
 

@@ -21,7 +21,7 @@ def _interval(near, far):
 
 def _safe(value):
     """Keeps a denominator off 0 and its sign."""
-    return torch.where(value.abs() < 1e-9, torch.full_like(value, 1e-9), value)
+    return torch.where(value.abs() < 1e-9, 1e-9, value)
 
 
 def intersect_box(o, d, half, extra=None):
@@ -92,11 +92,12 @@ def intersect_cylinder(o, d, half, extra):
     discriminant = b * b - a * c
     root = discriminant.clamp(min=0).sqrt()
     a = _safe(a)
-    side = MISS
+    side = None
     for t in ((-b - root) / a, (-b + root) / a):
         z = o[2] + t * d[2]
         on_side = (discriminant >= 0) & (z.abs() <= hz) & (r0 + t * dr >= 0) & (t > NEAREST)
-        side = torch.minimum(torch.where(on_side, t, MISS), torch.as_tensor(side, device=t.device))
+        t = torch.where(on_side, t, MISS)
+        side = t if side is None else torch.minimum(side, t)
     inverse = _safe(d[2]).reciprocal()
     cap = -o[2] * inverse - hz * inverse.abs()  # the cap that faces the ray
     x, y = o[0] + cap * d[0], o[1] + cap * d[1]
@@ -114,17 +115,22 @@ def intersect_rectangle(o, d, half, extra):
     return torch.where(inside & solid, t, MISS)
 
 
-def make_foliage(atlas):
-    """Foliage looks its holes up in the texture atlas; a ray through a hole may still meet the far side of the shell."""
+def make_foliage(mask):
+    """Foliage looks its holes up in `mask` (size, size), uniform in 0 .. 1; behind a hole the shell's far side may be met."""
+    size = mask.shape[0]
+    flat = mask.flatten()
 
     def intersect_foliage(o, d, half, extra):
         hit, near, far = _ellipsoid_roots(o, d, half)
         result = None
         for t in (near, far):
             x, y, z = (origin + t * direction for origin, direction in zip(o, d, strict=True))
-            scale = 1 / extra[1]
+            scale = size / extra[1]
             # Two oblique projections rather than a chart: the holes only need to look irregular from every side.
-            leaf = atlas.foliage(((x + 0.6 * z + extra[2]) * scale, (y + 0.7 * z - 0.35 * x) * scale))
+            column = ((x + 0.6 * z + extra[2]) * scale).floor().to(torch.int32) & (size - 1)
+            row = ((y + 0.7 * z - 0.35 * x) * scale).floor().to(torch.int32) & (size - 1)
+            index = row * size + column
+            leaf = flat.index_select(0, index.flatten()).view(index.shape)
             solid = torch.where(hit & (t > NEAREST) & (leaf > extra[0]), t, MISS)
             result = solid if result is None else torch.minimum(result, solid)
         return result
@@ -132,7 +138,7 @@ def make_foliage(atlas):
     return intersect_foliage
 
 
-def intersections(atlas):
+def intersections(foliage_mask):
     """The function of every closed-form kind."""
     return {
         BOX: intersect_box,
@@ -140,7 +146,7 @@ def intersections(atlas):
         ELLIPSOID: intersect_ellipsoid,
         CYLINDER: intersect_cylinder,
         RECTANGLE: intersect_rectangle,
-        FOLIAGE: make_foliage(atlas),
+        FOLIAGE: make_foliage(foliage_mask),
     }
 
 

@@ -2,15 +2,14 @@
 
 import torch
 
-from .ambient import ambient_occlusion
 from .collate import build_scenes
-from .layout import CAMERA, ENVIRONMENT, LIGHT, OBJECT, TERRAIN
-from .primitives import MISS, intersections, local_normal
-from .sensor import develop, merge_samples
-from .shading import dot, normalize, scene_rows, shade, sky_color, surface_rows, with_fog
+from .kernels import get_kernels
+from .layout import CAMERA, LIGHT, OBJECT, SHADOW_LIGHTS, TERRAIN
+from .primitives import MISS
+from .shading import scene_rows
 from .terrain import march, terrain_normal
 from .textures import texture_atlas
-from .visibility import SAMPLES, PairTracer, Tiles, ray_directions, to_local, trace_camera, trace_shadows, unpack
+from .visibility import TILE, PairTracer, Tiles, ray_directions, trace_camera, trace_shadows, unpack
 
 FAR = 100.0
 # Pixels rendered at once and (object, tile) pairs intersected at once. On the CPU one scene at a time: its buffers stay in
@@ -44,101 +43,71 @@ def _trace_terrain(scene, tiles, position, direction, best):
     return result.view_as(best)
 
 
-def _fill_terrain_normals(scene, tiles, row, local, normal):
-    """Replaces the normals of samples on height fields."""
+def _terrain_normals(scene, tiles, point):
+    """Normals (3, tiles, SAMPLES) of the height field below the points, 0 in scenes without; None without any."""
     objects = scene["objects"]
     ids = (OBJECT.planes(objects, "kind") == TERRAIN).nonzero().squeeze(1)
     if not len(ids):
-        return normal
+        return None
     fields = objects[:, ids]
     maps = scene["heights"][OBJECT.planes(fields, "extra")[0].long()]
     half = OBJECT.planes(fields, "half")[0].unsqueeze(-1)
     owner = OBJECT.planes(fields, "scene").long()
-    x, y = (local[k].view(tiles.scenes, -1)[owner] for k in range(2))
-    on_terrain = (OBJECT.planes(row, "kind") == TERRAIN).view(tiles.scenes, -1)[owner]
-    result = torch.stack(normal).view(3, tiles.scenes, -1)
-    found = torch.stack(terrain_normal(maps, half, x, y))
-    result[:, owner] = torch.where(on_terrain, found, result[:, owner])
-    return tuple(result.view(3, -1, SAMPLES))
+    x, y = (point[k].view(tiles.scenes, -1)[owner] for k in range(2))
+    result = torch.zeros_like(point).view(3, tiles.scenes, -1)
+    result[:, owner] = torch.stack(terrain_normal(maps, half, x, y))
+    return result.view_as(point)
 
 
-def _surfaces(scene, tiles, position, direction, depth, ids):
-    """Everything known about the surface that each sample hit."""
-    row, material = surface_rows(scene["objects"], scene["materials"], ids)
-    finite = torch.where(depth < MISS, depth, 1.0)
-    point = position + direction * finite
-    axes, centre = OBJECT.planes(row, "axes"), OBJECT.planes(row, "centre")
-    local = to_local(axes, [point[k] - centre[k] for k in range(3)])
-    kind = OBJECT.planes(row, "kind")
-    normal = local_normal(kind, local, tuple(OBJECT.planes(row, "half")), tuple(OBJECT.planes(row, "extra")))
-    normal = normalize(torch.stack(_fill_terrain_normals(scene, tiles, row, local, normal)))
-    world = torch.stack([sum(axes[3 * r + k] * normal[r] for r in range(3)) for k in range(3)])
-    side = torch.where(dot(world, direction) > 0, -1.0, 1.0)
-    return {
-        "point": point, "local": local, "local_normal": normal, "normal": world * side, "side": side, "axes": axes,
-        "kind": kind, "material": material, "depth": finite, "uv_offset": OBJECT.planes(row, "uv_offset"),
-        "tint": OBJECT.planes(row, "tint"),
-    }  # fmt: skip
-
-
-def _render(scene, height, width, far):
+def _render(scene, height, width, far, compiled):
     """One chunk of scenes already on the device."""
     device = scene["objects"].device
-    atlas = texture_atlas(str(device))
-    tiles = Tiles(scene["cameras"].shape[0], -(-height // 16), -(-width // 16), device)
+    atlas, kernels = texture_atlas(str(device)), get_kernels(str(device), compiled)
+    tiles = Tiles(scene["cameras"].shape[0], -(-height // TILE), -(-width // TILE), device)
     cameras = scene["cameras"].T.contiguous()
-    environment, lights = scene_rows(scene["environments"], tiles), scene_rows(scene["lights"], tiles)
-    camera = scene_rows(scene["cameras"], tiles)
-    tracer = PairTracer(intersections(atlas), scene["objects"], PAIRS_AT_ONCE[device.type])
+    environment, lights, camera = (scene_rows(scene[name], tiles) for name in ("environments", "lights", "cameras"))
+    focal, position = CAMERA.planes(camera, "focal")[0], CAMERA.planes(camera, "position")
+    tracer = PairTracer(kernels, scene["objects"], PAIRS_AT_ONCE[device.type])
 
     direction = ray_directions(cameras, tiles)
-    position = CAMERA.planes(camera, "position")
     best = trace_camera(tracer, cameras, tiles)
     best = _trace_terrain(scene, tiles, position.expand(3, -1, 1), direction, best)
     depth, ids = unpack(best)
     hit = depth < MISS
-    surface = _surfaces(scene, tiles, position, direction, depth, ids)
-    view = normalize(direction)
-
-    lifted = surface["point"] + surface["normal"] * (2e-3 + 1e-3 * surface["depth"])
+    finite = torch.where(hit, depth, 1.0)
+    point = position + direction * finite
+    surface = kernels.surfaces(
+        scene["objects"], scene["materials"], direction, point, finite, ids, _terrain_normals(scene, tiles, point)
+    )
     shadows = [
-        trace_shadows(tracer, scene["lights"].T[k * LIGHT.size : (k + 1) * LIGHT.size], tiles, lifted, hit)
-        for k in range(2)
+        trace_shadows(tracer, scene["lights"].T[k * LIGHT.size : (k + 1) * LIGHT.size], tiles, surface["lifted"], hit)
+        for k in range(SHADOW_LIGHTS)
     ]
-    occlusion = ambient_occlusion(tiles, surface, hit, CAMERA.planes(camera, "focal")[0])
-    occlusion = 1 - (1 - occlusion) * ENVIRONMENT.planes(environment, "occlusion")
-    color = shade(surface, lights, shadows, environment, view, occlusion, atlas, CAMERA.planes(camera, "focal")[0])
-    sky = sky_color(view, environment, atlas) + _sun_glow(view, lights, environment)
-    distance = surface["depth"] * torch.rsqrt(1 / dot(direction, direction))
-    color = torch.where(hit, with_fog(color, distance, environment), sky)
+    planes = torch.cat([surface["point"], hit.to(finite.dtype).unsqueeze(0), surface["normal"], finite.unsqueeze(0)])
+    planes = tiles.to_image(planes, tiles.rows * TILE, tiles.columns * TILE)[:, :, 0].contiguous()
+    occlusion = kernels.ambient_occlusion(planes, CAMERA.planes(scene["cameras"].T, "focal")[0].view(-1, 1, 1))
+    occlusion = tiles.from_image(occlusion)
+    color = kernels.radiance(surface, hit, direction, lights, shadows, environment, occlusion, atlas, focal)
 
-    samples = tiles.to_image(color, height, width)
+    samples = tiles.to_image(color, height, width).contiguous()
     depth = tiles.to_image(depth.unsqueeze(0), height, width)[:, 0, 0]
-    surface_seen = depth < MISS
-    image = develop(merge_samples(samples[:, :, 0], samples[:, :, 1]), surface_seen, scene["sensors"].T)
+    image = kernels.develop(samples[:, :, 0], samples[:, :, 1], depth < MISS, scene["sensors"].T.contiguous())
     sky = ~(depth <= far)
     return {"image": image, "depth": torch.where(sky, 0.0, depth), "sky": sky}
 
 
-def _sun_glow(view, lights, environment):
-    kind, vector, color = (LIGHT.planes(lights[: LIGHT.size], name) for name in ("kind", "vector", "color"))
-    near = dot(view, vector).clamp(min=0) * (kind == 1)
-    glow = ENVIRONMENT.planes(environment, "glow")
-    return color * glow * (near**8 * 0.15 + near**64 * 0.5 + near**1500 * 20)
-
-
-def render_scenes(scenes, height, width, far=FAR):
+def render_scenes(scenes, height, width, far=FAR, compiled=False):
     """Renders collated scenes (`collate`), whatever their number, on the device that holds them.
 
     Returns: dict of "image" uint8 (scenes, 3, height, width), "depth" float32 (scenes, height, width), planar metres, 0
-    where "sky", bool, is set: no surface within `far` metres.
+    where "sky", bool, is set: no surface within `far` metres. `compiled`: fuse the arithmetic with `torch.compile`.
     """
     device = scenes["objects"].device
     step = max(1, PIXELS_AT_ONCE[device.type] // (height * width))
     parts = []
-    with torch.inference_mode():
+    with torch.no_grad():
         for start in range(0, scenes["cameras"].shape[0], step):
-            parts.append(_render(_slice(scenes, start, start + step), height, width, far))
+            parts.append(_render(_slice(scenes, start, start + step), height, width, far, compiled))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 

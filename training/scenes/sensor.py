@@ -6,19 +6,15 @@ import torch.nn.functional as F
 from .layout import SENSOR
 
 
-def _hash_uniform(seed, index, salt):
-    """Uniform numbers in 0 .. 1 from integers alone (PCG-like mixing), so that a scene's noise never depends on its batch."""
-    x = (index * 747796405 + seed * 277803737 + salt * 1013904223) & 0xFFFFFFFF
-    x = ((x >> ((x >> 28) + 4)) ^ x) * 277803737 & 0xFFFFFFFF
-    x = ((x >> 22) ^ x) & 0xFFFFFFFF
-    return x.to(torch.float32) * (1 / 2**32)
-
-
 def gaussian_noise(seed, height, width, channels):
-    """About standard normal, (scenes, channels, height, width): sum of three uniforms, scaled."""
+    """About standard normal, (scenes, channels, height, width), from integers alone: a scene's noise never depends on its
+    batch. One PCG hash (O'Neill 2014, RXS-M-XS) a value, the sum of its four bytes centred and scaled."""
     index = torch.arange(channels * height * width, device=seed.device).view(1, channels, height, width)
-    seed = seed.view(-1, 1, 1, 1)
-    return sum(_hash_uniform(seed, index, salt) - 0.5 for salt in range(3)) * 2
+    x = (index * 747796405 + seed.view(-1, 1, 1, 1) * 2891336453) & 0xFFFFFFFF
+    x = (((x >> ((x >> 28) + 4)) ^ x) * 277803737) & 0xFFFFFFFF
+    x = (x >> 22) ^ x
+    total = (x & 255) + ((x >> 8) & 255) + ((x >> 16) & 255) + ((x >> 24) & 255)
+    return (total.to(torch.float32) - 510.0) * (1 / 147.8)  # four uniform bytes have a deviation of 147.8
 
 
 def _filter(image, weight, dim):
@@ -46,11 +42,12 @@ def exposure_gain(image, weight):
     return torch.exp2(-(steps.sum((1, 2)) // count).to(torch.float32) / 256) * 0.18
 
 
-def develop(image, surface, sensor):
-    """Linear radiance (scenes, 3, height, width) -> uint8. `surface` bool (scenes, height, width): metered pixels.
+def develop(centres, corners, surface, sensor):
+    """Linear radiance of the samples, (scenes, 3, height, width) each, -> uint8 image.
 
-    `sensor` is (SENSOR.size, scenes).
+    `surface` bool (scenes, height, width): pixels that the exposure meter trusts; `sensor` is (SENSOR.size, scenes).
     """
+    image = merge_samples(centres, corners)
     s = {name: SENSOR.planes(sensor, name) for name in SENSOR.slices}
     height, width = image.shape[-2:]
 

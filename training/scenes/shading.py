@@ -160,8 +160,19 @@ def scene_rows(table, tiles):
     return table.T[:, tiles.scene].unsqueeze(-1)
 
 
-def surface_rows(objects, materials, ids):
-    """Columns of the hit objects and of their materials, gathered to the samples."""
-    row = objects[:, ids.flatten()].view(-1, *ids.shape)
-    material = materials[:, OBJECT.planes(row, "material").long().flatten()].view(-1, *ids.shape)
-    return row, material
+def sun_glow(view, lights, environment):
+    """The bright sky around the sun, and the sun."""
+    kind, vector, color = (LIGHT.planes(lights[: LIGHT.size], name) for name in ("kind", "vector", "color"))
+    near = dot(view, vector).clamp(min=0) * (kind == 1)
+    glow = ENVIRONMENT.planes(environment, "glow")
+    return color * glow * (near**8 * 0.15 + near**64 * 0.5 + near**1500 * 20)
+
+
+def radiance(surface, hit, direction, lights, shadows, environment, occlusion, atlas, focal):
+    """Radiance (3, tiles, SAMPLES) along rays of `direction`, whose component along the optical axis is 1."""
+    view = normalize(direction)
+    occlusion = 1 - (1 - occlusion) * ENVIRONMENT.planes(environment, "occlusion")
+    color = shade(surface, lights, shadows, environment, view, occlusion, atlas, focal)
+    distance = surface["depth"] * dot(direction, direction).sqrt()
+    sky = sky_color(view, environment, atlas) + sun_glow(view, lights, environment)
+    return torch.where(hit, with_fog(color, distance, environment), sky)

@@ -28,7 +28,7 @@ class TextureAtlas:
         foliage = textures[self.names["foliage"][0], 1]
         # Hole fractions are exact when the mask is ranked to a uniform distribution first.
         ranks = foliage.flatten().argsort().argsort().to(torch.float32) / foliage.numel()
-        self.foliage_mask = ranks.to(device)
+        self.foliage_mask = ranks.view(TEXTURE_SIZE, TEXTURE_SIZE).to(device)
 
     def sample(self, texture, u, v, texels):
         """Bilinear lookup in the mip level whose texel is nearest to the pixel's footprint.
@@ -52,14 +52,6 @@ class TextureAtlas:
 
     def _rows(self, index):
         return self.table.index_select(0, index.flatten()).to(torch.float32).view(*index.shape, 4)
-
-    def foliage(self, uv):
-        """Uniformly distributed leaf mask in 0 .. 1, nearest texel (leaves have hard edges)."""
-        size = TEXTURE_SIZE
-        column = (uv[0] * size).floor().to(torch.int32) & (size - 1)
-        row = (uv[1] * size).floor().to(torch.int32) & (size - 1)
-        index = row * size + column
-        return self.foliage_mask.index_select(0, index.flatten()).view(index.shape)
 
 
 @lru_cache(maxsize=4)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .layout import CAMERA, KINDS, OBJECT
+from .layout import CAMERA, OBJECT
 from .primitives import MISS, NEAREST
 
 TILE = 16
@@ -96,56 +96,72 @@ def _tile_masks(objects, cameras, tiles):
 class PairTracer:
     """Runs the intersection functions over (object, tile) pairs in chunks of bounded memory."""
 
-    def __init__(self, functions, objects, pairs_per_chunk):
-        self.functions, self.objects, self.pairs_per_chunk = functions, objects, pairs_per_chunk
+    def __init__(self, kernels, objects, pairs_per_chunk):
+        self.kernels, self.objects, self.pairs_per_chunk = kernels, objects, pairs_per_chunk
         self.kind = OBJECT.planes(objects, "kind")
 
     def chunks(self, mask):
-        """(function, object ids, tile ids) of every set element of `mask` (objects, tiles), one kind at a time."""
-        for kind in range(KINDS):
-            function = self.functions.get(kind)
+        """(kind, object ids, tile ids) of every set element of `mask` (objects, tiles), one kind at a time."""
+        for kind in self.kernels.kinds:
             members = (self.kind == kind).nonzero().squeeze(1)
-            if function is None or not len(members):
+            if not len(members):
                 continue
             member, tile = mask[members].nonzero(as_tuple=True)
             ids = members[member]
+            if len(ids) == 1:  # a compiled kernel would be specialised for a single pair
+                ids, tile = ids.repeat(2), tile.repeat(2)
             for start in range(0, len(ids), self.pairs_per_chunk):
                 part = slice(start, start + self.pairs_per_chunk)
-                yield function, ids[part], tile[part]
-
-    def parameters(self, ids):
-        row = self.objects[:, ids].unsqueeze(-1)
-        return tuple(OBJECT.planes(row, name) for name in ("centre", "axes", "half", "extra"))
+                yield kind, ids[part], tile[part]
 
 
-def _pack(depth, ids):
-    """Depth above object id in one int64: its minimum is the nearest hit, the same whatever the order of the pairs."""
+def _parameters(row):
+    return tuple(OBJECT.planes(row, name) for name in ("centre", "axes", "half", "extra"))
+
+
+def camera_pairs(function, row, camera, left, top, x, y, ids):
+    """Packed hits (pairs, SAMPLES) of camera rays; `row` and `camera` (columns, pairs, 1), `left` and `top` (pairs, 1)."""
+    centre, axes, half, extra = _parameters(row)
+    look, focal, center = (CAMERA.planes(camera, name) for name in ("axes", "focal", "center"))
+    position = CAMERA.planes(camera, "position")
+    origin = to_local(axes, [position[k] - centre[k] for k in range(3)])
+    right, down, forward = (to_local(axes, look[3 * k : 3 * k + 3]) for k in range(3))
+    x0, y0 = (left - center[0]) / focal[0], (top - center[1]) / focal[1]
+    # The local direction is affine in the pixel: one vector a pair and two fused multiply-adds a sample.
+    direction = []
+    for k in range(3):
+        base = forward[k] + right[k] * x0 + down[k] * y0
+        direction.append(base + (right[k] / focal[0]) * x + (down[k] / focal[1]) * y)
+    depth = function(origin, tuple(direction), half, extra)
+    # Depth above object id in one int64: the minimum is the nearest hit, the same whatever the order of the pairs.
     return (depth.view(torch.int32).to(torch.int64) << 32) | ids
+
+
+def shadow_pairs(function, row, source, world):
+    """1 where the object blocks the way from `world` (3, pairs, SAMPLES) to the light `source` (columns, pairs, 1)."""
+    centre, axes, half, extra = _parameters(row)
+    origin = to_local(axes, [world[k] - centre[k] for k in range(3)])
+    is_point = source[0] == 2
+    toward = to_local(axes, source[1:4])
+    lamp = to_local(axes, [source[1 + k] - centre[k] for k in range(3)])
+    direction = tuple(torch.where(is_point, lamp[k] - origin[k], toward[k]) for k in range(3))
+    t = function(origin, direction, half, extra)
+    return ((t < torch.where(is_point, 1.0, MISS)) & (t > NEAREST)).to(torch.float32)
 
 
 def trace_camera(tracer, cameras, tiles):
     """Nearest hit of every camera ray but for height fields: packed depth and object id, int64 (tiles, SAMPLES)."""
     best = torch.full((len(tiles.scene), SAMPLES), _NO_HIT, dtype=torch.int64, device=tiles.device)
-    per_scene = tiles.rows * tiles.columns
     mask = _tile_masks(tracer.objects, cameras, tiles).flatten(1)
-    first = OBJECT.planes(tracer.objects, "scene").long() * per_scene
-    for function, ids, local_tile in tracer.chunks(mask):
+    first = OBJECT.planes(tracer.objects, "scene").long() * (tiles.rows * tiles.columns)
+    left, top = tiles.left.to(torch.float32), tiles.top.to(torch.float32)
+    for kind, ids, local_tile in tracer.chunks(mask):
         tile = first[ids] + local_tile
-        centre, axes, half, extra = tracer.parameters(ids)
-        camera = cameras[:, tiles.scene[tile]].unsqueeze(-1)
-        look, focal, center = (CAMERA.planes(camera, name) for name in ("axes", "focal", "center"))
-        position = CAMERA.planes(camera, "position")
-        origin = to_local(axes, [position[k] - centre[k] for k in range(3)])
-        right, down, forward = (to_local(axes, look[3 * k : 3 * k + 3]) for k in range(3))
-        x0 = (tiles.left[tile].unsqueeze(-1) - center[0]) / focal[0]
-        y0 = (tiles.top[tile].unsqueeze(-1) - center[1]) / focal[1]
-        # The local direction is affine in the pixel: one vector a pair and two fused multiply-adds a sample.
-        direction = []
-        for k in range(3):
-            base = forward[k] + right[k] * x0 + down[k] * y0
-            direction.append(base + (right[k] / focal[0]) * tiles.x + (down[k] / focal[1]) * tiles.y)
-        depth = function(origin, tuple(direction), half, extra)
-        best.index_reduce_(0, tile, _pack(depth, ids.unsqueeze(-1)), "amin")
+        row, camera = tracer.objects[:, ids].unsqueeze(-1), cameras[:, tiles.scene[tile]].unsqueeze(-1)
+        packed = tracer.kernels.camera[kind](
+            row, camera, left[tile].unsqueeze(-1), top[tile].unsqueeze(-1), tiles.x, tiles.y, ids.unsqueeze(-1)
+        )
+        best.index_reduce_(0, tile, packed, "amin")
     return best
 
 
@@ -221,21 +237,11 @@ def shadow_mask(objects, light, tiles, points, valid):
 
 def trace_shadows(tracer, light, tiles, points, valid):
     """1 where the light is hidden from the surface point, else 0: float32 (tiles, SAMPLES)."""
-    per_scene = tiles.rows * tiles.columns
     mask = shadow_mask(tracer.objects, light, tiles, points, valid)
-    first = OBJECT.planes(tracer.objects, "scene").long() * per_scene
+    first = OBJECT.planes(tracer.objects, "scene").long() * (tiles.rows * tiles.columns)
     hidden = torch.zeros((len(tiles.scene), SAMPLES), device=tiles.device)
-    for function, ids, local_tile in tracer.chunks(mask):
+    for kind, ids, local_tile in tracer.chunks(mask):
         tile = first[ids] + local_tile
-        centre, axes, half, extra = tracer.parameters(ids)
-        source = light[:, tiles.scene[tile]].unsqueeze(-1)
-        world = points[:, tile]
-        origin = to_local(axes, [world[k] - centre[k] for k in range(3)])
-        is_point = source[0] == 2
-        toward = to_local(axes, source[1:4])
-        lamp = to_local(axes, [source[1 + k] - centre[k] for k in range(3)])
-        direction = tuple(torch.where(is_point, lamp[k] - origin[k], toward[k].expand_as(origin[k])) for k in range(3))
-        t = function(origin, direction, half, extra)
-        blocked = (t < torch.where(is_point, 1.0, MISS)) & (t > NEAREST)
-        hidden.index_reduce_(0, tile, blocked.to(torch.float32), "amax")
+        row, source = tracer.objects[:, ids].unsqueeze(-1), light[:, tiles.scene[tile]].unsqueeze(-1)
+        hidden.index_reduce_(0, tile, tracer.kernels.shadow[kind](row, source, points[:, tile]), "amax")
     return hidden
