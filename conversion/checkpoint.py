@@ -35,27 +35,33 @@ def load_state_dict(path: str | Path) -> StateDict:
     try:
         if start[8:9] == b"{":
             checkpoint = load_file(path)
-        elif start[:2] in (b"PK", b"\x80\x02"):
-            # legacy (not zipped) files cannot be mapped
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=start[:2] == b"PK" or None)
+        elif start[:2] == b"PK" or start[:1] == b"\x80":
+            checkpoint = load_pickle(path, is_zip=start[:2] == b"PK")
         else:
             raise ConversionError(f"{path} is neither a safetensors nor a PyTorch checkpoint.")
-    except pickle.UnpicklingError as error:
-        wanted = re.search(r"GLOBAL ([\w.]+)|module ([\w.]+)|class ([\w.]+)", str(error))
-        name = next(filter(None, wanted.groups())) if wanted else "code"
-        raise ConversionError(
-            f"{path} holds more than tensors (it asks for {name}) and is refused, because loading it could run code; "
-            "have its author save the state dict alone."
-        ) from None
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
-        if isinstance(error, ConversionError):
-            raise
+    except ConversionError:
+        raise
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        wanted = re.search(r"(?:GLOBAL|module|class|global) ([\w.]+)", str(error))
+        if isinstance(error, pickle.UnpicklingError) and wanted:
+            raise ConversionError(
+                f"{path} holds more than tensors (it asks for {wanted[1]}) and is refused, because loading it could "
+                "run code; have its author save the state dict alone."
+            ) from None
         detail = str(error).strip().split("\n")[0]
         raise ConversionError(f"{path} cannot be read; is it complete? ({detail})") from None
     state_dict = {WRAPPERS.sub("", name): tensor for name, tensor in flatten(checkpoint)}
     if not state_dict:
         raise ConversionError(f"{path} holds no tensors.")
     return state_dict
+
+
+def load_pickle(path: Path, is_zip: bool) -> Any:
+    # plain pickles of old PyTorch versions cannot be mapped; torch reads by name what is called .safetensors
+    if is_zip and path.suffix != ".safetensors":
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    with path.open("rb") as file:
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def flatten(values: Any, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:

@@ -75,7 +75,11 @@ def convert(
     notes = [*encoder_part.notes, *(head_part.notes if head_part else ())]
     if head_part is None:
         notes.append(f"The {config.head_type} head is freshly initialised: train it before use.")
-    elif source == "anydepth" and "apply_backbone_norm" not in settings.model:
+    elif (
+        source == "anydepth"
+        and "apply_backbone_norm" not in settings.model
+        and hasattr(config.backbone_config, "apply_layernorm")
+    ):
         flag = str(config.apply_backbone_norm).lower()
         notes.append(f"Assumed apply_backbone_norm={flag}, which the weights do not tell; --set it otherwise.")
     processor = AnyDepthImageProcessor(

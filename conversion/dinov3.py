@@ -61,25 +61,31 @@ def apply_bias_masks(state_dict: StateDict) -> None:
         state_dict[bias] = state_dict[bias] * state_dict.pop(name)
 
 
-def drop_zero_key_biases(converted: StateDict) -> None:
+def drop_zero_key_biases(converted: StateDict) -> bool:
+    """Removes the key biases if all are zero, as masked ones are; whether it did."""
     names = [name for name in converted if name.endswith(".k_proj.bias")]
-    if not any(converted[name].any() for name in names):
-        for name in names:
-            del converted[name]
+    if not names or any(converted[name].any() for name in names):
+        return False
+    for name in names:
+        del converted[name]
+    return True
 
 
-def check_periods(periods: torch.Tensor, rope_theta: float) -> None:
+def check_periods(periods: torch.Tensor, config: dict) -> None:
     """
     Raises:
-        ConversionError: stored rotary periods are not `rope_theta^(i/n)` (to bfloat16 precision, in which they may
-            have been stored), so transformers would compute other positions.
+        ConversionError: the stored rotary periods are not `rope_theta^(i/n)` (to bfloat16 precision, in which they
+            may have been stored), so transformers would compute other positions.
     """
-    count = len(periods)
+    # two axes, each with a sine and a cosine
+    count = config["hidden_size"] // config["num_attention_heads"] // 4
+    rope_theta = config.get("rope_theta", DINOv3ViTConfig.rope_theta)
     expected = rope_theta ** (torch.arange(count, dtype=torch.float32) / count)
-    if not torch.allclose(periods.float(), expected, rtol=2**-8):
+    if len(periods) != count or not torch.allclose(periods.float(), expected, rtol=2**-8):
         raise ConversionError(
             f"The checkpoint's rotary periods {[round(period, 3) for period in periods.tolist()]} are not those of "
-            f"rope_theta={rope_theta}; give the right one with --set backbone.rope_theta=X."
+            f"{config['num_attention_heads']} heads with rope_theta={rope_theta}; check what is --set of "
+            "backbone.num_attention_heads and backbone.rope_theta."
         )
 
 
@@ -89,7 +95,7 @@ def fill_tokens(converted: StateDict) -> None:
     width = cls_token.shape[-1]
     converted.setdefault("embeddings.register_tokens", cls_token.new_zeros(1, 0, width))
     mask_token = converted.setdefault("embeddings.mask_token", cls_token.new_zeros(1, 1, width))
-    converted["embeddings.mask_token"] = mask_token.reshape(1, 1, width)
+    converted["embeddings.mask_token"] = mask_token.reshape(1, 1, -1)
 
 
 def read_meta(state_dict: StateDict, settings: Settings) -> Part:
@@ -103,15 +109,15 @@ def read_meta(state_dict: StateDict, settings: Settings) -> Part:
     apply_bias_masks(state_dict)
     periods = state_dict.pop("rope_embed.periods", None)
     converted = META.convert(state_dict)
-    drop_zero_key_biases(converted)
+    if drop_zero_key_biases(converted):
+        notes.append("Dropped the key biases, which are all masked.")
     fill_tokens(converted)
     read = {}
     if periods is not None:
-        # a quarter of a head's width: two axes, each with a sine and a cosine
         read["num_attention_heads"] = converted["embeddings.cls_token"].shape[-1] // (4 * len(periods))
     config = read_config(converted, settings, **read)
     if periods is not None:
-        check_periods(periods, config.get("rope_theta", 100.0))
+        check_periods(periods, config)
         notes.append("Dropped rope_embed.periods, which the model computes itself (checked to be equal).")
     return Part(converted, backbone_config=config, notes=notes)
 
@@ -130,10 +136,14 @@ META_ENCODER = Layout(
     META,
     absent=("pos_embed",),
 )
-HUB_ENCODER = Layout(
-    "DINOv3 encoder (Hub names)",
-    "dinov3",
-    ("embeddings.cls_token", "embeddings.patch_embeddings.weight", "layer.0.attention.q_proj.weight"),
-    read_hub,
-    HUB,
+HUB_ENCODER, SAVED_ENCODER = (
+    Layout(
+        "DINOv3 encoder (transformers' names)",
+        "dinov3",
+        ("embeddings.cls_token", "embeddings.patch_embeddings.weight", f"{layers}.0.attention.q_proj.weight"),
+        read_hub,
+        HUB,
+    )
+    # on the Hub, and as classes of this package save themselves
+    for layers in ("layer", "model.layer")
 )

@@ -20,7 +20,7 @@ class Source:
     heads: tuple[Layout, ...] = ()
 
 
-DINOV3 = (dinov3.META_ENCODER, dinov3.HUB_ENCODER)
+DINOV3 = (dinov3.META_ENCODER, dinov3.HUB_ENCODER, dinov3.SAVED_ENCODER)
 DAV2 = (dav2.DINOV2_ENCODER,)
 SOURCES = {
     "anydepth": Source((*DINOV3, *DAV2, *da3.ENCODERS, *vggt.ENCODERS), (sdt.SDT, dpt.DINOV3_DPT)),

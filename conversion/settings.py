@@ -73,6 +73,11 @@ def encoder_config(
                 "give it with --set backbone.num_attention_heads=N."
             )
         fields["num_attention_heads"] = fields["hidden_size"] // 64
+    if fields["hidden_size"] % fields["num_attention_heads"]:
+        raise ConversionError(
+            f"backbone.num_attention_heads={fields['num_attention_heads']} does not divide the encoder's width, "
+            f"{fields['hidden_size']}."
+        )
     if "out_indices" not in fields:
         if fields["num_hidden_layers"] not in out_layers:
             raise ConversionError(
@@ -156,6 +161,6 @@ def describe_type(kind: Any) -> str:
     if origin is Literal:
         return " or ".join(repr(argument) for argument in arguments)
     if origin in (list, tuple):
-        return f"{describe_type(arguments[0])}s separated by commas"
+        return "values separated by commas"
     names = {int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "none"}
     return names.get(kind, str(kind))
