@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from .primitives import MISS
 
 STEPS = 56
-REFINEMENTS = 7
+REFINEMENTS = 8
 FIRST, LAST = 0.3, 160.0  # metres along the optical axis
 
 
@@ -22,9 +22,12 @@ def march(maps, half, origin, direction):
     Args: maps (fields, size, size), half (fields, 1), origin 3 x (fields, 1), direction 3 x (fields, n).
     """
 
-    def above(t):
-        x, y, z = (origin[k] + t * direction[k] for k in range(3))
-        return z - height_at(maps, half, x, y), (x.abs() <= half) & (y.abs() <= half)
+    def place(t):
+        return (origin[k] + t * direction[k] for k in range(3))
+
+    def is_under(t):
+        x, y, z = place(t)
+        return z < height_at(maps, half, x, y)
 
     ratio = (LAST / FIRST) ** (1 / STEPS)
     low = torch.full_like(direction[0], FIRST)
@@ -32,8 +35,7 @@ def march(maps, half, origin, direction):
     t = FIRST
     for _ in range(STEPS):
         following = t * ratio
-        gap, inside = above(torch.full_like(low, following))
-        crossed = (gap < 0) & inside & (high == MISS)
+        crossed = is_under(torch.full_like(low, following)) & (high == MISS)
         low = torch.where(crossed, t, low)
         high = torch.where(crossed, following, high)
         t = following
@@ -41,9 +43,12 @@ def march(maps, half, origin, direction):
     high = torch.where(found, high, low)
     for _ in range(REFINEMENTS):
         middle = (low + high) / 2
-        under = above(middle)[0] < 0
+        under = is_under(middle)
         low, high = torch.where(under, low, middle), torch.where(under, middle, high)
-    return torch.where(found, (low + high) / 2, MISS)
+    t = (low + high) / 2
+    x, y, _ = place(t)
+    # Beyond its border the field goes on level while marching, so that a step over the border loses nothing.
+    return torch.where(found & (x.abs() <= half) & (y.abs() <= half), t, MISS)
 
 
 def terrain_normal(maps, half, x, y):
