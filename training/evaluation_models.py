@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation, PreTrainedConfig
 from transformers.image_utils import SizeDict
@@ -88,7 +89,7 @@ class ModelPredictions:
                 f"{model}: cannot be loaded for depth estimation ({' '.join(str(error).split())})"
             ) from error
         self.model.to(device).eval()
-        self.padded = rule.get("padded", False)
+        self.padded = rule.get("padded", False) and self.processor.do_pad
         self.flip, self.processing_size = flip, processing_size
         self.device, self.dtype = torch.device(device), dtype
         self._name = model
@@ -144,11 +145,21 @@ class ModelPredictions:
         return maps
 
     def _forward(self, pixel_values: torch.Tensor, sizes: list[tuple[int, int]]) -> torch.Tensor:
-        outputs = self.model(pixel_values=pixel_values)
-        if not self.padded:
-            return outputs.predicted_depth.float()
-        unpadded = self.processor.post_process_depth_estimation(outputs, source_sizes=sizes)
-        return torch.stack([result["predicted_depth"].float() for result in unpadded])
+        prediction = self.model(pixel_values=pixel_values).predicted_depth.float()
+        return remove_zoe_padding(prediction, sizes[0]) if self.padded else prediction
+
+
+def remove_zoe_padding(prediction: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """(B, h, w) predictions for images that ZoeDepth's image processor padded, cut to the (height, width) of `size`.
+
+    The padding on each side is `int(3 * sqrt(side / 2))` (isl-org/ZoeDepth, `depth_model.py`). The processor's own
+    post-processing needs torchvision.
+    """
+    height, width = size
+    top, left = int(3 * (height / 2) ** 0.5), int(3 * (width / 2) ** 0.5)
+    padded = (height + 2 * top, width + 2 * left)
+    prediction = F.interpolate(prediction[:, None], size=padded, mode="bilinear", antialias=True)[:, 0]
+    return prediction[:, top : top + height, left : left + width]
 
 
 class FilePredictions:
