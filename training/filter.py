@@ -25,6 +25,7 @@ from training.data.sources import DatasetSpec  # noqa: E402
 from training.filter_scores import SCORE_COLUMNS, load_scores, score_datasets, write_atomically  # noqa: E402
 from training.filtering import ScoreOptions, SelectionRule, select  # noqa: E402
 
+
 def score(arguments: argparse.Namespace) -> None:
     """Runs the scoring of this process."""
     options = ScoreOptions(

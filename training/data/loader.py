@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from training.data.decoding import DataError
 from training.data.hub import HubStream
@@ -41,8 +41,40 @@ class _BatchReader(Dataset):
         raise DataError(f"{skipped[-1]} It is the last of {len(skipped)} unreadable samples in a row; giving up.")
 
 
+class _BatchKeys(Sampler):
+    """Keys of the batches of one process, from a position on.
+
+    An object of its own, as with a reference back from the `DataLoader` the two would wait for the garbage collector,
+    and in its hands the `DataLoader` takes five seconds for each worker to stop.
+    """
+
+    def __init__(
+        self, dataset: Sequence[DepthSample], batch_size: int, seed: int, rank: int, num_processes: int, shuffle: bool
+    ):
+        self.dataset, self.batch_size, self.seed, self.shuffle = dataset, batch_size, seed, shuffle
+        self.rank, self.num_processes = rank, num_processes
+        self.epoch, self.first_batch = 0, 0
+
+    def __len__(self) -> int:
+        return len(self.order(0)) // (self.batch_size * self.num_processes)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        epoch, order = self.epoch, self.order(self.epoch)
+        for batch in range(self.first_batch, len(order) // (self.batch_size * self.num_processes)):
+            start = (batch * self.num_processes + self.rank) * self.batch_size
+            yield [(epoch, place, int(order[place])) for place in range(start, start + self.batch_size)]
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Indices of the data set in the order of an epoch, of all processes."""
+        if not self.shuffle:
+            return np.arange(len(self.dataset))
+        if hasattr(self.dataset, "epoch_order"):  # a mixture draws by its weights
+            return self.dataset.epoch_order(self.seed, epoch)
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
+
+
 class MapBatches:
-    """Batches of one process from a map-style data set."""
+    """Batches of one process from a map-style data set; the arguments are those of `build_train_loader`."""
 
     def __init__(
         self,
@@ -57,13 +89,11 @@ class MapBatches:
         shuffle: bool,
         on_error: str,
     ):
-        self.dataset, self.batch_size, self.seed, self.shuffle = dataset, batch_size, seed, shuffle
-        self.process_index, self.num_processes = process_index, num_processes
-        self.num_batches = len(self._order(0)) // (batch_size * num_processes)
-        self._epoch, self._first_batch = 0, 0
+        self._keys = _BatchKeys(dataset, batch_size, seed, process_index, num_processes, shuffle)
+        self.num_batches = len(self._keys)
         self._loader = DataLoader(
             _BatchReader(dataset, transform, seed, on_error),
-            sampler=self,
+            sampler=self._keys,
             batch_size=None,
             collate_fn=_unchanged,
             num_workers=num_workers,
@@ -74,22 +104,8 @@ class MapBatches:
 
     def iterate(self, epoch: int, batch: int) -> Iterator[tuple[dict | DataError, list[str]]]:
         """Batches `batch` to the last of an epoch, each with the messages of replaced samples."""
-        self._epoch, self._first_batch = epoch, batch
+        self._keys.epoch, self._keys.first_batch = epoch, batch
         return iter(self._loader)
-
-    def __iter__(self) -> Iterator[list[Key]]:
-        """The sampler's part: the keys of each batch."""
-        epoch, order = self._epoch, self._order(self._epoch)
-        for batch in range(self._first_batch, self.num_batches):
-            start = (batch * self.num_processes + self.process_index) * self.batch_size
-            yield [(epoch, place, int(order[place])) for place in range(start, start + self.batch_size)]
-
-    def _order(self, epoch: int) -> np.ndarray:
-        if not self.shuffle:
-            return np.arange(len(self.dataset))
-        if hasattr(self.dataset, "epoch_order"):  # a mixture draws by its weights
-            return self.dataset.epoch_order(self.seed, epoch)
-        return np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
 
 
 def _unchanged(batch):
@@ -132,7 +148,11 @@ class TrainLoader:
         for batch, skipped in self._batches.iterate(self.epoch, self.batch):
             self.skipped += skipped
             if isinstance(batch, DataError):
-                raise batch
+                error, batch = batch, None
+                try:
+                    raise error
+                finally:
+                    del error  # a cycle with its own traceback would keep the workers until garbage is collected
             self.batch += 1  # before the yield, so that the position is right wherever the caller stops
             yield batch
         self.epoch, self.batch = self.epoch + 1, 0
