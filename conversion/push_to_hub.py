@@ -163,7 +163,8 @@ def explain(error: Exception, repo_id: str, endpoint: str) -> str:
     detail = " ".join(str(error).split())
     if isinstance(error, HfHubHTTPError):
         return f"{endpoint} refused the request for {repo_id}: {detail}"
-    if isinstance(error, HTTPError | OSError | RuntimeError):
+    # of an upload in several parts the library says only which file it was about, in a RuntimeError
+    if isinstance(error, HTTPError | ConnectionError) or isinstance(error.__cause__, HTTPError | ConnectionError):
         return (
             f"The connection to {endpoint} broke ({detail}); an upload is one commit: {repo_id} is either as it was "
             "or complete: run the command again."

@@ -1,0 +1,174 @@
+"""Puts the rows of the paper's tables on the Hub: converts, checks, writes cards, uploads. See docs/release.md.
+
+    python conversion/release.py --weights WEIGHTS --output OUT              prepares and checks; uploads nothing
+    python conversion/release.py --weights WEIGHTS --output OUT --push --create --tag v1.0
+
+A row that is prepared already is not prepared again, and one that the Hub has already is not uploaded again, so an
+interrupted release is gone on with by the same command.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import torch  # noqa: E402
+from huggingface_hub import HfApi  # noqa: E402
+from huggingface_hub.errors import HTTPError  # noqa: E402
+
+from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor  # noqa: E402
+from anydepth_hf.rows import row, row_names  # noqa: E402
+from conversion.convert import convert  # noqa: E402
+from conversion.layouts import ConversionError  # noqa: E402
+from conversion.licenses import WEIGHTS  # noqa: E402
+from conversion.model_card import OWNER, released_config, row_card, stored_results, write  # noqa: E402
+from conversion.model_directory import UPLOADED, UploadError, check, collect_files, matches  # noqa: E402
+from conversion.push_to_hub import explain, push  # noqa: E402
+from conversion.reference import REFERENCE_FILE, write_reference  # noqa: E402
+from conversion.releases import release  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """
+    The files of a row below the weights folder.
+
+    Args:
+        encoder: the encoder's checkpoint; `None` for a trained row, which holds its encoder.
+        head: the authors' decoder, or the configuration that `training/train.py` wrote; `None` for an official model.
+        license: the licence text that must go along.
+    """
+
+    encoder: Path | None
+    head: Path | None
+    license: Path | None
+
+    @property
+    def missing(self) -> list[Path]:
+        return [path for path in (self.encoder, self.head, self.license) if path is not None and not path.exists()]
+
+
+def find_inputs(name: str, weights: Path) -> Inputs:
+    """Where a row's files lie: `<last part of the encoder's id>/`, the decoder by its name, or `trained/<row>/`."""
+    item, encoder = release(name), row(name)["encoder"]
+    folder = weights / encoder["id"].split("/")[1]
+    text = folder / "LICENSE.md" if WEIGHTS[encoder["id"]].needs_copy else None
+    if item.origin == "trained":
+        return Inputs(None, weights / "trained" / name / "config.json", text)
+    return Inputs(folder / encoder["file"], weights / item.decoder if item.decoder else None, text)
+
+
+def prepare(name: str, weights: Path, output: Path, owner: str = OWNER, settings: list[str] | None = None) -> Path:
+    """
+    Makes the directory of a row below `output`, complete with reference output, licence and card.
+
+    Args:
+        name: of the row.
+        weights, output: folders.
+        owner: of the repository, for the card.
+        settings: `key=value` for the converter.
+
+    Returns:
+        The directory.
+
+    Raises:
+        ValueError, ConversionError, UploadError: with what is wrong, in a sentence.
+    """
+    inputs, directory = find_inputs(name, weights), output / name
+    if inputs.missing:
+        raise UploadError(f"{', '.join(map(str, inputs.missing))} is missing.")
+    if not (directory / "config.json").is_file():
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output, prefix=f"preparing-{name}-") as temporary:
+            built = Path(temporary) / name
+            build(name, inputs, built, settings or [])
+            check_architecture(name, AnyDepthConfig.from_pretrained(built))
+            os.replace(built, directory)
+    if not (directory / REFERENCE_FILE).is_file():
+        model = AnyDepthForDepthEstimation.from_pretrained(directory, dtype=torch.float32)
+        write_reference(model, AnyDepthImageProcessor.from_pretrained(directory), directory)
+    if inputs.license is not None:
+        shutil.copyfile(inputs.license, directory / "LICENSE.md")
+    write(row_card(name, owner, directory, stored_results(name)), directory / "README.md")
+    return directory
+
+
+def build(name: str, inputs: Inputs, directory: Path, settings: list[str]) -> None:
+    """The weights, configuration and processor of a row."""
+    item = release(name)
+    if item.origin == "trained":
+        source = inputs.head.parent
+        files = [path for path in source.iterdir() if matches(path.name, UPLOADED) and path.is_file()]
+        directory.mkdir()
+        for path in files:
+            shutil.copyfile(path, directory / path.name)
+    elif item.origin == "authors":
+        print(convert("anydepth", inputs.head, directory, settings, encoder=inputs.encoder))
+    else:
+        print(convert(row(name)["encoder"]["source"], inputs.encoder, directory, settings))
+
+
+def check_architecture(name: str, config: AnyDepthConfig) -> None:
+    """
+    Raises:
+        UploadError: the encoder or the head is not the row's.
+    """
+    expected = released_config(name)
+    for what, get in (
+        ("encoder", lambda c: c.backbone_config.model_type),
+        ("encoder's width", lambda c: c.backbone_config.hidden_size),
+        ("encoder's depth", lambda c: c.backbone_config.num_hidden_layers),
+        ("head", lambda c: c.head_type),
+        ("prediction", lambda c: c.prediction_type),
+    ):
+        if get(config) != get(expected):
+            raise UploadError(f"This is not {name}: its {what} is {get(config)}, the row's {get(expected)}.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--weights", type=Path, required=True, help="folder of the original files (docs/release.md)")
+    parser.add_argument("--output", type=Path, required=True, help="folder for one directory per row")
+    parser.add_argument(
+        "--rows", nargs="+", choices=row_names(), metavar="ROW", help="default: all whose files are there"
+    )
+    parser.add_argument("--owner", default=OWNER, help="of the repositories (default: %(default)s)")
+    parser.add_argument(
+        "--set", dest="settings", action="append", metavar="KEY=VALUE", help="for the converter; one row"
+    )
+    parser.add_argument("--push", action="store_true", help="upload; without it everything but that is done")
+    parser.add_argument("--create", action="store_true", help="make repositories that do not exist")
+    parser.add_argument("--private", action="store_true", help="with --create: make them private")
+    parser.add_argument("--tag", help="name for this version, such as v1.0")
+    arguments = parser.parse_args()
+    if arguments.settings and len(arguments.rows or []) != 1:
+        parser.error("--set goes with a single row: --rows ROW")
+    api, failed, lines = HfApi(), False, []
+    for name in arguments.rows or row_names():
+        missing = find_inputs(name, arguments.weights).missing
+        if missing and not arguments.rows:
+            lines.append(f"{name}: left out, no {', '.join(map(str, missing))}")
+            continue
+        repo_id = f"{arguments.owner}/{release(name).repo}"
+        try:
+            directory = prepare(name, arguments.weights, arguments.output, arguments.owner, arguments.settings)
+            if arguments.push:
+                options = {"create": arguments.create, "private": arguments.private, "tag": arguments.tag}
+                lines.append(f"{name}: {repo_id} at {push(directory, repo_id, api=api, **options)[:8]}")
+            else:
+                lines.append(f"{name}: ready in {directory}, {check(directory, collect_files(directory)[0])}")
+        except (UploadError, ConversionError) as error:
+            failed, lines = True, [*lines, f"{name}: FAILED. {error}"]
+        except (HTTPError, OSError, RuntimeError, ValueError) as error:
+            failed, lines = True, [*lines, f"{name}: FAILED. {explain(error, repo_id, api.endpoint)}"]
+    print("\n".join(lines))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
