@@ -132,8 +132,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main() -> None:
-    arguments = parse_arguments()
+def main(argv: list[str] | None = None) -> None:
+    """Runs one step; mistakes end the program with one sentence."""
+    arguments = parse_arguments(argv)
     try:
         arguments.run(arguments)
     except (ValueError, ImportError) as error:
