@@ -5,6 +5,7 @@ accelerate launch training/evaluate.py ...      # or torchrun: the same numbers,
 """
 
 import json
+import os
 import platform
 import re
 import sys
@@ -24,7 +25,7 @@ import anydepth_hf
 from training.benchmark_data import BenchmarkDataset, benchmark_names
 from training.data.decoding import DataError, require
 from training.evaluation import mean_metrics
-from training.evaluation_models import FilePredictions, ModelPredictions, default_alignment
+from training.evaluation_models import FilePredictions, ModelPredictions, RowPrior, default_alignment
 from training.evaluation_protocol import OwnDataset, Protocol
 from training.evaluation_report import error_panels, write_report
 from training.evaluation_run import Evaluation, RowCache
@@ -37,7 +38,8 @@ class EvaluateArguments:
     # what is measured
     model: str | None = field(default=None, metadata={"help": "Hub id or folder of a depth-estimation model"})
     predictions: str | None = field(
-        default=None, metadata={"help": "instead: folder of .npy or 16-bit .png files named as the images"}
+        default=None,
+        metadata={"help": "instead: folder of .npy or 16-bit .png files named as the images; or row-prior, a guess"},
     )
     prediction_scale: float = field(default=1.0, metadata={"help": "divisor of the integers of .png predictions"})
     predicts: Literal["disparity", "depth", "metric_depth"] | None = field(
@@ -190,6 +192,8 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
             revision=arguments.revision,
             trust_remote_code=arguments.trust_remote_code,
         )
+    elif arguments.predictions == "row-prior":
+        predictions = RowPrior()
     else:
         predictions = FilePredictions(arguments.predictions, arguments.predicts, arguments.prediction_scale)
     alignment = arguments.alignment or default_alignment(predictions.predicts)
@@ -245,7 +249,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         (arguments,) = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
         results = evaluate(arguments)
-    except (ValueError, ImportError, OSError) as error:
+    except (ValueError, ImportError, OSError, RuntimeError) as error:
+        if os.environ.get("ANYDEPTH_DEBUG"):
+            raise
         print(f"evaluate.py: error: {error}", file=sys.stderr)
         return 2
     if results is not None:

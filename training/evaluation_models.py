@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from transformers.image_utils import SizeDict
 import anydepth_hf  # noqa: F401  (registers the model with the Auto classes)
 from anydepth_hf.image_processing_anydepth import get_resized_size
 from training.data.decoding import DataError, naming, read_npy, read_png16
+from training.validation import row_prior
 
 PREDICTS = ("disparity", "depth", "metric_depth")
 MODEL_TYPES = json.loads(Path(__file__).with_name("model_types.json").read_text())
@@ -40,6 +43,33 @@ def model_type_rule(config: PreTrainedConfig) -> dict:
         if all(value(path) == expected for path, expected in rule.get("where", {}).items()):
             return rule
     return {}
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """Makes model inputs in the loader's workers, to which the model itself is not sent.
+
+    Attributes:
+        processor: the model's image processor.
+        size: as `processing_size` of `ModelPredictions`.
+        multiple: of which the sides are, where `size` is given.
+    """
+
+    processor: Any
+    size: int | tuple[int, int] | None
+    multiple: int
+
+    def __call__(self, image: np.ndarray, name: str) -> torch.Tensor:
+        """uint8 (H, W, 3) to the model's (3, h, w) input."""
+        options = {}
+        if self.size is not None:
+            one = isinstance(self.size, int)
+            edges = {"shortest_edge": self.size} if one else dict(zip(("height", "width"), self.size))
+            height, width = get_resized_size(*image.shape[:2], SizeDict(**edges), self.multiple)
+            options["size"] = {"height": height, "width": width}
+            if hasattr(self.processor, "keep_aspect_ratio"):
+                options["keep_aspect_ratio"] = False
+        return self.processor(images=Image.fromarray(image), return_tensors="pt", **options)["pixel_values"][0]
 
 
 class ModelPredictions:
@@ -90,13 +120,17 @@ class ModelPredictions:
             ) from error
         self.model.to(device).eval()
         self.padded = rule.get("padded", False) and self.processor.do_pad
-        self.flip, self.processing_size = flip, processing_size
+        backbone = getattr(config, "backbone_config", None)
+        patch_size = getattr(config, "patch_size", None) or getattr(backbone, "patch_size", None) or 32
+        multiple = max(patch_size, getattr(self.processor, "ensure_multiple_of", None) or 1)
+        self.prepare = ImageInput(self.processor, processing_size, multiple)
+        self.flip = flip
         self.device, self.dtype = torch.device(device), dtype
         self._name = model
 
     def describe(self) -> dict:
         """What produced the predictions, for the results and as the key of the cache."""
-        size = self.processing_size
+        size = self.prepare.size
         return {
             "model": self._name,
             "model_type": self.model.config.model_type,
@@ -108,24 +142,6 @@ class ModelPredictions:
             "flip": self.flip,
             "dtype": str(self.dtype).removeprefix("torch."),
         }
-
-    def prepare(self, image: np.ndarray, name: str) -> torch.Tensor:
-        """uint8 (H, W, 3) to the model's (3, h, w) input."""
-        options = {}
-        if self.processing_size is not None:
-            size = self.processing_size
-            edges = {"shortest_edge": size} if isinstance(size, int) else {"height": size[0], "width": size[1]}
-            height, width = get_resized_size(*image.shape[:2], SizeDict(**edges), self._multiple())
-            options["size"] = {"height": height, "width": width}
-            if hasattr(self.processor, "keep_aspect_ratio"):
-                options["keep_aspect_ratio"] = False
-        return self.processor(images=Image.fromarray(image), return_tensors="pt", **options)["pixel_values"][0]
-
-    def _multiple(self) -> int:
-        config = self.model.config
-        backbone = getattr(config, "backbone_config", None)
-        patch_size = getattr(config, "patch_size", None) or getattr(backbone, "patch_size", None) or 32
-        return max(patch_size, getattr(self.processor, "ensure_multiple_of", None) or 1)
 
     @torch.inference_mode()
     def predict(self, inputs: list[torch.Tensor], sizes: list[tuple[int, int]]) -> list[torch.Tensor]:
@@ -195,7 +211,7 @@ class FilePredictions:
         }
 
     def prepare(self, image: np.ndarray, name: str) -> torch.Tensor:
-        """The prediction for the image called `name`."""
+        """The prediction made for the image called `name`."""
         stem = self.folder / Path(name).with_suffix("")
         for path in (stem.with_name(stem.name + ".npy"), stem.with_name(stem.name + ".png")):
             if path.is_file():
@@ -208,6 +224,23 @@ class FilePredictions:
                         raise DataError(f"expected a map of shape (height, width), got {values.shape}.")
                 return torch.from_numpy(values.astype(np.float32))
         raise DataError(f"{stem}.npy: no prediction for {name} (nor as .png).")
+
+    def predict(self, inputs: list[torch.Tensor], sizes: list[tuple[int, int]]) -> list[torch.Tensor]:
+        return inputs
+
+
+class RowPrior:
+    """No model at all: lower in the image is nearer. What the fit alone makes of it is what a model has to beat."""
+
+    device = torch.device("cpu")
+    predicts = "disparity"
+
+    def describe(self) -> dict:
+        return {"predictions": "row prior (lower in the image is nearer)", "predicts": self.predicts}
+
+    def prepare(self, image: np.ndarray, name: str) -> torch.Tensor:
+        """Disparity that grows from the top row, 0, to the bottom row, 1."""
+        return row_prior(*image.shape[:2])
 
     def predict(self, inputs: list[torch.Tensor], sizes: list[tuple[int, int]]) -> list[torch.Tensor]:
         return inputs

@@ -52,13 +52,13 @@ class RowCache:
 class _Prepared(torch.utils.data.Dataset):
     """Samples with their model input, made in the loader's workers."""
 
-    def __init__(self, dataset, predictions):
-        self.dataset, self.predictions = dataset, predictions
+    def __init__(self, dataset, prepare):
+        self.dataset, self.prepare = dataset, prepare
 
     def __getitem__(self, index: int) -> tuple[int, DepthSample, torch.Tensor] | DataError:
         try:
             sample = self.dataset[index]
-            return index, sample, self.predictions.prepare(sample.image, sample.name)
+            return index, sample, self.prepare(sample.image, sample.name)
         except DataError as error:  # raised in a worker it would arrive as a page of traceback
             return error
 
@@ -115,7 +115,7 @@ class Evaluation:
             for batch in evaluation_batches(num_images, batch_size, process_index, num_processes)
             if any(index not in cache.rows for index in batch)
         ]
-        prepared = _Prepared(self.dataset, self.predictions)
+        prepared = _Prepared(self.dataset, self.predictions.prepare)
         loader = DataLoader(prepared, batch_sampler=batches, collate_fn=list, num_workers=num_workers)
         with tqdm(total=sum(map(len, batches)), desc=title, unit="image", disable=process_index > 0) as progress:
             for batch in loader:
@@ -127,7 +127,7 @@ class Evaluation:
 
     def picture(self, index: int) -> tuple[DepthSample, np.ndarray]:
         """One image again, with its (H, W) depth fitted and clipped as the metrics see it."""
-        _, sample, _, prediction = next(self._predict([_Prepared(self.dataset, self.predictions)[index]]))
+        _, sample, _, prediction = next(self._predict([_Prepared(self.dataset, self.predictions.prepare)[index]]))
         return sample, align(prediction, sample.depth, sample.valid, **self._options()).float().cpu().numpy()
 
     def _predict(self, batch: list):

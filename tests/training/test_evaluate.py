@@ -253,6 +253,17 @@ def test_predictions_made_elsewhere(tmp_path, data):
     assert depth["datasets"]["own"]["metrics"]["abs_rel"] < 1e-4
 
 
+def test_the_row_prior_needs_no_model(tmp_path, data):
+    ground = np.tile((np.linspace(0.1, 1, 40) ** -1 * 1000).astype(np.uint16)[:, None], (1, 60))  # disparity is a ramp
+    for index in range(7):
+        Image.fromarray(ground[np.linspace(0, 39, 50 if index == 4 else 40).astype(int)]).save(
+            tmp_path / f"depth/{index}.png"
+        )
+    results = run(tmp_path, "--predictions", "row-prior", *data)
+    assert results["datasets"]["own"]["rows"][0]["metrics"]["abs_rel"] < 0.002
+    assert "row prior" in (tmp_path / "out/results.md").read_text()
+
+
 def mistake(capsys, tmp_path, *arguments):
     run(tmp_path, *arguments, code=2)
     message = capsys.readouterr().err.strip().splitlines()[-1]
