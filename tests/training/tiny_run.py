@@ -24,7 +24,14 @@ ENCODER = {
     "out_indices": [1, 2, 3, 4],
 }
 SDT = {"backbone_config": ENCODER, "fusion_hidden_size": 16, "output_activation": "exp"}
-DPT = {**SDT, "head_type": "dpt", "reassemble_hidden_sizes": [16] * 4}
+# without batch norm and without DINOv3's random rescaling of positions
+DPT = {
+    "backbone_config": {**ENCODER, "pos_embed_rescale": None},
+    "head_type": "dpt",
+    "fusion_hidden_size": 16,
+    "reassemble_hidden_sizes": [16] * 4,
+    "output_activation": "exp",
+}
 
 
 def write_pairs(root: Path, count: int = 12, height: int = 40, width: int = 48, seed: int = 0) -> str:

@@ -1,0 +1,167 @@
+"""Whole training runs: what they learn, what they leave unchanged, what they leave behind."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import pipeline
+
+from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
+from tests.training.tiny_run import DPT, SDT, metrics, options_of, run, write_pairs
+from training.arguments import parse_arguments
+from training.model_setup import build_model
+
+
+# small updates, so that the rounding of another order of summation does not grow
+SMOOTH = ("--logging_steps", "1", "--learning_rate", "1e-4", "--encoder_learning_rate", "1e-4", "--validations", "1")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pairs")
+    return write_pairs(folder / "train", 8), "--validation_dataset", write_pairs(folder / "held_out", 3, seed=1)
+
+
+def losses(folder):
+    return [line["loss"] for line in metrics(folder) if "loss" in line]
+
+
+def test_learns_and_leaves_a_complete_model(data, tmp_path):
+    folder = tmp_path / "run"
+    run(folder, *data, "--max_steps", "48", "--logging_steps", "8", "--trackers", "tensorboard", "--ema_decay", "0.9",
+        "--validations", "3", "--checkpoint_steps", "16")  # fmt: skip
+
+    lines = metrics(folder)
+    validations = [line for line in lines if "val/abs_rel" in line]
+    assert [line["step"] for line in validations] == [0, 16, 32, 48]
+    assert validations[-1]["val/abs_rel"] < 0.75 * validations[0]["val/abs_rel"]
+    assert validations[-1]["val/abs_rel"] < validations[-1]["val/abs_rel_of_row_prior"]
+    assert losses(folder)[-1] < 0.7 * losses(folder)[0]
+    (best,) = folder.glob("best-step-*")
+    assert int(best.name[10:]) == min(validations[1:], key=lambda line: line["val/abs_rel"])["step"]
+    assert AnyDepthConfig.from_pretrained(best) == AnyDepthConfig.from_pretrained(folder)
+
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8))
+    predicted = pipeline("depth-estimation", model=str(folder), device="cpu")(image)
+    assert predicted["depth"].size == (56, 40)
+
+    card = (folder / "README.md").read_text()
+    assert "**disparity** (1 / depth)" in card and "48 steps" in card
+    assert f"AbsRel {validations[-1]['val/abs_rel']:.4f}" in card
+    record = json.loads((folder / "run.json").read_text())
+    assert record[0]["versions"]["torch"] == torch.__version__
+    assert re.fullmatch(r"[0-9a-f]{40}", record[0]["git"]["commit"]) if record[0]["git"] else True
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["step-00000032", "step-00000048"]
+    assert list((folder / "logs").rglob("events.out.tfevents.*"))
+    sheet = Image.open(folder / "pictures" / "step-00000048.png")
+    assert sheet.size == (3 * 48, 3 * 44)  # image, prediction, truth; three samples
+
+    recorded = parse_arguments([str(folder / "training_config.yaml")])
+    assert recorded.max_steps == 48 and recorded.output_dir == str(folder)
+
+
+def test_frozen_encoder_does_not_change(data, tmp_path, save_tiny_model):
+    source, folder = save_tiny_model(), tmp_path / "run"
+    run(folder, data[0], "--model", str(source), "--mixed_precision", "bf16", architecture=None)
+    before, after = load_file(source / "model.safetensors"), load_file(folder / "model.safetensors")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert changed and all(name.startswith("head.") for name in changed)
+    encoder = AnyDepthForDepthEstimation.from_pretrained(folder).backbone
+    assert not any(parameter.requires_grad for parameter in encoder.parameters())
+
+
+def test_lora_changes_the_encoder_and_merges(data, tmp_path, save_tiny_model):
+    source, folder = save_tiny_model(), tmp_path / "run"
+    output = run(folder, data[0], "--model", str(source), "--encoder", "lora", "--lora_rank", "2", architecture=None)
+    before, after = load_file(source / "model.safetensors"), load_file(folder / "model.safetensors")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert any(name.startswith("backbone.") for name in changed) and any(name.startswith("head.") for name in changed)
+    assert all(name.endswith("weight") for name in changed if name.startswith("backbone."))
+    trained, total = map(float, re.search(r"Training ([\d.]+) M of ([\d.]+) M", output).groups())
+    assert trained < total
+
+
+def test_two_processes_train_as_one_with_the_doubled_batch(data, tmp_path):
+    # DPT has no batch norm. With SDT on CPUs each process normalises by its own half of the batch, so that losses
+    # differ; on GPUs SyncBatchNorm makes them one batch.
+    run(tmp_path / "one", *data, *SMOOTH, "--batch_size", "4", architecture=DPT)
+    run(tmp_path / "two", *data, *SMOOTH, "--batch_size", "2", architecture=DPT, processes=2)
+    one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
+    assert [line.keys() for line in one] == [line.keys() for line in two]
+    np.testing.assert_allclose(losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-4)
+    assert losses(tmp_path / "one")[-1] != losses(tmp_path / "one")[0]
+
+
+def test_accumulated_gradients_are_those_of_the_large_batch(data, tmp_path):
+    run(tmp_path / "large", data[0], *SMOOTH, "--batch_size", "4", architecture=DPT)
+    run(tmp_path / "small", data[0], *SMOOTH, "--gradient_accumulation_steps", "2", architecture=DPT)
+    np.testing.assert_allclose(losses(tmp_path / "small"), losses(tmp_path / "large"), rtol=1e-4)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_loss_that_is_not_finite_stops_with_the_samples(data, tmp_path, processes):
+    folder = tmp_path / "run"
+    output = run(folder, data[0], "--learning_rate", "1e30", "--encoder_learning_rate", "1e30", "--warmup_ratio", "0",
+                 "--max_grad_norm", "0", architecture=DPT, processes=processes, status=1)  # fmt: skip
+    message = next(line for line in output.splitlines() if "is not finite" in line)
+    assert "the loss of step 2 is not finite" in message
+    assert len(set(re.findall(r"\d{3}\.png", message))) == 2 * processes
+    assert "Traceback" not in output
+    assert not list(folder.glob("checkpoints/step-*")) and not (folder / "model.safetensors").exists()
+
+
+def test_scenes_train_on_the_fly(tmp_path):
+    folder = tmp_path / "run"
+    run(folder, "scenes", "--validation_dataset", "scenes", "--validation_samples", "2", "--validations", "1",
+        "--image_size", "32x48", "48x32", "--max_steps", "2", "--scenes_per_epoch", "4")  # fmt: skip
+    assert [line["step"] for line in metrics(folder)] == [0, 2, 2]
+    processor = json.loads((folder / "preprocessor_config.json").read_text())
+    assert processor["size"]["shortest_edge"] == 32
+
+
+def test_run_of_given_minutes_decays_to_zero(data, tmp_path):
+    folder = tmp_path / "run"
+    run(folder, data[0], "--max_minutes", "0.05", "--schedule", "cosine", "--logging_steps", "1")
+    rates = [line["learning_rate"] for line in metrics(folder)]
+    assert len(rates) > 6 and max(rates) > 5e-4 and rates[-1] < 2e-4 and rates == sorted(rates, key=rates.index)
+
+
+def test_profile_names_the_parts_of_a_step(data, tmp_path):
+    folder = tmp_path / "run"
+    output = run(folder, data[0], "--profile_steps", "2")
+    shares = re.findall(r"^(data|encoder|head and loss|backward|optimizer) .* ([\d.]+)%$", output, re.MULTILINE)
+    assert len(shares) == 5 and abs(sum(float(share) for _, share in shares) - 100) < 0.5
+    assert (folder / "trace.json").stat().st_size > 1000
+
+
+def saved_for_backward(encoder, num_layers):
+    """Bytes that autograd keeps between forward and backward of one image."""
+    levels = [num_layers // 4 * part for part in (1, 2, 3, 4)]
+    backbone = {**SDT["backbone_config"], "num_hidden_layers": num_layers, "out_indices": levels}
+    architecture = {**SDT, "backbone_config": backbone}
+    model = build_model(parse_arguments(options_of("unused", "scenes", architecture=architecture)))
+    model.config.freeze_backbone = encoder == "frozen"
+    model.train()
+    storages = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = model(pixel_values=torch.rand(1, 3, 64, 64), labels=1 + torch.rand(1, 64, 64)).loss
+    loss.backward()
+    return sum(size for pointer, size in storages.items() if pointer not in weights)
+
+
+def test_frozen_encoder_keeps_nothing_for_backward():
+    assert saved_for_backward("frozen", 4) == saved_for_backward("frozen", 12)
+    assert saved_for_backward("full", 12) > saved_for_backward("full", 4) > saved_for_backward("frozen", 4)
