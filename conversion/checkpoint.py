@@ -2,12 +2,12 @@
 
 import pickle
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from .layouts import ConversionError, StateDict
@@ -41,27 +41,35 @@ def load_state_dict(path: str | Path) -> StateDict:
             raise ConversionError(f"{path} is neither a safetensors nor a PyTorch checkpoint.")
     except ConversionError:
         raise
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        wanted = re.search(r"(?:GLOBAL|module|class|global) ([\w.]+)", str(error))
-        if isinstance(error, pickle.UnpicklingError) and wanted:
+    # a corrupt pickle raises whatever its bytes happen to mean
+    except Exception as error:
+        text = str(error)
+        refusal = re.search(
+            r"[Uu]nsupported (?:GLOBAL|global: GLOBAL|class) ([\w.]+)|Unsupported operand|allowlisted", text
+        )
+        if isinstance(error, pickle.UnpicklingError) and refusal:
             raise ConversionError(
-                f"{path} holds more than tensors (it asks for {wanted[1]}) and is refused, because loading it could "
-                "run code; have its author save the state dict alone."
+                f"{path} holds more than tensors (it asks for {refusal[1] or 'code'}) and is refused, because loading "
+                "it could run code; have its author save the state dict alone."
             ) from None
-        detail = str(error).strip().split("\n")[0]
-        raise ConversionError(f"{path} cannot be read; is it complete? ({detail})") from None
-    state_dict = {WRAPPERS.sub("", name): tensor for name, tensor in flatten(checkpoint)}
+        # torch's own message begins with advice to load it unsafely
+        reason = text.split("WeightsUnpickler error:")[-1].strip().split("\n")[0].split(". ")[0].removesuffix(".")
+        raise ConversionError(f"{path} cannot be read; is it complete? ({reason})") from None
+    state_dict = {WRAPPERS.sub("", name): tensor for name, tensor in flatten(checkpoint) if name}
     if not state_dict:
         raise ConversionError(f"{path} holds no tensors.")
     return state_dict
 
 
 def load_pickle(path: Path, is_zip: bool) -> Any:
-    # plain pickles of old PyTorch versions cannot be mapped; torch reads by name what is called .safetensors
-    if is_zip and path.suffix != ".safetensors":
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    with path.open("rb") as file:
-        return torch.load(file, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        # about protocols other than torch's, which it then refuses
+        warnings.simplefilter("ignore", UserWarning)
+        # plain pickles of old PyTorch versions cannot be mapped; torch reads by name what is called .safetensors
+        if is_zip and path.suffix != ".safetensors":
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def flatten(values: Any, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:

@@ -102,7 +102,7 @@ def build_config(encoder: Part, head: Part | None, settings: Settings) -> AnyDep
     except (ValueError, TypeError, StrictDataclassError) as error:
         # the last line is the reason; those before name the validator
         reason = str(error).strip().split("\n")[-1].strip()
-        raise ConversionError(f"The configuration is not valid: {reason}") from None
+        raise ConversionError(f"The configuration is not valid: {reason.removesuffix('.')}.") from None
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -85,6 +85,12 @@ def encoder_config(
                 "weights; give four, counted from 0, with --set backbone.out_layers=A,B,C,D."
             )
         fields["out_indices"] = [layer + 1 for layer in out_layers[fields["num_hidden_layers"]]]
+    layers = [index - 1 for index in fields["out_indices"]]
+    if len(layers) != 4 or min(layers) < 0 or max(layers) >= fields["num_hidden_layers"]:
+        raise ConversionError(
+            f"backbone.out_layers={','.join(map(str, layers))} must be four of the encoder's blocks, 0 to "
+            f"{fields['num_hidden_layers'] - 1}."
+        )
     return fields
 
 

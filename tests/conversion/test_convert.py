@@ -82,7 +82,7 @@ def test_bare_decoder(reference, tmp_path, name):
         "anydepth",
         tmp_path / "decoder.pth",
         tmp_path / "model",
-        {"use_cls_token": use_cls_token},
+        {"use_cls_token": use_cls_token, "backbone.out_layers": [0, 1, 2, 3]},
         encoder=tmp_path / "encoder.pth",
     )
     model = load(tmp_path / "model")
@@ -94,18 +94,29 @@ def test_bare_decoder(reference, tmp_path, name):
         torch.testing.assert_close(ours, original, rtol=0, atol=0)
 
 
+LEVELS = {4: [1, 2, 3, 4], 12: [3, 6, 9, 12], 24: [5, 12, 18, 24]}
+
+
 def dinov3(**fields):
-    defaults = {"hidden_size": 48, "num_hidden_layers": 12, "num_attention_heads": 3, "num_register_tokens": 4}
+    defaults = {"hidden_size": 48, "num_hidden_layers": 4, "num_attention_heads": 3, "num_register_tokens": 4}
     fields = {"model_type": "dinov3_vit", "intermediate_size": 96, **defaults, **fields}
-    levels = {12: [3, 6, 9, 12], 24: [5, 12, 18, 24]}
-    return {"out_indices": levels.get(fields["num_hidden_layers"]), **fields}
+    return {"out_indices": LEVELS[fields["num_hidden_layers"]], **fields}
 
 
 def dinov2(**fields):
-    defaults = {"hidden_size": 48, "num_hidden_layers": 12, "num_attention_heads": 3, "image_size": 56}
+    defaults = {"hidden_size": 48, "num_hidden_layers": 4, "num_attention_heads": 3, "image_size": 56}
     fields = {"model_type": "dinov2", "patch_size": 14, "use_mask_token": False, **defaults, **fields}
-    levels = {12: [3, 6, 9, 12], 24: [5, 12, 18, 24]}
-    return {"out_indices": levels.get(fields["num_hidden_layers"]), **fields}
+    return {"out_indices": LEVELS[fields["num_hidden_layers"]], **fields}
+
+
+def unreadable(backbone, rope=True):
+    """Settings for what the weights of `dinov3()` and `dinov2()` do not tell."""
+    settings = {}
+    if backbone["num_hidden_layers"] == 4:
+        settings["backbone.out_layers"] = "0,1,2,3"
+    if backbone["model_type"] == "dinov2" or not rope:
+        settings["backbone.num_attention_heads"] = backbone["num_attention_heads"]
+    return settings
 
 
 def build(backbone, seed=0, **fields):
@@ -133,7 +144,7 @@ def assert_equal_models(original, output, size=(90, 118)):
 
 SDT_VARIANTS = {
     "24 blocks": (dinov3(hidden_size=64, num_hidden_layers=24, num_attention_heads=2), {}),
-    "64 wide heads": (dinov3(hidden_size=128, num_attention_heads=2, num_hidden_layers=12), {}),
+    "12 blocks, 64 wide heads": (dinov3(hidden_size=128, num_attention_heads=2, num_hidden_layers=12), {}),
     "gated": (dinov3(use_gated_mlp=True, hidden_act="silu", intermediate_size=72), {}),
     "patch 8, no registers": (dinov3(patch_size=8, num_register_tokens=0), {}),
     "key bias": (dinov3(key_bias=True), {}),
@@ -167,7 +178,7 @@ def test_unseen_anydepth_checkpoints(tmp_path, variant):
         tmp_path / "model.pth",
     )
     norm = original.config.apply_backbone_norm
-    settings = {"apply_backbone_norm": norm, "backbone.num_attention_heads": backbone["num_attention_heads"]}
+    settings = {"apply_backbone_norm": norm, **unreadable(backbone)}
     convert("anydepth", tmp_path / "model.pth", tmp_path / "model", settings)
     assert_equal_models(original, tmp_path / "model")
 
@@ -211,8 +222,7 @@ def test_unseen_depth_anything_v2(tmp_path, backbone):
         **with_prefix("depth_head.", official_depth_anything_dpt(original.head)),
     }
     torch.save(checkpoint, tmp_path / "model.pth")
-    settings = {"backbone.num_attention_heads": backbone["num_attention_heads"]}
-    convert("dav2", tmp_path / "model.pth", tmp_path / "model", settings)
+    convert("dav2", tmp_path / "model.pth", tmp_path / "model", unreadable(backbone))
     assert_equal_models(original, tmp_path / "model")
 
 
@@ -231,8 +241,10 @@ def test_depth_anything_v2_metric_gives_metres(reference, tmp_path):
 @pytest.mark.parametrize("head_type", ["sdt", "dpt"])
 @pytest.mark.parametrize("form", ["meta", "hub file", "hub directory", "saved file"])
 def test_dinov3_encoder_with_a_fresh_head(tmp_path, form, head_type):
-    encoder = build(dinov3(hidden_size=64, num_attention_heads=4)).backbone
-    checkpoint, settings = tmp_path / "encoder.pth", {"head_type": head_type}
+    fields = dinov3(hidden_size=64, num_attention_heads=4)
+    encoder = build(fields).backbone
+    checkpoint = tmp_path / "encoder.pth"
+    settings = {"head_type": head_type, **unreadable(fields, rope=form in ("meta", "hub directory"))}
     if form == "meta":
         torch.save(official_dinov3(encoder), checkpoint)
     else:
@@ -246,7 +258,6 @@ def test_dinov3_encoder_with_a_fresh_head(tmp_path, form, head_type):
         if form != "hub directory":
             checkpoint /= "model.safetensors"
             assert ("layer.0.norm1.weight" in load_file(checkpoint)) == (form == "hub file")
-            settings["backbone.num_attention_heads"] = 4
     conversions = [
         convert("dinov3", checkpoint, tmp_path / name, {**settings, "fusion_hidden_size": 32}) for name in "ab"
     ]
@@ -274,7 +285,7 @@ def test_a_new_head_on_depth_anything_v2(reference, tmp_path):
 
 def test_encoder_from_a_converted_model(reference, tmp_path):
     convert("dav2", reference / "dav2.original.pth", tmp_path / "dav2", [HEADS])
-    original = build(dinov2(image_size=70), apply_backbone_norm=True)
+    original = build(dinov2(), apply_backbone_norm=True)
     torch.save(original.head.state_dict(), tmp_path / "sdt.pth")
     convert("anydepth", tmp_path / "sdt.pth", tmp_path / "model", encoder=tmp_path / "dav2")
     official = torch.load(reference / "dav2.original.pth")

@@ -1,0 +1,132 @@
+"""Files that are broken or want to run code, and outputs that may not be written."""
+
+import os
+import pickle
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from conversion.checkpoint import load_state_dict
+from conversion.convert import convert
+from conversion.layouts import ConversionError
+
+
+@pytest.fixture
+def reference(request):
+    return request.config.rootpath / "tests" / "reference"
+
+
+class Malicious:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "plain pickle", "safetensors name"])
+def test_a_pickle_that_wants_to_run_code(tmp_path, form):
+    path = tmp_path / ("model.safetensors" if form == "safetensors name" else "model.pth")
+    content = {"state_dict": {"a": torch.ones(2)}, "extra": Malicious(tmp_path / "ran")}
+    if form == "plain pickle":
+        path.write_bytes(pickle.dumps(content))
+    else:
+        with path.open("wb") as file:
+            torch.save(content, file, _use_new_zipfile_serialization=form != "legacy")
+    with pytest.raises(
+        ConversionError, match=r"model\.\w+ holds more than tensors \(it asks for (\w+\.mkdir|code)\) and is refused"
+    ):
+        load_state_dict(path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_command_line_refuses_it_with_a_sentence(tmp_path, request):
+    torch.save({"model": Malicious(tmp_path / "ran")}, tmp_path / "model.pth")
+    command = ["--source", "anydepth", "--checkpoint", tmp_path / "model.pth", "--output", tmp_path / "out"]
+    result = subprocess.run(
+        [sys.executable, "-m", "conversion.convert", *map(str, command)],
+        cwd=request.config.rootpath,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ") and "Traceback" not in result.stderr
+    assert "refused" in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.pth"]
+
+
+@pytest.mark.parametrize("name", ["dav2.original.pth", "sdt_cls.safetensors", "legacy"])
+@pytest.mark.parametrize("fraction", [0.001, 0.5, 0.999])
+def test_truncated(reference, tmp_path, name, fraction):
+    source = reference / name
+    if name == "legacy":
+        source = tmp_path / "whole.pth"
+        torch.save({"a": torch.ones(30, 30)}, source, _use_new_zipfile_serialization=False)
+    content = source.read_bytes()
+    path = tmp_path / "cut"
+    path.write_bytes(content[: int(len(content) * fraction)])
+    with pytest.raises(ConversionError, match="cut (cannot be read; is it complete|is neither)"):
+        load_state_dict(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1\n", b"<html></html>" * 9])
+def test_no_checkpoint(tmp_path, content):
+    (tmp_path / "model.pth").write_bytes(content)
+    with pytest.raises(ConversionError, match="neither a safetensors nor a PyTorch checkpoint"):
+        load_state_dict(tmp_path / "model.pth")
+
+
+def test_no_tensors(tmp_path):
+    torch.save({"epoch": 3, "state_dict": {}}, tmp_path / "model.pth")
+    with pytest.raises(ConversionError, match="holds no tensors"):
+        load_state_dict(tmp_path / "model.pth")
+    torch.save(torch.ones(3), tmp_path / "tensor.pth")
+    with pytest.raises(ConversionError, match="holds no tensors"):
+        load_state_dict(tmp_path / "tensor.pth")
+
+
+def test_missing_file_and_directory(tmp_path):
+    with pytest.raises(ConversionError, match=r"no\.pth does not exist"):
+        load_state_dict(tmp_path / "no.pth")
+    with pytest.raises(ConversionError, match="is a directory"):
+        load_state_dict(tmp_path)
+
+
+def test_existing_outputs(reference, tmp_path):
+    checkpoint = reference / "anydepth_dinov3.pth"
+    output = tmp_path / "model"
+    output.mkdir()
+    # an empty folder is nobody's
+    convert("anydepth", checkpoint, output, ["min_depth=0.5"])
+    with pytest.raises(ConversionError, match="exists and is not empty.*--overwrite"):
+        convert("anydepth", checkpoint, output)
+    assert '"min_depth": 0.5' in (output / "config.json").read_text()
+    (output / "stale.txt").touch()
+    convert("anydepth", checkpoint, output, ["min_depth=0.25"], overwrite=True)
+    assert '"min_depth": 0.25' in (output / "config.json").read_text()
+    assert not (output / "stale.txt").exists()
+    # a failure leaves the old model
+    with pytest.raises(ConversionError):
+        convert("dav2", checkpoint, output, overwrite=True)
+    assert '"min_depth": 0.25' in (output / "config.json").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_overwrite_spares_what_is_no_model_and_the_checkpoint_itself(reference, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "holiday.jpg").touch()
+    checkpoint = reference / "anydepth_dinov3.pth"
+    with pytest.raises(ConversionError, match="holds no model"):
+        convert("anydepth", checkpoint, tmp_path / "photos", overwrite=True)
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "config.json").write_text("{}")
+    (tmp_path / "hub" / "model.pth").write_bytes(checkpoint.read_bytes())
+    with pytest.raises(ConversionError, match="would be replaced"):
+        convert("anydepth", tmp_path / "hub" / "model.pth", tmp_path / "hub", overwrite=True)
+    assert (tmp_path / "hub" / "model.pth").exists() and (tmp_path / "photos" / "holiday.jpg").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(ConversionError, match="exists"):
+        convert("anydepth", checkpoint, tmp_path / "file")
