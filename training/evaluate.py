@@ -148,6 +148,24 @@ def open_datasets(arguments: EvaluateArguments) -> dict[str, BenchmarkDataset | 
     return {"own": OwnDataset(spec, protocol)}
 
 
+def open_predictions(arguments: EvaluateArguments, device: torch.device):
+    """The model, the files or the guess to evaluate."""
+    if arguments.predictions == "row-prior":
+        return RowPrior()
+    if arguments.predictions:
+        return FilePredictions(arguments.predictions, arguments.predicts, arguments.prediction_scale)
+    return ModelPredictions(
+        arguments.model,
+        predicts=arguments.predicts,
+        processing_size=arguments.size,
+        flip=arguments.flip,
+        device=device,
+        dtype=DTYPES[arguments.dtype],
+        revision=arguments.revision,
+        trust_remote_code=arguments.trust_remote_code,
+    )
+
+
 def versions(device: torch.device) -> dict:
     return {
         "anydepth_hf": anydepth_hf.__version__,
@@ -181,21 +199,7 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
     torch.backends.cudnn.allow_tf32 = False  # float32 convolutions mean float32
 
     datasets = open_datasets(arguments)
-    if arguments.model:
-        predictions = ModelPredictions(
-            arguments.model,
-            predicts=arguments.predicts,
-            processing_size=arguments.size,
-            flip=arguments.flip,
-            device=state.device,
-            dtype=DTYPES[arguments.dtype],
-            revision=arguments.revision,
-            trust_remote_code=arguments.trust_remote_code,
-        )
-    elif arguments.predictions == "row-prior":
-        predictions = RowPrior()
-    else:
-        predictions = FilePredictions(arguments.predictions, arguments.predicts, arguments.prediction_scale)
+    predictions = open_predictions(arguments, state.device)
     alignment = arguments.alignment or default_alignment(predictions.predicts)
     alignment = None if alignment == "none" else alignment
 
