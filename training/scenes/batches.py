@@ -1,4 +1,4 @@
-"""Training batches of scenes, rendered on the training device; worker processes only assemble the small scene tables."""
+"""Training batches of scenes, rendered by worker processes straight into the memory of the training device."""
 
 import os
 import random
@@ -15,15 +15,26 @@ _Key = tuple[list[int], int, int]
 """Seeds, height, width of one batch."""
 
 
-class _TableBuilder(Dataset):
-    """Builds the tables of the batch with the given key; works in the worker processes."""
+class _Renderer(Dataset):
+    """Renders the batch with the given key. Works in the worker processes: rendering is bound by the time that it takes
+    to launch thousands of small operations, which several processes hide behind each other and behind the training."""
 
-    def __init__(self, kind: str | None):
-        self.kind = kind
+    def __init__(self, kind: str | None, sky_depth: float, device: torch.device, compiled: bool):
+        self.kind, self.sky_depth, self.device, self.compiled = kind, sky_depth, device, compiled
 
-    def __getitem__(self, key: _Key) -> tuple[_Key, dict]:
+    def __getitem__(self, key: _Key) -> dict:
         seeds, height, width = key
-        return key, build_scenes(seeds, height, width, self.kind)
+        scenes = to_device(build_scenes(seeds, height, width, self.kind), self.device)
+        rendered = render_scenes(scenes, height, width, compiled=self.compiled)
+        mean, std = (
+            torch.tensor(values, device=self.device).view(1, 3, 1, 1) * 255
+            for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+        )
+        return {
+            "pixel_values": (rendered["image"] - mean) / std,
+            "labels": torch.where(rendered["sky"], self.sky_depth, rendered["depth"]),
+            "name": [f"scene {seed}" for seed in seeds],
+        }
 
 
 def _first(batch):
@@ -44,8 +55,8 @@ class SceneBatches:
         device: where scenes are rendered and batches lie.
         kind: one of `KIND_NAMES`, or None for the mixture.
         sky_depth: metres that label pixels without a surface within `FAR` (so that sky is learned as far); 0: no label.
-        num_workers: processes that build scene tables; None: up to 8, fewer on machines with few cores.
-        compiled: render with `torch.compile`d kernels, which costs a minute at the start; None: on GPUs.
+        num_workers: processes that render; 0: none but this one; None: up to 6, fewer on machines with few cores.
+        compiled: render with `torch.compile`d kernels, which cost minutes at the start.
 
     Raises:
         ValueError: a bad option.
@@ -64,7 +75,7 @@ class SceneBatches:
         kind: str | None = None,
         sky_depth: float = FAR,
         num_workers: int | None = None,
-        compiled: bool | None = None,
+        compiled: bool = False,
     ):
         if kind is not None and kind not in KIND_NAMES:
             raise ValueError(
@@ -81,19 +92,18 @@ class SceneBatches:
             )
         self.length, self.sizes, self.batch_size, self.seed = length, list(sizes), batch_size, seed
         self.process_index, self.num_processes = process_index, num_processes
-        self.device, self.sky_depth = torch.device(device), sky_depth
-        self.compiled = self.device.type != "cpu" if compiled is None else compiled
+        self.device = torch.device(device)
         self.epoch, self.batch = 0, 0
         self.skipped: list[str] = []  # scenes never fail to read; TrainLoader has this attribute
-        scale = torch.tensor(IMAGENET_DEFAULT_STD).view(1, 3, 1, 1).reciprocal()
-        self._scale = (scale / 255).to(self.device)
-        self._shift = (-torch.tensor(IMAGENET_DEFAULT_MEAN).view(1, 3, 1, 1) * scale).to(self.device)
         if num_workers is None:
-            num_workers = min(8, (os.cpu_count() or 1) // num_processes - 1)
+            num_workers = min(6, (os.cpu_count() or 1) // num_processes - 1)
         num_workers = max(0, num_workers)
+        # a forked process cannot use CUDA
+        context = "spawn" if num_workers and self.device.type == "cuda" else None
         self._loader = DataLoader(
-            _TableBuilder(kind), sampler=self._Keys(self), batch_size=None, collate_fn=_first, num_workers=num_workers,
-            prefetch_factor=4 if num_workers else None,
+            _Renderer(kind, sky_depth, self.device, compiled), sampler=self._Keys(self), batch_size=None,
+            collate_fn=_first, num_workers=num_workers, multiprocessing_context=context,
+            prefetch_factor=2 if num_workers else None, persistent_workers=num_workers > 0,
         )  # fmt: skip
 
     class _Keys:
@@ -127,10 +137,7 @@ class SceneBatches:
     def __iter__(self) -> Iterator[dict]:
         """Yields dicts of `pixel_values` float32 (b, 3, h, w), ImageNet-normalised, `labels` float32 (b, h, w), planar
         depth in metres, and `name` (list of b strings), tensors on the device."""
-        for (seeds, height, width), tables in self._loader:
-            rendered = render_scenes(to_device(tables, self.device), height, width, compiled=self.compiled)
-            labels = torch.where(rendered["sky"], self.sky_depth, rendered["depth"])
-            pixel_values = torch.addcmul(self._shift, rendered["image"], self._scale)
+        for batch in self._loader:
             self.batch += 1  # before the yield, so that the position is right wherever the caller stops
-            yield {"pixel_values": pixel_values, "labels": labels, "name": [f"scene {seed}" for seed in seeds]}
+            yield batch
         self.epoch, self.batch = self.epoch + 1, 0
