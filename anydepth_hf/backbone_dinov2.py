@@ -11,6 +11,29 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import capture_outputs
 
 
+def resize_rows(values: torch.Tensor, size: int, offset: float) -> torch.Tensor:
+    """
+    Bicubic resampling of the first dimension, `length` long, by the factor `(size + offset) / length` to `size`.
+
+    As `interpolate(..., scale_factor=factor, mode="bicubic")` (a = -0.75, borders repeated), but `torch.compile` and
+    `torch.export` do not fix it to one size, and neither autocast nor TF32 touches it.
+
+    Args:
+        values (`torch.Tensor` of shape `(length, columns, channels)`): float32.
+    """
+    length = values.shape[0]
+    source = (torch.arange(size, device=values.device, dtype=values.dtype) + 0.5) * (length / (size + offset)) - 0.5
+    resized = 0
+    for tap in range(-1, 3):
+        row = source.floor() + tap
+        distance = (source - row).abs()
+        near = (1.25 * distance - 2.25) * distance.square() + 1
+        far = ((-0.75 * distance + 3.75) * distance - 6) * distance + 3
+        weight = torch.where(distance <= 1, near, far)
+        resized = resized + weight[:, None, None] * values[row.long().clamp(0, length - 1)]
+    return resized
+
+
 class OffsetDinov2Embeddings(Dinov2Embeddings):
     """
     [`Dinov2Embeddings`] whose position embedding is resized with DINOv2's original offset of 0.1 patches.
@@ -40,16 +63,11 @@ class OffsetDinov2Embeddings(Dinov2Embeddings):
         class_position, patch_positions = self.position_embeddings.split([1, num_positions], dim=1)
         native = int(num_positions**0.5)
         patch_height, patch_width = self.patch_embeddings.patch_size
-        grid = (height // patch_height, width // patch_width)
-        patch_positions = nn.functional.interpolate(
-            # bicubic resampling in half precision shifts the embeddings
-            patch_positions.unflatten(1, (native, native)).permute(0, 3, 1, 2).float(),
-            scale_factor=tuple((size + self.interpolate_offset) / native for size in grid),
-            mode="bicubic",
-            align_corners=False,
-        )
-        patch_positions = patch_positions.flatten(2).transpose(1, 2).to(class_position.dtype)
-        return torch.cat((class_position, patch_positions), dim=1)
+        # bicubic resampling in half precision shifts the embeddings
+        grid = patch_positions.float().view(native, native, -1)
+        grid = resize_rows(grid, height // patch_height, self.interpolate_offset).transpose(0, 1)
+        grid = resize_rows(grid, width // patch_width, self.interpolate_offset).transpose(0, 1)
+        return torch.cat((class_position, grid.flatten(0, 1)[None].to(class_position.dtype)), dim=1)
 
 
 class AnyDepthDinov2Backbone(Dinov2Backbone):
