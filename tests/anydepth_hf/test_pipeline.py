@@ -81,12 +81,21 @@ print(json.dumps([use({str(folder)!r}, *sys.argv[1:]), use({name!r}, *sys.argv[1
 
 
 def test_by_remote_code(hub, on_hub, photo, run_process):
-    """A pinned revision loads silently; without one, transformers advises to pin it, and nothing else is said."""
+    """
+    Without the user's word nothing is loaded and no prompt waits for an answer. With it, a pinned revision loads
+    silently; without one, transformers advises to pin it, and nothing else is said.
+    """
     name, folder = on_hub
     script = f"""
 import sys
+from urllib.request import urlopen
 sys.modules["anydepth_hf"] = None
 {USE}
+try:
+    use({name!r}, *sys.argv[1:], trust_remote_code=False)
+except ValueError as error:
+    assert "trust_remote_code" in str(error)
+    urlopen(sys.argv[2])  # marks in the Hub's log how far this got
 reports = [use({str(folder)!r}, *sys.argv[1:], trust_remote_code=True)]
 reports.append(use({name!r}, *sys.argv[1:], trust_remote_code=True, revision="v1"))
 print("unpinned", file=sys.stderr)
@@ -95,6 +104,9 @@ print(json.dumps(reports))
 """
     done = run_process("-W", "default", "-c", script, *photo, hub=hub)
     assert done.returncode == 0, done.stderr
+    paths = [path for _, path in hub.requests]
+    assert not [path for path in paths[: paths.index("/static/photo.png")] if path.endswith(".py")]
+    assert [path for path in paths if path.endswith("modeling_anydepth.py")]
     silent, _, advice = without_progress(done.stderr).partition("unpinned")
     assert silent == ""
     assert all(
@@ -102,17 +114,3 @@ print(json.dumps(reports))
     )
     for report in json.loads(done.stdout):
         check(report, "transformers_modules.")
-
-
-def test_without_trust_nothing_runs(hub, on_hub, photo, run_process):
-    """Remote code needs the user's word: without it the load fails, and no prompt waits for an answer."""
-    name, _ = on_hub
-    script = f"""
-import sys
-sys.modules["anydepth_hf"] = None
-from transformers import pipeline
-pipeline("depth-estimation", model={name!r}, trust_remote_code=False)
-"""
-    done = run_process("-c", script, hub=hub)
-    assert done.returncode != 0 and "trust_remote_code" in done.stderr
-    assert not [path for _, path in hub.requests if path.endswith(".py")]

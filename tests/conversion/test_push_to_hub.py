@@ -66,15 +66,11 @@ def change(directory):
 
 
 def test_push_then_load_by_name_without_the_package(hub, directory, run_process):
-    """The road to the Hub from end to end, as processes: dry run, upload, no-op, `from_pretrained` by name."""
+    """The road to the Hub from end to end, as processes: upload, no-op, `from_pretrained` by name."""
     arguments = (SCRIPT, directory, NAME)
-    done = run_process(*arguments, "--create", "--private", "--tag", "v1.0", "--dry-run", hub=hub, token=TOKEN)
-    assert (done.returncode, without_progress(done.stderr)) == (0, ""), done.stderr
-    assert "model.safetensors" in done.stdout and "matches its reference output" in done.stdout
-    assert hub.repositories == {} and not any(method == "POST" for method, _ in hub.requests)
-
     done = run_process(*arguments, "--create", "--private", "--tag", "v1.0", hub=hub, token=TOKEN)
     assert (done.returncode, without_progress(done.stderr)) == (0, ""), done.stderr
+    assert "matches its reference output" in done.stdout
     repository = hub.repositories[NAME]
     assert repository.private and repository.tags == {"v1.0": repository.branches["main"]}
     assert len(repository.trees) == 2, "an empty repository and one commit"
@@ -106,6 +102,23 @@ for kind in (AutoModelForDepthEstimation, AutoImageProcessor):
     assert filecmp.cmpfiles(loaded, PACKAGE, code, shallow=False)[0] == code
     shutil.copy(directory / REFERENCE_FILE, loaded)
     assert check_reference(*load(loaded), loaded) < 1e-5
+
+
+def test_a_dry_run_lists_and_changes_nothing(hub, directory, api, unchecked, capsys):
+    assert push(directory, NAME, api=api, create=True, dry_run=True) is None
+    listing = capsys.readouterr().out
+    size = (directory / "model.safetensors").stat().st_size
+    assert (
+        f"     new  {size:>13,}  model.safetensors" in listing and "left out" in listing and "optimizer.bin" in listing
+    )
+    assert hub.repositories == {} and {method for method, _ in hub.requests} == {"GET"}
+    push(directory, NAME, api=api, create=True)
+    change(directory)
+    capsys.readouterr()
+    push(directory, NAME, api=HfApi(endpoint=hub.url, token=False), dry_run=True)
+    listing = capsys.readouterr().out
+    assert " changed " in listing and "    same  " in listing and "1 file(s) would change" in listing
+    assert len(hub.repositories[NAME].trees) == 2
 
 
 def test_files_of_the_old_model_that_would_be_loaded_go(hub, directory, api, unchecked):
@@ -183,15 +196,6 @@ def test_what_is_wrong_is_one_sentence(hub, directory, run_process):
     assert hub.repositories[NAME].files == {} and len(hub.repositories) == 1
 
 
-def break_reference(directory):
-    tensors = load_file(directory / REFERENCE_FILE)
-    save_file(
-        {**tensors, "predicted_depth": tensors["predicted_depth"] * 1.01},
-        directory / REFERENCE_FILE,
-        {"prediction_type": "disparity"},
-    )
-
-
 def edit(name, old, new):
     def apply(directory):
         text = (directory / name).read_text()
@@ -232,24 +236,17 @@ def test_an_incomplete_directory_is_refused(directory, spoil, expected):
     assert expected in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_dinov3_needs_its_licence_and_its_name(directory):
+def test_dinov3_needs_its_licence_and_its_name_and_a_model_must_load(directory):
     terms = "license: other\nlicense_name: dinov3-license\nbase_model: facebook/dinov3-vits16-pretrain-lvd1689m"
     edit("README.md", "license: apache-2.0", terms)(directory)
-    break_reference(directory)
+    (directory / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(UploadError, match="LICENSE.md.*'Built with DINOv3'"):
         check(directory, collect_files(directory)[0])
     (directory / "LICENSE.md").write_text("DINOv3 License")
     (directory / "README.md").write_text((directory / "README.md").read_text() + "Built with DINOv3.\n")
-    with pytest.raises(UploadError, match="does not give its reference output: it differs by 0.0099"):
+    with pytest.raises(UploadError, match="(?i)safetensor") as caught:
         check(directory, collect_files(directory)[0])
-
-
-def test_a_model_that_does_not_load_is_refused(directory):
-    (directory / "model.safetensors").write_bytes(b"not weights")
-    files, _ = collect_files(directory)
-    with pytest.raises(UploadError) as caught:
-        check(directory, files)
-    assert str(directory) in str(caught.value) or "safetensors" in str(caught.value).lower()
+    assert "\n" not in str(caught.value) and "Traceback" not in str(caught.value)
 
 
 def test_a_changed_configuration_is_noticed(directory):
@@ -258,5 +255,9 @@ def test_a_changed_configuration_is_noticed(directory):
     (directory / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="weights, the configuration or the code have changed"):
         check_reference(*load(directory), directory)
+    model, processor = load(directory)
+    model.config.prediction_type = "depth"
+    with pytest.raises(ValueError, match="holds disparity, but the model predicts depth"):
+        check_reference(model, processor, directory)
     with pytest.raises(ValueError, match="exists"):
         write_reference(*load(directory), directory)
