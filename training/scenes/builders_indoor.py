@@ -29,10 +29,10 @@ class Floor:
 
 
 def place_camera(scene, width, depth, height):
-    """Stands in the room and looks at its larger part: returns x, y, yaw. The best of a few draws by the free view ahead."""
+    """Stands in the room, mostly near a wall, and looks across it: the longest view of a few draws. Returns x, y, yaw."""
     rng = scene.rng
     best = None
-    for _ in range(3):
+    for _ in range(rng.choice((1, 4, 6))):
         x, y = rng.uniform(0.3, width - 0.3), rng.uniform(0.3, depth - 0.3)
         tx, ty = rng.uniform(0.1, 0.9) * width, rng.uniform(0.1, 0.9) * depth
         distance = math.hypot(tx - x, ty - y)
@@ -77,10 +77,10 @@ def indoor_light(scene, width, depth, height, window):
         scene.lamp(scene.camera["position"], [rng.uniform(0.3, 2.5)] * 3)
 
 
-def furnish_wall(scene, floor, frame, half, height, taken):
+def furnish_wall(scene, floor, frame, half, height, taken, fullness):
     """Furniture along one wall, as much as fits."""
     rng = scene.rng
-    for _ in range(rng.randint(0, 4)):
+    for _ in range(round(fullness * rng.uniform(0.5, 1.5) * (2 + half))):
         kind = rng.choices(("cabinet", "tall", "shelf", "sofa", "desk", "bed", "counter", "table", "cartons", "plant", "lamp", "chair"),
                            (16, 10, 14, 12, 11, 9, 5, 6, 8, 4, 4, 6))[0]  # fmt: skip
         hx, hy, h = {
@@ -121,7 +121,7 @@ def furnish_wall(scene, floor, frame, half, height, taken):
             {"cartons": F.cartons, "plant": F.plant, "lamp": F.floor_lamp, "chair": F.chair}[kind](scene, spot)
 
 
-def furnish_middle(scene, floor):
+def furnish_middle(scene, floor, fullness):
     """Tables with chairs, armchairs, boxes, people, things on the floor."""
     rng = scene.rng
     width, depth = floor.width, floor.depth
@@ -137,7 +137,7 @@ def furnish_middle(scene, floor):
             0.006,
             rug,
         )
-    for _ in range(rng.randint(1, 5 + int(width * depth / 8))):
+    for _ in range(1 + round(fullness * rng.uniform(0.5, 1.5) * (3 + min(9, width * depth / 5)))):
         spot = Frame(
             rng.uniform(0.3, width - 0.3),
             rng.uniform(0.3, depth - 0.3),
@@ -145,7 +145,7 @@ def furnish_middle(scene, floor):
             rng.choice((0, 1.5708, 3.1416, -1.5708)) + rng.gauss(0, 0.2),
         )
         kind = rng.choices(
-            ("table", "armchair", "chair", "cartons", "bin", "plant", "person", "lamp", "cabinet", "ball"),
+            ("table", "armchair", "chair", "cartons", "bin", "plant", "person", "lamp", "cabinet", "litter"),
             (20, 10, 22, 14, 7, 5, 4, 5, 7, 6),
         )[0]
         if kind == "table":
@@ -166,8 +166,8 @@ def furnish_middle(scene, floor):
             F.sofa(scene, spot, 0.43)
         elif kind == "cabinet" and floor.claim(spot, 0.4, 0.3):
             F.cabinet(scene, spot, 0.38, 0.28, rng.uniform(0.4, 1.0))
-        elif kind == "ball" and floor.claim(spot, 0.15, 0.15):
-            F.clutter(scene, spot, 0, 0.15, 0.15, 2, 0.3)
+        elif kind == "litter" and floor.claim(spot, 0.3, 0.3):
+            F.clutter(scene, spot, 0, 0.3, 0.3, rng.randint(2, 6), 0.25)
         elif kind in ("chair", "cartons", "bin", "plant", "person", "lamp") and floor.claim(spot, 0.28, 0.28):
             {
                 "chair": F.chair,
@@ -222,7 +222,7 @@ def build_room(scene):
     scene.floor(middle, 0, 0, height, width / 2 + 8, depth / 2 + 8, ceiling, shadow=0)
     paint = P.painted(scene)
     trim = P.wooden(scene)
-    light_at = None
+    light_at, fullness = None, rng.betavariate(2.5, 1.5)
     for frame, half in R.wall_frames(width, depth):
         material = paint if rng.random() < 0.75 else P.painted(scene)
         opening, taken = None, []
@@ -262,7 +262,7 @@ def build_room(scene):
             floor.claim(frame.child(x, -0.3), 0.45, 0.3)
         if rng.random() < 0.5:
             R.skirting(scene, frame, half, trim)
-        furnish_wall(scene, floor, frame, half, height, taken)
+        furnish_wall(scene, floor, frame, half, height, taken, fullness)
         R.hang_pictures(scene, frame, half, height, taken)
-    furnish_middle(scene, floor)
+    furnish_middle(scene, floor, fullness)
     indoor_light(scene, width, depth, height, light_at)

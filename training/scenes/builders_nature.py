@@ -97,7 +97,7 @@ def build_terrain(scene):
         ("rock", rng.choice((0, 2, 10))),
     ):
         for _ in range(count):
-            frame, distance = spot(3.5 if things == "tree" else 2.0)
+            frame, distance = spot(5.0 if things == "tree" else 3.0)
             if frame is None:
                 continue
             if things == "tree":

@@ -5,12 +5,11 @@ import math
 from . import palette as P
 from . import street_objects as S
 from .camera import DEGREE, driving
-from .furniture import person
 from .outdoor_light import draw_weather
+from .roadside import backdrop, roadside
 from .scene import Frame
 
-REACH = 115.0  # metres along the road that are furnished
-BUDGET = 330  # primitives after which only distant things are added
+BUDGET = 420  # primitives after which only distant things are added
 
 
 class Road:
@@ -76,94 +75,6 @@ def traffic(scene, road, half_width, lanes, camera_lane):
         (S.car if rng.random() < 0.8 else S.truck)(scene, frame, near=y < 40)
 
 
-def roadside(scene, road, side, edge, style):
-    """Furnishes one side from `edge` (lateral metres from the middle) outwards."""
-    rng = scene.rng
-    setback = edge + {"urban": rng.uniform(0, 3.5), "suburban": rng.uniform(3, 9), "parking": rng.uniform(4, 25)}.get(
-        style, rng.uniform(4, 20)
-    )
-    fill = {
-        "urban": rng.uniform(0.75, 1.0),
-        "suburban": rng.uniform(0.4, 0.9),
-        "country": 0.12,
-        "motorway": 0.08,
-        "parking": 0.5,
-    }[style]
-    # Verge: trees, lamps, signs, people, fences in order of distance, until the budget is used.
-    trees = rng.uniform(0, 1) * {"urban": 0.5, "suburban": 0.9, "country": 1.0, "motorway": 0.6, "parking": 0.4}[style]
-    bark, foliage = P.bark(scene), P.leaves(scene)
-    if style != "urban" and rng.random() < 0.5 or rng.random() < 0.2:
-        length = rng.uniform(15, 70)
-        frame = road.frame(side * (edge + rng.uniform(0.3, 1.5)), length / 2 + rng.uniform(-4, 15))
-        if rng.random() < 0.6:
-            S.fence(scene, frame, length)
-        else:
-            S.hedge(scene, frame, min(length, 25), rng.uniform(0.8, 2.2))
-    if style in ("country", "motorway") and rng.random() < 0.5:  # embankment
-        rise = rng.uniform(0.5, 5)
-        bank = road.frame(side * (edge + 3 + 3 * rise), 60)
-        scene.frustum(bank, 0, 0, -0.05, 3 * rise, 90, rise / 2, P.ground(scene, "grass"), top_x=0.15, top_y=1.0)
-    y = rng.uniform(-6, 6)
-    while y < REACH:
-        half = rng.uniform(4, 12) if style == "urban" else rng.uniform(5, 9)
-        if rng.random() < fill and not road.crossed(y + half, half):
-            frame = road.frame(side * setback, y + half)
-            if style in ("urban", "parking") or rng.random() < 0.15:
-                storeys = rng.choice((2, 3, 3, 4, 4, 5, 6, 8)) if style == "urban" else rng.choice((1, 2, 3))
-                S.building(scene, frame, side, half * 0.995, rng.uniform(4, 7), storeys * rng.uniform(2.9, 3.6))
-            else:
-                S.house(scene, frame, side)
-        y += 2 * half + (0 if style == "urban" and rng.random() < 0.75 else rng.uniform(0.5, 9))
-    y = rng.uniform(0, 8)
-    while y < 90 and len(scene.objects) < BUDGET:
-        spot = road.frame(
-            side
-            * (edge + rng.uniform(-1.2, 0.6) if style == "urban" else side * edge + rng.uniform(0.5, 6) * side * side),
-            y,
-        )
-        spot = road.frame(side * (edge + (rng.uniform(-1.2, 0.4) if style == "urban" else rng.uniform(0.6, 6))), y)
-        draw = rng.random()
-        if road.crossed(y, 1):
-            pass
-        elif draw < 0.55 * trees:
-            S.tree(scene, spot, near=y < 40, bark=bark, leaves=foliage if rng.random() < 0.8 else None)
-        elif draw < 0.6 * trees:
-            (S.conifer if rng.random() < 0.6 else S.bare_tree)(scene, spot)
-        elif draw < 0.68:
-            (S.street_lamp(scene, spot, -side) if rng.random() < 0.55 else S.sign(scene, spot))
-        elif draw < 0.76 and y < 50:
-            person(scene, spot.child(0, 0, 0, rng.random() * 6.28))
-        elif draw < 0.88 and style != "urban":
-            S.bush(scene, spot)
-        y += rng.uniform(2, 11) * (0.7 + y / 60)
-
-
-def backdrop(scene, style):
-    """Distant trees, hills or blocks that close the view."""
-    rng = scene.rng
-    leaves = P.leaves(scene)
-    for _ in range(rng.randint(2, 9)):
-        x, y = rng.uniform(-110, 110), rng.uniform(110, 300)
-        frame = Frame(x, y)
-        if style == "urban" and rng.random() < 0.6:
-            h = rng.uniform(6, 25)
-            scene.box(frame, 0, 0, 0, rng.uniform(6, 14), 6, h / 2, P.facade(scene))
-        elif rng.random() < 0.7:
-            scene.foliage(frame, 0, 0, 3, rng.uniform(10, 40), 8, rng.uniform(6, 14), leaves, holes=0.2, leaf=9)
-        else:
-            scene.ellipsoid(
-                frame.child(0, 200),
-                0,
-                0,
-                -5,
-                rng.uniform(80, 250),
-                100,
-                rng.uniform(15, 70),
-                P.ground(scene, "grass"),
-                shadow=0,
-            )
-
-
 def build_street(scene):
     """A street scene seen from a car or by a pedestrian."""
     rng = scene.rng
@@ -196,7 +107,7 @@ def build_street(scene):
         density = rng.uniform(0.2, 0.95) if style in ("urban", "suburban") and rng.random() < 0.65 else 0.0
         if density and free:
             parked_cars(scene, road, side * (half_width - 1.05), side, density)
-        roadside(scene, road, side, beside, style if style != "country" or rng.random() < 0.8 else "suburban")
+        roadside(scene, road, side, beside, style, BUDGET * (0.62 if side < 0 else 1))
     if style == "parking":
         for row in range(rng.randint(1, 3)):
             side = rng.choice((-1, 1))

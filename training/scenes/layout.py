@@ -32,7 +32,7 @@ FRUSTUM = 1  # box whose top shrinks to extra[0] * hx, extra[1] * hy and moves b
 ELLIPSOID = 2  # radii = half
 CYLINDER = 3  # radius hx at the bottom, extra[0] * hx at the top, caps at |z| = hz; a ratio of 0 is a cone
 RECTANGLE = 4  # z = 0 plane with periodic holes: pitch extra[0:2], solid fraction extra[2:4] (pitch 0: no holes)
-FOLIAGE = 5  # ellipsoid shell pierced by noise: extra[0] is the hole fraction, extra[1] the leaf scale in metres
+FOLIAGE = 5  # ellipsoid shell pierced by noise: extra[0] is the hole fraction, extra[1] metres a mask tile, extra[2:4] its place
 TERRAIN = 6  # height field over |x| <= hx, |y| <= hy; at most one a scene
 KINDS = 7
 

@@ -42,10 +42,11 @@ def green(rng):
 
 
 def paint_color(rng):
-    """Walls: mostly pale, sometimes strong."""
-    return hsv(
-        rng.random(), rng.uniform(0, 0.25) if rng.random() < 0.75 else rng.uniform(0.2, 0.7), rng.uniform(0.45, 0.95)
-    )
+    """Walls: mostly pale and warm, seldom strong."""
+    if rng.random() < 0.12:
+        return hsv(rng.random(), rng.uniform(0.2, 0.6), rng.uniform(0.35, 0.9))
+    hue = rng.gauss(0.11, 0.06) if rng.random() < 0.6 else rng.random()
+    return hsv(hue, rng.uniform(0, 0.22), rng.uniform(0.45, 0.97))
 
 
 def painted(scene, color=None):
@@ -70,12 +71,13 @@ def flooring(scene):
     if family in ("planks", "wood"):
         a = brown(rng)
     elif family == "carpet":
-        a = hsv(rng.random(), rng.uniform(0, 0.5), rng.uniform(0.2, 0.75))
+        hue = rng.gauss(0.09, 0.06) if rng.random() < 0.6 else rng.random()
+        a = hsv(hue, rng.uniform(0, 0.4), rng.uniform(0.2, 0.75))
     else:
         a = hsv(rng.gauss(0.09, 0.05), rng.uniform(0, 0.35), rng.uniform(0.25, 0.9))
     shiny = 0.0 if family == "carpet" else rng.random() ** 2
     rotation = rng.choice((0, 1.5708)) if rng.random() < 0.85 else rng.random() * 3
-    c = near(rng, a, 0.5) if family in ("checker", "carpet", "marble") else near(rng, a, 0.25)
+    c = near(rng, a, 0.5) if family in ("checker", "marble") else near(rng, a, 0.25)
     return scene.material(
         _pick(rng, family), rng.uniform(0.7, 2.6), a, near(rng, a, 0.35), c, rotation=rotation, specular=0.3 * shiny,
         gloss=rng.uniform(10, 120), mirror=0.35 * shiny, bump=rng.uniform(0, 0.7), dirt=rng.uniform(0, 0.3),

@@ -126,9 +126,11 @@ def make_foliage(mask):
         for t in (near, far):
             x, y, z = (origin + t * direction for origin, direction in zip(o, d, strict=True))
             scale = size / extra[1]
-            # Two oblique projections rather than a chart: the holes only need to look irregular from every side.
-            column = ((x + 0.6 * z + extra[2]) * scale).floor().to(torch.int32) & (size - 1)
-            row = ((y + 0.7 * z - 0.35 * x) * scale).floor().to(torch.int32) & (size - 1)
+            # The mask is projected along the axis that the shell faces most, which stretches leaves least.
+            ax, ay, az = x.abs() * half[1] * half[2], y.abs() * half[0] * half[2], z.abs() * half[0] * half[1]
+            on_x, on_z = (ax >= ay) & (ax >= az), (az > ax) & (az > ay)
+            column = ((torch.where(on_x, y, x) + extra[2]) * scale).floor().to(torch.int32) & (size - 1)
+            row = ((torch.where(on_z, y, z) + extra[3]) * scale).floor().to(torch.int32) & (size - 1)
             index = row * size + column
             leaf = flat.index_select(0, index.flatten()).view(index.shape)
             solid = torch.where(hit & (t > NEAREST) & (leaf > extra[0]), t, MISS)

@@ -102,7 +102,7 @@ class Scene:
         self.add(L.ELLIPSOID, frame.world(x, y, z), (rx, ry, rz), material, yaw=frame.yaw, **options)
 
     def foliage(self, frame, x, y, z, rx, ry, rz, material, holes=0.4, leaf=1.0, **options):
-        extra = (holes, leaf, self.rng.random() * 9, 0.0)
+        extra = (holes, leaf, self.rng.random() * leaf, self.rng.random() * leaf)
         self.add(L.FOLIAGE, frame.world(x, y, z), (rx, ry, rz), material, yaw=frame.yaw, extra=extra, **options)
 
     def wall(self, frame, x, y, z, hx, hz, material, pitch=None, solid=None, yaw=0.0, **options):

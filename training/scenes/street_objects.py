@@ -139,41 +139,31 @@ def truck(scene, frame, near=True):
 
 
 def tree(scene, frame, height=None, near=True, bark=None, leaves=None):
-    """Broad-leaved tree: trunk, branches, a crown of leaf shells."""
+    """Broad-leaved tree: trunk, branches, a crown of leaf shells around a denser core."""
     rng = scene.rng
-    height = height or rng.uniform(3.5, 13)
+    height = height or rng.uniform(4, 14)
     bark = P.bark(scene) if bark is None else bark
     leaves = P.leaves(scene) if leaves is None else leaves
-    radius, fork = height * rng.uniform(0.012, 0.03), height * rng.uniform(0.18, 0.42)
+    radius, fork = height * rng.uniform(0.012, 0.03), height * rng.uniform(0.15, 0.4)
     lean = (rng.gauss(0, 0.03) * height, rng.gauss(0, 0.03) * height)
     scene.cylinder(frame, 0, 0, -0.3, radius * 1.25, (fork + 0.3) / 2 + 0.2, bark, top=0.75)
     scene.rod(frame, (0, 0, fork), (*lean, height * 0.8), radius * 0.6, bark)
-    spread = height * rng.uniform(0.16, 0.3)
-    holes, leaf = rng.uniform(0.3, 0.62), rng.uniform(1.2, 2.6)
-    middle = (fork + height) / 2
-    scene.foliage(
-        frame, *lean, middle, spread * 0.8, spread * 0.8, (height - fork) * 0.42, leaves, holes=holes * 0.8, leaf=leaf
-    )
-    for k in range(rng.randint(5, 8) if near else 3):
+    spread = height * rng.uniform(0.16, 0.32)
+    holes, leaf = rng.uniform(0.3, 0.55), rng.uniform(1.5, 3.2)
+    middle, core = (fork + height) / 2, (spread * 0.65, spread * 0.65, (height - fork) * 0.36)
+    scene.foliage(frame, *lean, middle, *core, leaves, holes=holes * 0.5, leaf=leaf, tint=0.6)
+    blobs = rng.randint(8, 13) if near else 5
+    for k in range(blobs):
         angle = k * 2.4 + rng.random()
-        z = fork + (height - fork) * (0.12 + 0.72 * rng.random())
-        away = spread * (1.15 - abs(z - middle) / (height - fork)) * rng.uniform(0.5, 0.95)
+        share = (k + rng.random()) / blobs
+        z = fork + (height - fork) * (0.08 + 0.84 * share)
+        away = spread * math.sqrt(max(0.05, 1 - (2 * share - 0.9) ** 2)) * rng.uniform(0.5, 1.0)
         x, y = lean[0] + away * math.cos(angle), lean[1] + away * math.sin(angle)
-        size = spread * rng.uniform(0.32, 0.6)
-        scene.foliage(
-            frame,
-            x,
-            y,
-            z,
-            size,
-            size,
-            size * rng.uniform(0.6, 1.0),
-            leaves,
-            holes=holes,
-            leaf=leaf,
-            tint=rng.uniform(0.75, 1.2),
-        )
-        if near and k < 3:
+        size = spread * rng.uniform(0.28, 0.55)
+        half = (size * rng.uniform(0.7, 1.3), size * rng.uniform(0.7, 1.3), size * rng.uniform(0.5, 0.9))
+        shade = rng.uniform(0.7, 1.0) + 0.3 * share
+        scene.foliage(frame.child(x, y, 0, angle), 0, 0, z, *half, leaves, holes=holes, leaf=leaf, tint=shade)
+        if near and k < 4:
             scene.rod(frame, (0, 0, fork * 0.9), (x, y, z), radius * 0.3, bark)
 
 
@@ -200,20 +190,14 @@ def conifer(scene, frame, height=None):
 
 def bush(scene, frame, size=None, leaves=None):
     rng = scene.rng
-    size, leaves = size or rng.uniform(0.35, 1.3), P.leaves(scene) if leaves is None else leaves
-    for _ in range(rng.randint(1, 4)):
-        r = size * rng.uniform(0.6, 1)
+    size, leaves = size or rng.uniform(0.3, 1.3), P.leaves(scene) if leaves is None else leaves
+    scene.foliage(frame, 0, 0, size * 0.4, size * 0.7, size * 0.7, size * 0.55, leaves, holes=0.1, leaf=1.5, tint=0.6)
+    holes = rng.uniform(0.25, 0.5)
+    for k in range(rng.randint(3, 6)):
+        r, turned = size * rng.uniform(0.35, 0.7), frame.child(yaw=k * 2.4 + rng.random())
+        half = (r, r * rng.uniform(0.7, 1), r * rng.uniform(0.6, 1))
         scene.foliage(
-            frame,
-            rng.gauss(0, 0.5) * size,
-            rng.gauss(0, 0.5) * size,
-            r * 0.6,
-            r,
-            r,
-            r * 0.8,
-            leaves,
-            holes=rng.uniform(0.15, 0.45),
-            leaf=rng.uniform(0.7, 1.6),
+            turned, size * rng.uniform(0.2, 0.7), 0, r * 0.7, *half, leaves, holes=holes, leaf=rng.uniform(1, 2)
         )
 
 

@@ -178,7 +178,7 @@ def _fabric(rng):
 
 def _carpet(rng):
     base = _fbm(rng, 40, 3, 0.9)
-    return base * 0.7 + 0.3 * _fbm(rng, 3, 3), (_fbm(rng, 4, 4) > 0.62).float() * 0.7, base
+    return base * 0.7 + 0.3 * _fbm(rng, 3, 3), (_fbm(rng, 4, 4) - 0.55).clamp(min=0) * 1.5, base
 
 
 def _foliage(rng):
