@@ -118,8 +118,10 @@ def main() -> None:
         else:
             difference = check_reference(model, processor, arguments.directory)
             print(f"matches its reference output to {difference:.1g} of the largest value")
-    except (OSError, ValueError, ImportError) as error:
-        sys.exit(" ".join(str(error).split()))
+    except ReferenceMismatch as error:
+        sys.exit(str(error))
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+        sys.exit(f"{arguments.directory} does not load: {' '.join(str(error).split())}")
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.settings and len(arguments.rows or []) != 1:
         parser.error("--set goes with a single row: --rows ROW")
-    api, failed, lines = HfApi(), False, []
+    api, done, failed, lines = HfApi(), 0, False, []
     for name in arguments.rows or row_names():
         missing = find_inputs(name, arguments.weights).missing
         if missing and not arguments.rows:
@@ -162,12 +162,13 @@ def main() -> None:
                 lines.append(f"{name}: {repo_id} at {push(directory, repo_id, api=api, **options)[:8]}")
             else:
                 lines.append(f"{name}: ready in {directory}, {check(directory, collect_files(directory)[0])}")
+            done += 1
         except (UploadError, ConversionError) as error:
             failed, lines = True, [*lines, f"{name}: FAILED. {error}"]
         except (HTTPError, OSError, RuntimeError, ValueError) as error:
             failed, lines = True, [*lines, f"{name}: FAILED. {explain(error, repo_id, api.endpoint)}"]
     print("\n".join(lines))
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if failed or not done else 0)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import filecmp
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +57,8 @@ def code_files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*.py"))
 
 
-def test_every_encoder_loads_without_the_package(save_tiny_model, run_process, photo):
-    folders = {name: save_tiny_model(name) for name in TINY_BACKBONES}
+def test_every_encoder_loads_without_the_package(save_tiny_model, run_process, photo, tmp_path):
+    folders = {name: shutil.copytree(save_tiny_model(name), tmp_path / name) for name in TINY_BACKBONES}
     done = run_process("-W", "default", "-c", SCRIPT, photo, *folders.values())
     assert done.returncode == 0, done.stderr
     assert without_progress(done.stderr) == ""

@@ -38,7 +38,7 @@ It predicts disparity. `pipeline("depth-estimation", model="AIGeeksGroup/AnyDept
 def directory(save_tiny_model, tmp_path):
     """A model directory that may be uploaded, beside files that have no business on the Hub."""
     path = tmp_path / "model"
-    shutil.copytree(save_tiny_model(), path, ignore=shutil.ignore_patterns("again*"))
+    shutil.copytree(save_tiny_model(), path)
     write_reference(*load(path), path)
     (path / "README.md").write_text(CARD)
     (path / "optimizer.bin").write_bytes(b"state")
@@ -244,7 +244,7 @@ def test_dinov3_needs_its_licence_and_its_name_and_a_model_must_load(directory):
         check(directory, collect_files(directory)[0])
     (directory / "LICENSE.md").write_text("DINOv3 License")
     (directory / "README.md").write_text((directory / "README.md").read_text() + "Built with DINOv3.\n")
-    with pytest.raises(UploadError, match="(?i)safetensor") as caught:
+    with pytest.raises(UploadError, match="does not load: .*header") as caught:
         check(directory, collect_files(directory)[0])
     assert "\n" not in str(caught.value) and "Traceback" not in str(caught.value)
 
