@@ -211,7 +211,7 @@ class Stage:
     def __call__(self, features: torch.Tensor, result: torch.Tensor):
         """Fills `result` `(2 * height, 2 * width, out_channels)` from `features` `(height, width, channels)`."""
         height, width, _ = features.shape
-        rows = max(4, STRIP_PIXELS // (4 * width))
+        rows = max(4, STRIP_PIXELS // (4 * width) // 2 * 2)  # strips of whole 4x4 tiles
         strips = (self.sampler(features, row, min(row + rows, height)) for row in range(0, height, rows))
         for conv in self.convs:
             strips = map(conv, strips) if isinstance(conv, PointwiseConv) else convolve_rows(strips, conv, 2 * height)
