@@ -5,6 +5,7 @@ import re
 
 import pytest
 from huggingface_hub import ModelCard
+from PIL import Image
 
 from anydepth_hf.rows import row, row_names
 from conversion.card_check import card_problems
@@ -12,7 +13,8 @@ from conversion.card_results import read_results
 from conversion.licenses import WEIGHTS, license_problems
 from conversion.model_card import BUNDLED, CARDS, bundled_card, released_config, row_card, stored_cards, write
 from conversion.releases import DEFAULT_ROW, release
-from tests.hub_server import card_errors
+from tests.card_schema import card_errors
+from tests.hub_server import Repository
 
 METRICS = ("abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "delta1", "delta2", "delta3", "i_rmse", "silog")
 
@@ -82,6 +84,21 @@ def test_the_hub_accepts_the_cards(hub, monkeypatch):
         assert old in text
         with pytest.raises(ValueError):
             ModelCard(text.replace(old, new), ignore_metadata_errors=True).validate()
+
+
+def test_the_examples_in_a_card_run(hub, save_tiny_model, run_process, tmp_path):
+    """The default row's card word for word, with a small model under its name."""
+    repository = hub.repositories["AIGeeksGroup/AnyDepth"] = Repository()
+    repository.commit("main", {path.name: path.read_bytes() for path in save_tiny_model().iterdir()})
+    repository.tags["v1.0"] = repository.branches["main"]
+    (tmp_path / "elsewhere").mkdir()
+    Image.linear_gradient("L").convert("RGB").save(tmp_path / "elsewhere" / "picture.jpg")
+    blocks = re.findall(r"```python\n(.*?)```", ModelCard.load(CARDS / f"{DEFAULT_ROW}.md").text, re.DOTALL)
+    assert len(blocks) == 3
+    code = f"import sys; sys.path.insert(0, {str(CARDS.parent)!r})\n" + "\n".join(blocks)
+    code += "\nprint(tuple(result['predicted_depth'].shape), result['prediction_type'])"
+    done = run_process("-c", code, hub=hub)
+    assert done.stdout == "(256, 256) disparity\n", done.stderr
 
 
 def table(card: ModelCard, heading: str) -> str:
