@@ -56,4 +56,4 @@ def build_corridor(scene):
         scene.box(lamp, 0, 0, 0, rng.uniform(0.1, 0.3), 0.3, 0.02, panel, shadow=0)
     indoor_light(scene, width, depth, height, None)
     for k in range(2):
-        scene.lamp((width / 2, depth * (0.3 + 0.5 * k), height - 0.3), [rng.uniform(2, 8)] * 3)
+        scene.lamp((width / 2, depth * (0.3 + 0.5 * k), height - 0.3), [rng.uniform(2, 8)] * 3, 0.2)

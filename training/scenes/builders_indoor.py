@@ -60,11 +60,11 @@ def indoor_light(scene, width, depth, height, window):
     if window and rng.random() < 0.75:
         x, y, z = window
         power = rng.uniform(1, 7) * bright
-        scene.lamp((x, y, z), [power * v for v in P.hsv(0.6, rng.uniform(0, 0.25), 1)])
+        scene.lamp((x, y, z), [power * v for v in P.hsv(0.6, rng.uniform(0, 0.25), 1)], rng.uniform(0.2, 0.7))
     for _ in range(rng.choice((0, 1, 1, 1, 2))):
         power = rng.uniform(1, 5) * bright
         place = (rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * depth, height - rng.uniform(0.12, 0.6))
-        scene.lamp(place, [power * v for v in tone])
+        scene.lamp(place, [power * v for v in tone], rng.uniform(0.04, 0.4))
         if rng.random() < 0.7:
             lamp = Frame(place[0], place[1], place[2] + 0.05)
             glow = P.glowing(scene, tone, rng.uniform(2, 8))
@@ -74,13 +74,13 @@ def indoor_light(scene, width, depth, height, window):
                 scene.box(lamp, 0, 0, 0, rng.uniform(0.1, 0.6), 0.12, 0.03, glow, shadow=0)
             scene.rod(lamp, (0, 0, 0.05), (0, 0, height - lamp.z), 0.008, glow, shadow=0)
     if rng.random() < 0.2:
-        scene.lamp(scene.camera["position"], [rng.uniform(0.3, 2.5)] * 3)
+        scene.lamp(scene.camera["position"], [rng.uniform(0.3, 2.5)] * 3, 0.02)
 
 
 def furnish_wall(scene, floor, frame, half, height, taken, fullness):
     """Furniture along one wall, as much as fits."""
     rng = scene.rng
-    for _ in range(round(fullness * rng.uniform(0.5, 1.5) * (2 + half))):
+    for _ in range(round(fullness * rng.uniform(0.5, 1.5) * (3 + 1.6 * half))):
         kind = rng.choices(("cabinet", "tall", "shelf", "sofa", "desk", "bed", "counter", "table", "cartons", "plant", "lamp", "chair"),
                            (16, 10, 14, 12, 11, 9, 5, 6, 8, 4, 4, 6))[0]  # fmt: skip
         hx, hy, h = {
@@ -137,7 +137,7 @@ def furnish_middle(scene, floor, fullness):
             0.006,
             rug,
         )
-    for _ in range(1 + round(fullness * rng.uniform(0.5, 1.5) * (3 + min(9, width * depth / 5)))):
+    for _ in range(1 + round(fullness * rng.uniform(0.5, 1.5) * (4 + min(12, width * depth / 3.5)))):
         spot = Frame(
             rng.uniform(0.3, width - 0.3),
             rng.uniform(0.3, depth - 0.3),

@@ -9,9 +9,10 @@ from .ambient import ambient_occlusion
 from .primitives import intersections
 from .sensor import develop
 from .shading import radiance
+from .shadows import shadow_pairs, soften
 from .surfaces import surfaces
 from .textures import texture_atlas
-from .visibility import camera_pairs, shadow_pairs
+from .visibility import camera_pairs
 
 _SHAPES = 64  # compiled variants of one function: primitive kinds, image sizes, with and without height fields
 
@@ -48,7 +49,7 @@ class Kernels:
         self.camera = {kind: fused(partial(camera_pairs, function), True) for kind, function in functions.items()}
         self.shadow = {kind: fused(partial(shadow_pairs, function), True) for kind, function in functions.items()}
         self.surfaces, self.ambient_occlusion = fused(surfaces), fused(ambient_occlusion)
-        self.radiance, self.develop = fused(radiance), fused(develop)
+        self.soften, self.radiance, self.develop = fused(soften), fused(radiance), fused(develop)
 
 
 @lru_cache(maxsize=8)

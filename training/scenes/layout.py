@@ -57,9 +57,8 @@ MATERIAL = Layout(
 )
 LIGHTS = 4
 SHADOW_LIGHTS = 2  # the first ones cast shadows
-LIGHT = Layout(
-    kind=1, vector=3, color=3
-)  # kind 0 off, 1 directional (vector points to it), 2 point (vector is its place)
+# kind 0: off; 1: a sun, `vector` points to it, radius is its angle's tangent; 2: a lamp, `vector` is its place.
+LIGHT = Layout(kind=1, vector=3, color=3, radius=1)
 CAMERA = Layout(position=3, axes=9, focal=2, center=2)  # axes rows: right, down, forward; pixels
 ENVIRONMENT = Layout(
     zenith=3,

@@ -19,14 +19,14 @@ def draw_weather(scene):
     )
     warm = P.hsv(0.09, rng.uniform(0.4, 0.75) if kind == "low" else rng.uniform(0.05, 0.25), 1.0)
     if strength:
-        scene.sun(sun, [strength * v for v in warm])
+        scene.sun(sun, [strength * v for v in warm], rng.uniform(0.006, 0.05 if kind == "cloudy" else 0.02))
     level = rng.uniform(0.35, 0.9) if strength else rng.uniform(1.2, 1.8)
     sky = rng.uniform(1.2, 3.2)
     if kind in ("overcast", "foggy"):
         blue = pale = P.hsv(0.6, rng.uniform(0, 0.12), 1.0)
     if kind == "low":
         pale = P.hsv(rng.uniform(0.03, 0.12), rng.uniform(0.1, 0.6), 1.0)
-    density = 10 ** rng.uniform(-2.1, -1.4) if kind == "foggy" else 10 ** rng.uniform(-4, -2.3)
+    density = 10 ** rng.uniform(-2.1, -1.4) if kind == "foggy" else 10 ** rng.uniform(-4, -2.6)
     bounce = rng.uniform(0.25, 0.55)
     scene.environment.update(
         zenith=[sky * 0.6 * v for v in blue], horizon=[sky * v for v in pale],

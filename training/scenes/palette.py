@@ -19,7 +19,8 @@ def hsv(hue, saturation, value):
 
 
 def any_color(rng):
-    return hsv(rng.random(), rng.random() ** 1.3, rng.uniform(0.15, 0.95))
+    """Muted more often than not, as things are."""
+    return hsv(rng.random(), rng.random() ** 2, rng.uniform(0.12, 0.95))
 
 
 def grey(rng, low=0.2, high=0.9):

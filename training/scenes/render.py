@@ -7,9 +7,10 @@ from .kernels import get_kernels
 from .layout import CAMERA, LIGHT, OBJECT, SHADOW_LIGHTS, TERRAIN
 from .primitives import MISS
 from .shading import scene_rows
+from .shadows import trace_shadows
 from .terrain import march, terrain_normal
 from .textures import texture_atlas
-from .visibility import TILE, PairTracer, Tiles, ray_directions, trace_camera, trace_shadows, unpack
+from .visibility import TILE, PairTracer, Tiles, ray_directions, trace_camera, unpack
 
 FAR = 100.0
 # Pixels rendered at once and (object, tile) pairs intersected at once. On the CPU one scene at a time: its buffers stay in
@@ -79,14 +80,16 @@ def _render(scene, height, width, far, compiled):
     surface = kernels.surfaces(
         scene["objects"], scene["materials"], direction, point, finite, ids, _terrain_normals(scene, tiles, point)
     )
-    shadows = [
-        trace_shadows(tracer, scene["lights"].T[k * LIGHT.size : (k + 1) * LIGHT.size], tiles, surface["lifted"], hit)
-        for k in range(SHADOW_LIGHTS)
-    ]
     planes = torch.cat([surface["point"], hit.to(finite.dtype).unsqueeze(0), surface["normal"], finite.unsqueeze(0)])
     planes = tiles.to_image(planes, tiles.rows * TILE, tiles.columns * TILE)[:, :, 0].contiguous()
     occlusion = kernels.ambient_occlusion(planes, CAMERA.planes(scene["cameras"].T, "focal")[0].view(-1, 1, 1))
     occlusion = tiles.from_image(occlusion)
+    hidden = torch.stack([
+        trace_shadows(tracer, scene["lights"].T[k * LIGHT.size : (k + 1) * LIGHT.size], tiles, surface["lifted"], hit)
+        for k in range(SHADOW_LIGHTS)
+    ])  # fmt: skip
+    hidden = tiles.to_image(hidden, tiles.rows * TILE, tiles.columns * TILE).mean(2)
+    shadows = [tiles.from_image(plane) for plane in kernels.soften(hidden, planes).unbind(1)]
     color = kernels.radiance(surface, hit, direction, lights, shadows, environment, occlusion, atlas, focal)
 
     samples = tiles.to_image(color, height, width).contiguous()

@@ -38,7 +38,7 @@ def _tree_row(scene, road, side, edge, budget):
     rng = scene.rng
     pitch, height, offset = rng.uniform(5, 14), rng.uniform(5, 14), edge + rng.uniform(0.4, 3.5)
     bark, leaves = P.bark(scene), P.leaves(scene)
-    y = rng.uniform(2, pitch)
+    y = rng.uniform(5, 5 + pitch)
     while y < 90 and len(scene.objects) < budget:
         if rng.random() < 0.9 and not road.crossed(y, 1):
             spot = road.frame(side * (offset + rng.gauss(0, 0.2)), y)
@@ -51,7 +51,7 @@ def _forest(scene, road, side, edge, budget):
     rng = scene.rng
     barks, foliage = [P.bark(scene) for _ in range(2)], [P.leaves(scene) for _ in range(3)]
     offset, conifers = edge + rng.uniform(1, 8), rng.random() ** 2
-    y = rng.uniform(0, 6)
+    y = rng.uniform(4, 9)
     while y < REACH and len(scene.objects) < budget:
         spot = road.frame(side * (offset + rng.expovariate(0.25)), y)
         draw = rng.random()
@@ -96,7 +96,8 @@ def _verge(scene, road, side, edge, style, budget):
         if road.crossed(y, 1):
             pass
         elif draw < 0.4 * trees:
-            rng.choice((S.tree, S.tree, S.bare_tree, S.conifer))(scene, spot)
+            if y > 7:
+                rng.choice((S.tree, S.tree, S.bare_tree, S.conifer))(scene, spot)
         elif draw < 0.6:
             (S.street_lamp(scene, spot, -side) if rng.random() < 0.55 else S.sign(scene, spot))
         elif draw < 0.7 and y < 50:

@@ -125,11 +125,13 @@ class Scene:
 
     # Lights, camera
 
-    def sun(self, direction, color):
-        self.lights.append((1.0, *direction, *color))
+    def sun(self, direction, color, radius=0.01):
+        """Directional light towards the unit vector `direction`; radius: tangent of the angle it fills."""
+        self.lights.append((1.0, *direction, *color, radius))
 
-    def lamp(self, place, color):
-        self.lights.append((2.0, *place, *color))
+    def lamp(self, place, color, radius=0.1):
+        """Light at a place, its shadows as soft as those of a ball of `radius` metres."""
+        self.lights.append((2.0, *place, *color, radius))
 
     def look(self, position, yaw, pitch, roll, focal, center=(0.5, 0.5)):
         """Places the camera: yaw 0 looks along +y, positive to the left; positive pitch looks up. Angles in radians,

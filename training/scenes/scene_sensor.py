@@ -9,14 +9,14 @@ def draw_sensor(scene):
     warmth, tint = rng.gauss(0, 0.09), rng.gauss(0, 0.025)
     blur = max(0.0, rng.gauss(0.03, 0.08))
     values = {
-        "exposure": rng.gauss(0.25, 0.5),
+        "exposure": rng.gauss(0.05, 0.5),
         "gamma": rng.uniform(1.8, 2.4),
         "contrast": max(-0.15, rng.gauss(0.25, 0.3)),
         "saturation": max(0.0, rng.gauss(0.92, 0.22)) * (rng.random() > 0.04),
         "white_balance": (1 + warmth, 1 + tint, 1 - warmth),
         "vignette": max(0.0, rng.gauss(0.1, 0.2)),
-        "shot_noise": (0.01 + 0.04 * low_light) if noisy else 0.01 * rng.random(),
-        "read_noise": (0.002 + 0.012 * low_light) if noisy else 0.002 * rng.random(),
+        "shot_noise": (0.01 + 0.03 * low_light) if noisy else 0.01 * rng.random(),
+        "read_noise": (0.002 + 0.008 * low_light) if noisy else 0.002 * rng.random(),
         "blur": (min(0.3, blur), min(0.3, blur * rng.uniform(0.5, 1.5))),
         "sharpen": max(0.0, rng.gauss(0.3, 0.45)),
         "black": max(0.0, rng.gauss(0, 0.03)),

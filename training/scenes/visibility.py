@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from .layout import CAMERA, OBJECT
-from .primitives import MISS, NEAREST
+from .primitives import MISS
 
 TILE = 16
 PIXEL_OFFSETS = (0.5, 0.0)  # centre, corner
@@ -115,13 +115,13 @@ class PairTracer:
                 yield kind, ids[part], tile[part]
 
 
-def _parameters(row):
+def object_parameters(row):
     return tuple(OBJECT.planes(row, name) for name in ("centre", "axes", "half", "extra"))
 
 
 def camera_pairs(function, row, camera, left, top, x, y, ids):
     """Packed hits (pairs, SAMPLES) of camera rays; `row` and `camera` (columns, pairs, 1), `left` and `top` (pairs, 1)."""
-    centre, axes, half, extra = _parameters(row)
+    centre, axes, half, extra = object_parameters(row)
     look, focal, center = (CAMERA.planes(camera, name) for name in ("axes", "focal", "center"))
     position = CAMERA.planes(camera, "position")
     origin = to_local(axes, [position[k] - centre[k] for k in range(3)])
@@ -135,18 +135,6 @@ def camera_pairs(function, row, camera, left, top, x, y, ids):
     depth = function(origin, tuple(direction), half, extra)
     # Depth above object id in one int64: the minimum is the nearest hit, the same whatever the order of the pairs.
     return (depth.view(torch.int32).to(torch.int64) << 32) | ids
-
-
-def shadow_pairs(function, row, source, world):
-    """1 where the object blocks the way from `world` (3, pairs, SAMPLES) to the light `source` (columns, pairs, 1)."""
-    centre, axes, half, extra = _parameters(row)
-    origin = to_local(axes, [world[k] - centre[k] for k in range(3)])
-    is_point = source[0] == 2
-    toward = to_local(axes, source[1:4])
-    lamp = to_local(axes, [source[1 + k] - centre[k] for k in range(3)])
-    direction = tuple(torch.where(is_point, lamp[k] - origin[k], toward[k]) for k in range(3))
-    t = function(origin, direction, half, extra)
-    return ((t < torch.where(is_point, 1.0, MISS)) & (t > NEAREST)).to(torch.float32)
 
 
 def trace_camera(tracer, cameras, tiles):
@@ -169,79 +157,3 @@ def unpack(best):
     """Depth (inf where nothing was hit) and object id (0 there) of packed hits."""
     depth = (best >> 32).to(torch.int32).view(torch.float32)
     return depth, torch.where(depth < MISS, best & 0xFFFFFFFF, 0)
-
-
-def _light_spans(points, scene_basis, dim):
-    """Extent of points (3, n, m) along a light's basis (three world vectors): (3, n) minima and maxima."""
-    coordinates = torch.stack([sum(points[k] * row[k] for k in range(3)) for row in scene_basis])
-    return coordinates.amin(dim), coordinates.amax(dim)
-
-
-def _light_basis(vector):
-    """Two unit vectors across a direction and the direction itself, each three tensors."""
-    x, y, z = vector
-    length = (x * x + y * y + z * z).sqrt()
-    x, y, z = x / length, y / length, z / length
-    flat = (x * x + y * y).sqrt().clamp(min=1e-4)
-    return (-y / flat, x / flat, torch.zeros_like(x)), (-z * x / flat, -z * y / flat, flat), (x, y, z)
-
-
-def shadow_mask(objects, light, tiles, points, valid):
-    """Which objects may shade which tile: (objects, rows * columns of their scene).
-
-    `light` is (LIGHT.size, scenes), `points` (3, tiles, SAMPLES). Directional lights compare boxes in the light's frame;
-    point lights compare the cones of bounding spheres.
-    """
-    low = torch.where(valid, points, MISS).amin(-1)  # (3, tiles)
-    high = torch.where(valid, points, -MISS).amax(-1)
-    occupied = (low[0] <= high[0]).view(tiles.scenes, -1)
-    scene = OBJECT.planes(objects, "scene").long()
-    kind, vector = light[0], light[1:4]
-    directional, point = kind == 1, kind == 2
-    box = corners(objects)
-
-    centre, radius = (low + high) / 2, ((high - low) ** 2).sum(0).sqrt() / 2
-    toward = vector[:, tiles.scene]
-    basis = _light_basis(torch.where(directional[tiles.scene], toward, torch.ones_like(toward)))
-    middle = torch.stack([sum(centre[k] * row[k] for k in range(3)) for row in basis])
-    spread = torch.stack([sum((high - low)[k] * row[k].abs() for k in range(3)) for row in basis]) / 2
-    tile_low, tile_high = ((middle + sign * spread).view(3, tiles.scenes, -1) for sign in (-1, 1))
-    toward = vector[:, scene]
-    basis = _light_basis(torch.where(directional[scene], toward, torch.ones_like(toward)))
-    box_low, box_high = _light_spans(box, [[v.unsqueeze(-1) for v in row] for row in basis], -1)
-    in_column = (
-        (tile_low[0][scene] <= box_high[0].unsqueeze(1)) & (tile_high[0][scene] >= box_low[0].unsqueeze(1))
-        & (tile_low[1][scene] <= box_high[1].unsqueeze(1)) & (tile_high[1][scene] >= box_low[1].unsqueeze(1))
-        & (tile_low[2][scene] <= box_high[2].unsqueeze(1))
-    )  # fmt: skip
-
-    away = (centre - vector[:, tiles.scene]).view(3, tiles.scenes, -1)
-    distance = (away * away).sum(0).sqrt().clamp(min=1e-3)
-    angle = torch.asin((radius.view(tiles.scenes, -1) / distance).clamp(max=1)) * 1.001 + 1e-3
-    inside = radius.view(tiles.scenes, -1) >= distance
-    object_away = box.mean(-1) - vector[:, scene]
-    object_distance = (object_away * object_away).sum(0).sqrt().clamp(min=1e-3)
-    object_radius = ((box - box.mean(-1, keepdim=True)) ** 2).sum(0).amax(-1).sqrt()
-    object_angle = torch.asin((object_radius / object_distance).clamp(max=1)) * 1.001 + 1e-3
-    object_inside = (object_radius >= object_distance).unsqueeze(1)
-    cosine = sum(away[k][scene] * object_away[k].unsqueeze(1) for k in range(3))
-    cosine = cosine / (distance[scene] * object_distance.unsqueeze(1))
-    reach = (angle[scene] + object_angle.unsqueeze(1)).clamp(max=torch.pi)
-    near = (object_distance - object_radius).unsqueeze(1) <= (distance + radius.view(tiles.scenes, -1))[scene]
-    in_cone = near & ((cosine >= torch.cos(reach)) | inside[scene] | object_inside)
-
-    casts = (OBJECT.planes(objects, "casts_shadow") > 0).unsqueeze(1)
-    chosen = torch.where(directional[scene].unsqueeze(1), in_column, in_cone & point[scene].unsqueeze(1))
-    return casts & occupied[scene] & chosen
-
-
-def trace_shadows(tracer, light, tiles, points, valid):
-    """1 where the light is hidden from the surface point, else 0: float32 (tiles, SAMPLES)."""
-    mask = shadow_mask(tracer.objects, light, tiles, points, valid)
-    first = OBJECT.planes(tracer.objects, "scene").long() * (tiles.rows * tiles.columns)
-    hidden = torch.zeros((len(tiles.scene), SAMPLES), device=tiles.device)
-    for kind, ids, local_tile in tracer.chunks(mask):
-        tile = first[ids] + local_tile
-        row, source = tracer.objects[:, ids].unsqueeze(-1), light[:, tiles.scene[tile]].unsqueeze(-1)
-        hidden.index_reduce_(0, tile, tracer.kernels.shadow[kind](row, source, points[:, tile]), "amax")
-    return hidden
