@@ -18,7 +18,7 @@ from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
 from .layouts import ConversionError, Part
 from .reading import SOURCES, read_parts
 from .settings import Settings
-from .writing import build_model, check_output, collect_tensors, write
+from .writing import build_model, check_output, check_written, collect_tensors, quiet, run, staged
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,18 @@ def convert(
         ensure_multiple_of=config.patch_size, prediction_type=config.prediction_type, **encoder_part.processor
     )
     tensors = collect_tensors(config, encoder_part, head_part)
-    # from here on `tensors` alone holds the weights, so that a big model is in memory once
+    # what held the weights is given up at each step, so that a big model is in memory once
     del encoder_part, head_part
     model = build_model(config, tensors)
+    del tensors
     num_parameters = model.num_parameters()
-    write(model, processor, output)
+    with staged(output) as directory:
+        with quiet():
+            model.save_pretrained(directory)
+            processor.save_pretrained(directory)
+        expected = run(model)
+        del model
+        check_written(directory, expected)
     return Conversion(output, config, num_parameters, notes)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from transformers.utils import logging
 
-from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
+from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
 
 from .layouts import ConversionError, Part, StateDict, describe_keys
 
@@ -98,29 +98,29 @@ def build_model(config: AnyDepthConfig, tensors: StateDict) -> AnyDepthForDepthE
         return AnyDepthForDepthEstimation.from_pretrained(None, config=config, state_dict=tensors)
 
 
-def write(model: AnyDepthForDepthEstimation, processor: AnyDepthImageProcessor, output: Path) -> None:
-    """
-    Writes both beside `output`, checks them, and moves them there.
-
-    Raises:
-        ConversionError: what was written does not give the outputs of `model`.
-    """
+@contextmanager
+def staged(output: Path) -> Iterator[Path]:
+    """A folder beside `output` that takes its place at the end, or disappears when anything fails."""
     output.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
     try:
-        written = staging / "new"
-        with quiet():
-            model.save_pretrained(written)
-            processor.save_pretrained(written)
-            expected = run(model)
-            reloaded = AnyDepthForDepthEstimation.from_pretrained(written)
-        if not torch.equal(run(reloaded), expected):
-            raise ConversionError("The model that was written gives other outputs than the converted one.")
+        yield staging / "new"
         if output.exists():
             os.replace(output, staging / "old")
-        os.replace(written, output)
+        os.replace(staging / "new", output)
     finally:
         shutil.rmtree(staging)
+
+
+def check_written(directory: Path, expected: torch.Tensor) -> None:
+    """
+    Raises:
+        ConversionError: the model in `directory` does not give the output that the one in memory gave.
+    """
+    with quiet():
+        reloaded = AnyDepthForDepthEstimation.from_pretrained(directory)
+    if not torch.equal(run(reloaded), expected):
+        raise ConversionError("The model that was written gives other outputs than the converted one.")
 
 
 @torch.no_grad()
