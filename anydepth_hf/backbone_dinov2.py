@@ -1,7 +1,6 @@
 """DINOv2 as Depth Anything V2 and Depth Anything 3 run it, on top of transformers' Dinov2 layers."""
 
 import torch
-from torch import nn
 from transformers import Dinov2Backbone, Dinov2Config
 from transformers.models.dinov2.modeling_dinov2 import Dinov2Embeddings
 from transformers.models.dinov3_vit.modeling_dinov3_vit import DINOv3ViTBackboneOutput
