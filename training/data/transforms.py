@@ -1,10 +1,12 @@
-"""Training transforms: image and depth together, uint8 until the last step, depth and mask by nearest neighbour."""
+"""Training transforms: image and depth together, uint8 as long as possible, depth and mask by nearest neighbour."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from PIL import Image, ImageEnhance, ImageFilter
+from torch.nn import functional as F
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from anydepth_hf.image_processing_anydepth import resize_image
@@ -97,20 +99,16 @@ class TrainTransform:
         if not self.squash:
             rows, columns = self._window(image.shape[:2], size, rng)
             image, depth = image[rows, columns], depth[rows, columns]
-        image = resize_image(torch.from_numpy(np.array(image)).permute(2, 0, 1), size).permute(1, 2, 0).numpy()
-        depth = resize_nearest(depth, size)
         if rng.random() < self.flip_probability:
             image, depth = image[:, ::-1], depth[:, ::-1]
-        if rng.random() < self.rotation_probability:
-            image, depth = rotate(image, depth, rng.uniform(-self.max_rotation, self.max_rotation))
+        pixels = resize_image(torch.from_numpy(np.array(image)).permute(2, 0, 1), size)
+        labels = torch.from_numpy(np.ascontiguousarray(resize_nearest(depth, size)))
         if self.color is not None:
-            image = self.color(np.ascontiguousarray(image), rng)
-        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-        return {
-            "pixel_values": torch.addcmul(self._shift, pixels, self._scale),
-            "labels": torch.from_numpy(np.ascontiguousarray(depth)),
-            "name": sample.name,
-        }
+            pixels = torch.from_numpy(self.color(pixels.permute(1, 2, 0).numpy(), rng)).permute(2, 0, 1)
+        pixels = pixels.float().mul_(self._scale).add_(self._shift)
+        if rng.random() < self.rotation_probability:
+            pixels, labels = rotate(pixels, labels, rng.uniform(-self.max_rotation, self.max_rotation))
+        return {"pixel_values": pixels.contiguous(), "labels": labels, "name": sample.name}
 
     def _window(self, shape: tuple[int, int], size: tuple[int, int], rng: np.random.Generator) -> tuple[slice, slice]:
         """The part of the source that becomes the result: the largest window with the aspect ratio of `size`."""
@@ -131,13 +129,26 @@ def resize_nearest(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return array[rows[:, None], columns]
 
 
-def rotate(image: np.ndarray, depth: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
-    """Rotates about the centre, counter-clockwise, size kept; the image bilinear, the depth nearest.
+def rotate(pixels: torch.Tensor, labels: torch.Tensor, degrees: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rotates about the centre, counter-clockwise, size kept; the image bilinear, the labels nearest.
+
+    Args:
+        pixels: normalised image, float32 (3, H, W).
+        labels: float32 (H, W).
 
     Returns:
-        uint8 (H, W, 3) with ImageNet's mean colour, and float32 (H, W) with 0, where the source does not reach.
+        Both rotated, with 0 where the source does not reach: ImageNet's mean colour, and no label.
     """
-    fill = tuple(round(255 * value) for value in IMAGENET_DEFAULT_MEAN)
-    image = Image.fromarray(image).rotate(degrees, Image.Resampling.BILINEAR, fillcolor=fill)
-    depth = Image.fromarray(np.ascontiguousarray(depth)).rotate(degrees, Image.Resampling.NEAREST, fillcolor=0)
-    return np.array(image), np.array(depth)
+    height, width = labels.shape
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    y = (torch.arange(height) - (height - 1) / 2)[:, None]
+    x = torch.arange(width) - (width - 1) / 2
+    # where each pixel comes from, from the centre, in units of half the image
+    source_x = x * (2 * cos / width) + y * (-2 * sin / width)
+    source_y = x * (2 * sin / height) + y * (2 * cos / height)
+    reached = (source_x.abs() <= 1) & (source_y.abs() <= 1)
+    grid = torch.stack((source_x, source_y), dim=-1)[None]
+    # "border", as zeros would darken the pixels along the edge, which have labels
+    pixels = F.grid_sample(pixels[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+    labels = F.grid_sample(labels[None, None], grid, mode="nearest", padding_mode="border", align_corners=False)[0, 0]
+    return pixels.mul_(reached), labels.mul_(reached)

@@ -89,14 +89,25 @@ def test_nearest_never_mixes_depths():
 
 
 def test_rotation_masks_corners():
-    image, depth = np.full((65, 65, 3), 200, np.uint8), np.full((65, 65), 3, np.float32)
-    depth[32, 60] = 9
-    turned, turned_depth = rotate(image, depth, 2.5)
-    assert (turned_depth[[0, 0, -1, -1], [0, -1, 0, -1]] == 0).all() and set(np.unique(turned_depth)) == {0, 3, 9}
-    y, x = np.argwhere(turned_depth == 9)[0]
-    assert (y, x) == (31, 60)  # counter-clockwise: a point on the right goes up
-    assert np.abs(turned[0, 0].astype(int) - [124, 116, 104]).max() <= 1  # ImageNet's mean
-    assert (turned[turned_depth > 0].min(axis=-1) > 100).all()
+    pixels, labels = torch.full((3, 65, 65), 2.0), torch.full((65, 65), 3.0)
+    labels[32, 60] = 9
+    pixels[:, 32, 60] = 5
+    turned, turned_labels = rotate(pixels, labels, 2.5)
+    corners = ([0, 0, -1, -1], [0, -1, 0, -1])
+    assert (turned_labels[corners] == 0).all() and set(turned_labels.unique().tolist()) == {0, 3, 9}
+    assert (turned_labels == 9).nonzero().tolist() == [[31, 60]]  # counter-clockwise: a point on the right goes up
+    assert turned[0].argmax() == 31 * 65 + 60
+    # normalised, 0 is the mean colour; the image is whole wherever there is a label
+    assert (turned[:, turned_labels == 0] == 0).all() and (turned[:, turned_labels > 0] > 1.999).all()
+
+    pixels, labels = torch.rand(3, 30, 40), torch.rand(30, 40)
+    for degrees in (0.0, 360.0):
+        turned, turned_labels = rotate(pixels, labels, degrees)
+        assert torch.equal(turned_labels, labels)
+        torch.testing.assert_close(turned, pixels, rtol=0, atol=1e-4)
+    turned, turned_labels = rotate(pixels[:, :, :30], labels[:, :30], 90.0)
+    torch.testing.assert_close(turned_labels, labels[:, :30].rot90())
+    torch.testing.assert_close(turned, pixels[:, :, :30].rot90(dims=(1, 2)), rtol=0, atol=1e-4)
 
 
 def test_probabilities():
