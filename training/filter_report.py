@@ -54,7 +54,7 @@ def write_report(
         + ("by each of the two scores" if rule.criterion == "each" else "by the mean of the two scores")
         + (", in each data set" if rule.scope == "dataset" else ", over all data sets together")
         + ". Scores are of depth (not disparity).\n",
-        _table(tables, selection),
+        _table(tables, selection, rule.min_valid),
         "The columns marked *published* are the paper's (arXiv 2601.02760), of its own copies of the data sets; the "
         "others were measured here.\n",
         "![Histograms of the scores](histograms.png)\n",
@@ -81,16 +81,16 @@ def _columns(table: "pyarrow.Table") -> dict[str, np.ndarray]:
     return {**values, "total": (values["distribution"] + values["gradient"]) / 2}
 
 
-def _table(tables: dict, selection: dict) -> str:
+def _table(tables: dict, selection: dict, min_valid: float) -> str:
     lines = [
         "| data set | samples | unreadable | too few valid pixels | kept | kept, published | S_dist | published "
         "| S_grad | published |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for label, columns in tables.items():
-        keep, cuts = selection[label]
+        keep, _ = selection[label]
         valid = columns["valid_fraction"]
-        few = int((np.isfinite(valid) & (valid < 0.2)).sum())
+        few = int((np.isfinite(valid) & (valid < min_valid)).sum())
         total, kept, distribution, gradient = PUBLISHED.get(label.split("-")[0], (None,) * 4)
         published = [f"{kept / total:.1%}", f"{distribution:.3f}", f"{gradient:.3f}"] if total else ["", "", ""]
         lines.append(
@@ -135,9 +135,11 @@ def _draw_histograms(path: Path, tables: dict, selection: dict) -> None:
         sharex=True,
     )
     bins = np.linspace(0, 1, 51)
+    for axis, title in zip(axes[0], COLUMNS.values()):
+        axis.set_title(title, fontsize=11)
     for row, (label, columns) in zip(axes, tables.items()):
         keep, cuts = selection[label]
-        for axis, (name, title) in zip(row, COLUMNS.items()):
+        for axis, name in zip(row, COLUMNS):
             values, readable = columns[name], np.isfinite(columns[name])
             axis.hist(
                 [values[readable & keep], values[readable & ~keep]], bins, stacked=True, color=[KEPT, DROPPED],
@@ -147,42 +149,53 @@ def _draw_histograms(path: Path, tables: dict, selection: dict) -> None:
                 axis.axvline(cuts[name], color="#d1495b", linewidth=1.2)
             axis.set_yticks([])
             axis.spines[["left", "right", "top"]].set_visible(False)
-            axis.set_title(title if row is axes[0] else "", fontsize=11)
         row[0].set_ylabel(f"{label}\n{len(keep)} samples", rotation=0, ha="right", va="center", fontsize=10)
-    axes[0][-1].legend(frameon=False, fontsize=9, loc="upper left")
+    figure.legend(
+        *axes[0][0].get_legend_handles_labels(), loc="outside lower right", ncols=2, frameon=False, fontsize=9
+    )
     figure.supxlabel("score", fontsize=10)
     _save(figure, path)
 
 
 def _draw_sheet(path: Path, spec: DatasetSpec, table, columns: dict, keep: np.ndarray, indices: np.ndarray) -> None:
     plt = _pyplot()
-    across = min(4, len(indices))
-    down = -(-len(indices) // across)
-    figure, axes = plt.subplots(
-        2 * down, across, figsize=(3 * across, 4.4 * down), squeeze=False, layout="constrained"
-    )
+    reader = spec.reader()
+    samples: list[DepthSample | str] = []
+    for index in indices.tolist():
+        try:
+            samples.append(_shrink(reader(table["rgb"][index].as_py(), table["depth"][index].as_py())))
+        except DataError as error:
+            samples.append(str(error))
+    shapes = [sample.depth.shape for sample in samples if not isinstance(sample, str)] or [(3, 4)]
+    tile = 3 * max(height / width for height, width in shapes) + 0.3  # inches, with a line of text
+    across = min(4, len(samples))
+    down = -(-len(samples) // across)
+    figure, axes = plt.subplots(2 * down, across, figsize=(3 * across, 2 * tile * down), squeeze=False, layout="tight")
     for axis in axes.flat:
         axis.axis("off")
-    reader = spec.reader()
-    for place, index in enumerate(indices.tolist()):
-        row, column = divmod(place, across)
-        above, below = axes[2 * row][column], axes[2 * row + 1][column]
-        fate = "kept" if keep[index] else "dropped"
+    for place, (index, sample) in enumerate(zip(indices.tolist(), samples)):
+        above, below = (axes[2 * (place // across) + offset][place % across] for offset in (0, 1))
         above.set_title(
-            f"distribution {columns['distribution'][index]:.2f}  gradient {columns['gradient'][index]:.2f}  {fate}",
+            f"distribution {columns['distribution'][index]:.2f}  gradient {columns['gradient'][index]:.2f}  "
+            + ("kept" if keep[index] else "dropped"),
             fontsize=8,
         )
-        try:
-            sample = reader(table["rgb"][index].as_py(), table["depth"][index].as_py())
-        except DataError as error:
-            above.text(0.5, 0.5, str(error), wrap=True, ha="center", va="center", fontsize=7)
+        if isinstance(sample, str):
+            above.text(0.5, 0.5, sample, wrap=True, ha="center", va="center", fontsize=7, transform=above.transAxes)
             continue
         above.imshow(sample.image)
         below.imshow(_colour_depth(sample))
-        low, high = np.percentile(sample.depth[sample.valid], (0, 100)) if sample.valid.any() else (0, 0)
+        depths = sample.depth[sample.valid] if sample.valid.any() else np.zeros(1)
         unit = " m" if sample.is_metric else ""
-        below.set_title(f"{low:.3g} to {high:.3g}{unit}, {sample.valid.mean():.0%} valid", fontsize=8)
+        below.set_title(f"{depths.min():.3g} to {depths.max():.3g}{unit}, {sample.valid.mean():.0%} valid", fontsize=8)
     _save(figure, path)
+
+
+def _shrink(sample: DepthSample) -> DepthSample:
+    """Every n-th pixel, about 400 in a row: a sheet shows no more."""
+    step = max(1, round(sample.depth.shape[1] / 400))
+    arrays = (array[::step, ::step] for array in (sample.image, sample.depth, sample.valid))
+    return DepthSample(*arrays, sample.is_metric, sample.name)
 
 
 def _colour_depth(sample: DepthSample) -> np.ndarray:

@@ -1,0 +1,79 @@
+import os
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+
+from tests.training.data import writers
+from training import make_shards
+from training.data.sources import open_dataset
+
+
+@pytest.fixture
+def dataset(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    writers.write_dataset("blendedmvs", tmp_path / "blendedmvs", 7)
+    return open_dataset(f"blendedmvs,root={tmp_path / 'blendedmvs'}")
+
+
+def convert(dataset, output, *options):
+    make_shards.main(
+        [
+            f"blendedmvs,root={dataset.root}",
+            "--output",
+            str(output),
+            "--shard-size",
+            "3",
+            "--num-workers",
+            "0",
+            *options,
+        ]
+    )
+
+
+@pytest.mark.parametrize("format, extension", [("parquet", "parquet"), ("webdataset", "tar")])
+def test_shards_hold_what_the_files_hold(tmp_path, dataset, format, extension, capsys):
+    output = tmp_path / "shards"
+    convert(dataset, output, "--format", format)
+    assert sorted(path.name for path in output.iterdir()) == [
+        "shards.json", *(f"train-0000{number}-of-00003.{extension}" for number in range(3))
+    ]  # fmt: skip
+    spec = capsys.readouterr().out.split("For the trainer: ")[1].strip()
+    assert spec.endswith("num_samples=7")
+    stream = open_dataset(spec)
+    if format == "parquet":
+        mapped = open_dataset({"name": "hub", "path": str(output), "is_metric": True})
+        assert len(mapped) == 7 and not mapped[0].is_metric  # the rows' own word counts
+    samples = [stream.read_row(row, i) for i, row in zip(range(7), stream.rows(0, 0, 0, 1, shuffle=False))]
+    originals = {writers.scene(index, 60, 80)[1].tobytes(): dataset[index] for index in range(7)}
+    order = [list(originals).index(sample.depth.tobytes()) for sample in samples]
+    assert sorted(order) == list(range(7)) and order != sorted(order)
+    for sample in samples:
+        original = originals[sample.depth.tobytes()]
+        assert np.array_equal(sample.image, original.image) and np.array_equal(sample.valid, original.valid)
+
+
+def test_interrupted_conversion_goes_on(tmp_path, dataset):
+    output = tmp_path / "shards"
+    convert(dataset, output)
+    paths = sorted(output.glob("*.parquet"))
+    contents = [path.read_bytes() for path in paths]
+    times = [path.stat().st_mtime_ns for path in paths]
+    paths[1].unlink()
+    convert(dataset, output)
+    assert [path.read_bytes() for path in paths] == contents
+    assert [path.stat().st_mtime_ns == time for path, time in zip(paths, times)] == [True, False, True]
+    with pytest.raises(SystemExit, match="holds shards of other samples or options"):
+        convert(dataset, output, "--seed", "1")
+
+
+def test_unreadable_samples(tmp_path, dataset, capsys):
+    damaged = Path(dataset.paths(4)[1])
+    damaged.write_bytes(b"nothing")
+    with pytest.raises(SystemExit, match=f"^make_shards.py: {damaged}: expected a grey PFM"):
+        convert(dataset, tmp_path / "a")
+    assert not [name for name in os.listdir(tmp_path / "a") if name.startswith(".")]
+    convert(dataset, tmp_path / "b", "--on-error", "skip")
+    output = capsys.readouterr()
+    assert f"skipped: {damaged}" in output.err and "num_samples=6" in output.out

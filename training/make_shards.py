@@ -1,0 +1,180 @@
+"""Turns any data set that consists of files into Parquet or WebDataset shards for streaming.
+
+    python training/make_shards.py hypersim,root=/data/hypersim --output shards/hypersim --format parquet
+    # then, as a data set of the trainer:   hub,path=shards/hypersim,streaming=true
+
+Images keep their bytes. Depth becomes float32 TIFF in the reader's units, lossless, with 0 for "no label" (the far
+plane is applied here). Rows are shuffled over all shards. The same command goes on with an interrupted run.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from training.data.decoding import DataError, require  # noqa: E402
+from training.data.layouts import format_list  # noqa: E402
+from training.data.sources import DatasetSpec, PairDataset, open_dataset  # noqa: E402
+
+FLOAT_PREDICTOR = {317: 3}  # TIFF's predictor for floating point halves the size
+
+
+def encode_depth(depth: np.ndarray) -> bytes:
+    """float32 (H, W) as a TIFF file: deflate, with the floating-point predictor."""
+    buffer = io.BytesIO()
+    Image.fromarray(depth).save(buffer, "TIFF", compression="tiff_adobe_deflate", tiffinfo=FLOAT_PREDICTOR)
+    return buffer.getvalue()
+
+
+class Shards:
+    """Writes one shard per item; runs in worker processes and gives the messages of skipped samples."""
+
+    def __init__(self, dataset: PairDataset, order: np.ndarray, arguments: argparse.Namespace, paths: list[Path]):
+        self.dataset, self.order, self.arguments, self.paths = dataset, order, arguments, paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: int) -> tuple[int, list[str] | DataError]:
+        size, path = self.arguments.shard_size, self.paths[number]
+        skipped: list[str] = []
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        write = _write_parquet if self.arguments.format == "parquet" else _write_tar
+        try:
+            write(temporary, self._rows(self.order[number * size : (number + 1) * size], skipped))
+        except DataError as error:
+            temporary.unlink(missing_ok=True)
+            return number, error
+        os.replace(temporary, path)
+        return number, skipped
+
+    def _rows(self, indices: np.ndarray, skipped: list[str]) -> Iterator[dict]:
+        for index in indices.tolist():
+            rgb, _ = self.dataset.paths(index)
+            try:
+                sample = self.dataset[index]  # decodes the image too, so that no shard holds a damaged one
+            except DataError as error:
+                if self.arguments.on_error == "raise":
+                    raise
+                skipped.append(str(error))
+                continue
+            depth = np.where(sample.valid, sample.depth, np.float32(0))
+            yield {
+                "key": f"{index:09d}",
+                "extension": os.path.splitext(rgb)[1].lower(),
+                "image": Path(rgb).read_bytes(),
+                "depth": encode_depth(depth),
+                "is_metric": sample.is_metric,
+                "name": os.path.relpath(rgb, self.dataset.root) if self.dataset.root else rgb,
+            }
+
+
+def _write_parquet(path: Path, rows: Iterator[dict]) -> None:
+    datasets, pa, parquet = require("datasets"), require("pyarrow"), require("pyarrow.parquet")
+    features = datasets.Features(
+        image=datasets.Image(), depth=datasets.Image(), is_metric=datasets.Value("bool"), name=datasets.Value("string")
+    )
+    # small row groups: a reader holds one in memory; the bytes are compressed already
+    with parquet.ParquetWriter(path, features.arrow_schema, compression="none") as writer:
+        for row in rows:
+            values = {
+                "image": {"bytes": row["image"], "path": row["key"] + row["extension"]},
+                "depth": {"bytes": row["depth"], "path": row["key"] + ".tiff"},
+                "is_metric": row["is_metric"],
+                "name": row["name"],
+            }
+            writer.write_batch(pa.RecordBatch.from_pylist([values], schema=features.arrow_schema), row_group_size=1)
+
+
+def _write_tar(path: Path, rows: Iterator[dict]) -> None:
+    with tarfile.open(path, "w") as archive:
+        for row in rows:
+            for extension, content in ((row["extension"], row["image"]), (".depth.tiff", row["depth"])):
+                member = tarfile.TarInfo(row["key"] + extension)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+
+
+def prepare(output: Path, spec: DatasetSpec, dataset: PairDataset, arguments: argparse.Namespace) -> None:
+    """Creates the folder, or checks that the shards there are of the same samples and options."""
+    pairs = format_list([dataset.paths(index) for index in range(len(dataset))])
+    settings = {
+        "dataset": dataclasses.asdict(spec),
+        "samples": len(dataset),
+        "sha256_of_pairs": hashlib.sha256(pairs.encode(errors="surrogateescape")).hexdigest(),
+        **{name: getattr(arguments, name) for name in ("format", "shard_size", "seed")},
+    }
+    text = json.dumps(settings, indent=1)
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / "shards.json"
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise DataError(f"{output} holds shards of other samples or options; choose another --output, or delete it.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Writes the shards that are missing."""
+    from torch.utils.data import DataLoader
+
+    spec = DatasetSpec.parse(arguments.dataset)
+    dataset = open_dataset(spec)
+    if not isinstance(dataset, PairDataset):
+        raise DataError(f"Data set {spec.name!r} does not consist of files; there is nothing to turn into shards.")
+    output = Path(arguments.output)
+    prepare(output, spec, dataset, arguments)
+    count = -(-len(dataset) // arguments.shard_size)
+    extension = "parquet" if arguments.format == "parquet" else "tar"
+    paths = [output / f"train-{number:05d}-of-{count:05d}.{extension}" for number in range(count)]
+    order = np.random.default_rng(arguments.seed).permutation(len(dataset))
+    todo = [number for number, path in enumerate(paths) if not path.exists()]
+    loader = DataLoader(
+        Shards(dataset, order, arguments, paths), sampler=todo, batch_size=None, collate_fn=lambda item: item,
+        num_workers=arguments.num_workers, prefetch_factor=1 if arguments.num_workers else None,
+    )  # fmt: skip
+    skipped = 0
+    for _, result in require("tqdm").tqdm(loader, total=count, initial=count - len(todo), unit="shard"):
+        if isinstance(result, DataError):
+            raise result
+        skipped += len(result)
+        for message in result:
+            print(f"skipped: {message}", file=sys.stderr)
+    print(
+        f"{count} shards in {output}" + (f", {skipped} samples skipped" if skipped else "") + f". For the trainer: "
+        f"hub,path={output}/*.{extension},streaming=true,num_samples={len(dataset) - skipped}"
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parses the command line; mistakes end the program with one sentence."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", help="name,option=value,... as in training; see docs/data.md")
+    parser.add_argument("--output", required=True, help="folder of the shards; those there are kept")
+    parser.add_argument("--format", choices=["parquet", "webdataset"], default="parquet")
+    parser.add_argument("--shard-size", type=int, default=256, help="samples per shard")
+    parser.add_argument("--num-workers", type=int, default=os.cpu_count(), help="processes, each writing a shard")
+    parser.add_argument("--seed", type=int, default=0, help="of the order of the samples")
+    parser.add_argument("--on-error", choices=["skip", "raise"], default="raise", help="at an unreadable sample")
+    arguments = parser.parse_args(argv)
+    try:
+        run(arguments)
+    except (ValueError, ImportError) as error:
+        sys.exit(f"make_shards.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("make_shards.py: interrupted; the same command goes on from here.")
+
+
+if __name__ == "__main__":
+    main()
