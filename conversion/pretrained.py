@@ -8,6 +8,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForDepthEstimation
 
 from .layouts import ConversionError, Part
 from .settings import Settings, encoder_config
+from .writing import quiet
 
 # Whole depth models that hold an encoder as `backbone`, and encoders themselves.
 DEPTH_MODELS = ("depth_anything", "anydepth")
@@ -39,17 +40,19 @@ def read_pretrained_encoder(name: str | Path, settings: Settings) -> Part:
     """
     try:
         config = AutoConfig.from_pretrained(name)
-        if config.model_type not in (*DEPTH_MODELS, *ENCODERS):
-            raise ConversionError(
-                f"{name} is a model of type {config.model_type!r}, which AnyDepth cannot use as its encoder; "
-                f"usable are {', '.join((*ENCODERS, *DEPTH_MODELS))}."
-            )
-        auto_class = AutoModelForDepthEstimation if config.model_type in DEPTH_MODELS else AutoModel
-        model = auto_class.from_pretrained(name, dtype=torch.float32)
-    except OSError as error:
-        detail = str(error).strip().split("\n")[0]
-        raise ConversionError(f"{name} is no file, and no model could be loaded from it: {detail}") from None
-    # AutoModel gives `model` of its own to DINOv3, so only depth models are taken apart
+    except (OSError, ValueError) as error:
+        raise ConversionError(f"{name} is no file and no model of transformers ({first_line(error)}).") from None
+    if config.model_type not in (*DEPTH_MODELS, *ENCODERS):
+        raise ConversionError(
+            f"{name} is a model of type {config.model_type!r}, which AnyDepth cannot use as its encoder; "
+            f"usable are {', '.join((*ENCODERS, *DEPTH_MODELS))}."
+        )
+    auto_class = AutoModelForDepthEstimation if config.model_type in DEPTH_MODELS else AutoModel
+    try:
+        with quiet():
+            model = auto_class.from_pretrained(name, dtype=torch.float32)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConversionError(f"The model in {name} cannot be loaded ({first_line(error)}).") from None
     encoder = model.backbone if config.model_type in DEPTH_MODELS else model
     config, notes = encoder.config, []
     if config.model_type not in (*ENCODERS, "depth_anything_3", "vggt"):
@@ -71,3 +74,7 @@ def read_pretrained_encoder(name: str | Path, settings: Settings) -> Part:
         processor={} if is_dinov3 else {"size": {"shortest_edge": config.image_size}},
         notes=notes,
     )
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].rstrip(".")

@@ -128,13 +128,6 @@ def describe_source(state_dict: StateDict) -> str:
     return ""
 
 
-def prepare(found: Found | None, path: str | Path, state_dict: StateDict, settings: Settings) -> list[str]:
-    """Settings from files beside the checkpoint; notes about them."""
-    if found is not None and found.layout.source == "da3":
-        return da3.use_preset(path, state_dict, settings)
-    return []
-
-
 def read_parts(
     source: str, checkpoint: str | Path, encoder: str | Path | None, settings: Settings
 ) -> tuple[Part, Part | None]:
@@ -189,7 +182,7 @@ def read_encoder(encoder: str | Path, settings: Settings) -> Part:
         raise ConversionError(
             f"{encoder} holds no known encoder; its first names are {describe_keys(list(state_dict))}."
         )
-    notes = prepare(found, encoder, state_dict, settings)
+    notes = da3.use_preset(encoder, state_dict, settings) if found.layout.source == "da3" else []
     # told apart from its own head, which is not taken
     head = find(state_dict, HEADS)
     tensors, _ = split(state_dict, [found] if head is None else [found, head])

@@ -5,10 +5,17 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import AutoImageProcessor, DINOv3ViTModel, pipeline
+from transformers import (
+    AutoImageProcessor,
+    DepthAnythingConfig,
+    DepthAnythingForDepthEstimation,
+    Dinov2Config,
+    DINOv3ViTModel,
+    pipeline,
+)
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
-from conversion.convert import convert
+from conversion.convert import convert, main
 from tests.conversion.official import (
     official_depth_anything_dpt,
     official_dinov2,
@@ -296,6 +303,52 @@ def test_encoder_from_a_converted_model(reference, tmp_path):
     assert model.config.apply_backbone_norm
 
 
+@torch.no_grad()
+def test_encoder_from_transformers_depth_anything(tmp_path):
+    """The Hub's Depth Anything V2, whose position embeddings transformers resizes otherwise: equal at its own size."""
+    fields = dinov2(reshape_hidden_states=False, apply_layernorm=True)
+    config = DepthAnythingConfig(
+        backbone_config=Dinov2Config(**fields),
+        reassemble_hidden_size=48,
+        neck_hidden_sizes=[8] * 4,
+        fusion_hidden_size=8,
+        head_hidden_size=8,
+        patch_size=14,
+    )
+    original = randomize(DepthAnythingForDepthEstimation(config))
+    original.save_pretrained(tmp_path / "hub")
+    torch.save(build(dinov2()).head.state_dict(), tmp_path / "sdt.pth")
+    convert("anydepth", tmp_path / "sdt.pth", tmp_path / "model", encoder=tmp_path / "hub")
+    pixel_values = torch.randn(1, 3, 56, 56)
+    expected = original.backbone(pixel_values).feature_maps
+    for ours, tokens in zip(load(tmp_path / "model").backbone(pixel_values).feature_maps, expected):
+        torch.testing.assert_close(ours.flatten(2).transpose(1, 2), tokens[:, 1:], rtol=0, atol=5e-6)
+
+
+@torch.no_grad()
+def test_bare_decoder_on_depth_anything_3(reference, tmp_path):
+    tensors = load_file(reference / "da3_anyview.io.safetensors")
+    backbone = {"model_type": "depth_anything_3", "hidden_size": 48, "num_hidden_layers": 8, "alt_start": 2}
+    original = build({**backbone, "num_attention_heads": 3, "image_size": 70, "out_indices": [4, 5, 6, 8]})
+    torch.save(with_prefix("depth_head.", original.head.state_dict()), tmp_path / "sdt.pth")
+    convert(
+        "anydepth",
+        tmp_path / "sdt.pth",
+        tmp_path / "model",
+        [HEADS, "backbone.out_layers=3,4,5,7"],
+        encoder=reference / "da3_anyview.original.safetensors",
+    )
+    model = load(tmp_path / "model")
+    pixel_values = tensors["56x98.pixel_values"]
+    levels = model.backbone(pixel_values)
+    for index in range(4):
+        tokens = levels.feature_maps[index].flatten(2).transpose(1, 2)
+        torch.testing.assert_close(tokens, tensors[f"56x98.feature_maps.{index}"], rtol=0, atol=5e-6)
+    expected = original.head(levels.feature_maps, levels.cls_tokens)
+    assert torch.equal(model.head(levels.feature_maps, levels.cls_tokens), expected)
+    assert model.config.prediction_type == "disparity"
+
+
 def test_wrappers_and_training_state(reference, tmp_path):
     """What trainers, DDP, torch.compile and EMA add changes nothing; of two copies the average is taken."""
     official = torch.load(reference / "anydepth_dinov3.pth")
@@ -361,3 +414,17 @@ def test_processor_follows_the_encoder(reference, tmp_path):
     assert (dict(dinov3.size)["shortest_edge"], dinov3.ensure_multiple_of) == (768, 16)
     # the fixture's position embeddings are 70 pixels wide, official ones 518
     assert (dict(dav2.size)["shortest_edge"], dav2.ensure_multiple_of) == (70, 14)
+
+
+def test_command_line(reference, tmp_path, capsys):
+    checkpoint, output = str(reference / "dav2.original.pth"), str(tmp_path / "model")
+    arguments = ["--source", "dav2", "--checkpoint", checkpoint, "--output", output]
+    main([*arguments, "--set", HEADS, "--set", "max_depth=80"])
+    printed = capsys.readouterr().out
+    assert "0.44 M parameters; reloaded, outputs equal" in printed and "predicts relative disparity" in printed
+    assert "Dropped mask_token" in printed and "levels from blocks 2, 5, 8, 11" in printed
+    assert load(output).config.max_depth == 80
+    with pytest.raises(SystemExit, match="error: .*not empty.*--overwrite"):
+        main([*arguments, "--set", HEADS])
+    with pytest.raises(SystemExit, match="did you mean `backbone.out_layers`"):
+        main([*arguments, "--overwrite", "--set", "backbone.out_layer=1,2,3,4"])

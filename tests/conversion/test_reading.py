@@ -3,6 +3,7 @@
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import DINOv3ViTConfig, ViTConfig
 
 from conversion.convert import convert
 from conversion.layouts import ConversionError, RenamingTable
@@ -130,6 +131,20 @@ def test_a_bare_decoder_needs_an_encoder(reference, official, refuse):
     assert "leave --encoder out" in refuse("anydepth", reference / "anydepth_dinov3.pth", encoder=dav2)
     assert "does not exist" in refuse("anydepth", decoder, encoder=reference / "no.pth")
     assert "no known encoder" in refuse("anydepth", decoder, encoder=reference / "sdt_cls.safetensors")
+
+
+def test_encoder_directories_that_are_none(official, refuse, tmp_path):
+    decoder = {name: value for name, value in official.items() if ".decoder." in name}
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    assert "no model of transformers" in refuse("anydepth", decoder, encoder=folder)
+    # as in Depth Anything 3's repositories
+    (folder / "config.json").write_text('{"model_name": "da3-small"}')
+    assert "no model of transformers" in refuse("anydepth", decoder, encoder=folder)
+    ViTConfig().save_pretrained(folder)
+    assert "type 'vit'" in refuse("anydepth", decoder, encoder=folder)
+    DINOv3ViTConfig().save_pretrained(folder)
+    assert "cannot be loaded" in refuse("anydepth", decoder, encoder=folder)
 
 
 def test_an_encoder_of_another_width(reference, refuse):
