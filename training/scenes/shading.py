@@ -8,14 +8,7 @@ import torch
 from .layout import ELLIPSOID, ENVIRONMENT, FOLIAGE, LIGHT, LIGHTS, MATERIAL, OBJECT
 from .road import road_color
 from .texture_patterns import SLOPE_SCALE, TEXTURE_SIZE
-
-
-def dot(a, b):
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-
-
-def normalize(v):
-    return v * torch.rsqrt(dot(v, v).clamp(min=1e-12))
+from .vectors import dot, normalize, to_world
 
 
 def sky_color(direction, environment, atlas):
@@ -136,8 +129,7 @@ def shade(surface, lights, shadows, environment, view, occlusion, atlas, focal):
     footprint = surface["depth"] / focal * torch.rsqrt(cosine)
     albedo, local_bumped, mirror, m = material_color(surface, environment, atlas, footprint)
     axes = surface["axes"]
-    normal = torch.stack([sum(axes[3 * r + k] * local_bumped[r] for r in range(3)) for k in range(3)])
-    normal = normalize(normal * surface["side"])
+    normal = normalize(to_world(axes, local_bumped) * surface["side"])
     # Leaves scatter: a cluster of them has no single normal.
     leafy = (surface["kind"] == FOLIAGE) | (surface["kind"] == ELLIPSOID) & (m["translucency"] > 0)
     occlusion = (

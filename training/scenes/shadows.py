@@ -9,7 +9,8 @@ import torch.nn.functional as F
 
 from .layout import LIGHT, OBJECT
 from .primitives import MISS, NEAREST
-from .visibility import PIXEL_OFFSETS, SAMPLES, TILE, corners, object_parameters, to_local
+from .visibility import PIXEL_OFFSETS, SAMPLES, TILE, corners, object_parameters
+from .vectors import dot, to_local
 
 BLOCK = 4
 
@@ -38,13 +39,12 @@ def _basis(vector):
 
 def _behind_in_sunlight(low, high, box, light, scene):
     """Tiles whose boxes meet the columns that objects cast: extents across the light overlap, and the object is ahead."""
-    scenes = low.shape[1]
     middle, reach = (low + high) / 2, (high - low) / 2
-    basis = _basis(light[1:4])
-    tile_middle = torch.stack([sum(middle[k] * row[k].view(scenes, 1) for k in range(3)) for row in basis])
-    tile_reach = torch.stack([sum(reach[k] * row[k].abs().view(scenes, 1) for k in range(3)) for row in basis])
+    basis = _basis(light[1:4].unsqueeze(-1))
+    tile_middle = torch.stack([dot(middle, row) for row in basis])
+    tile_reach = torch.stack([dot(reach, [component.abs() for component in row]) for row in basis])
     tile_low, tile_high = (tile_middle - tile_reach)[:, scene], (tile_middle + tile_reach)[:, scene]
-    along = torch.stack([sum(box[k] * row[k][scene].unsqueeze(1) for k in range(3)) for row in basis])
+    along = torch.stack([dot(box, [component[scene] for component in row]) for row in basis])
     box_low, box_high = along.amin(-1).unsqueeze(-1), along.amax(-1).unsqueeze(-1)
     ahead = box_high[2] - tile_low[2]
     spread = LIGHT.planes(light, "radius")[scene].unsqueeze(1) * ahead.clamp(min=0)
@@ -64,7 +64,7 @@ def _behind_in_lamplight(low, high, box, light, scene):
     object_distance = (object_away * object_away).sum(0).sqrt().clamp(min=1e-3)
     object_angle = torch.asin((object_radius / object_distance).clamp(max=1))
     object_angle = torch.where(object_radius < object_distance, object_angle, torch.pi).unsqueeze(1)
-    cosine = sum(away[k][scene] * object_away[k].unsqueeze(1) for k in range(3))
+    cosine = dot(away[:, scene], object_away.unsqueeze(-1))
     cosine = cosine / (distance[scene] * object_distance.unsqueeze(1))
     reach = (angle[scene] + object_angle + 2e-3).clamp(max=torch.pi)
     nearer = (object_distance - object_radius).unsqueeze(1) <= (distance + radius)[scene]

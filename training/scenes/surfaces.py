@@ -4,8 +4,7 @@ import torch
 
 from .layout import OBJECT, TERRAIN
 from .primitives import local_normal
-from .shading import dot, normalize
-from .visibility import to_local
+from .vectors import dot, normalize, to_local, to_world
 
 
 def surfaces(objects, materials, direction, point, depth, ids, field_normal):
@@ -21,7 +20,7 @@ def surfaces(objects, materials, direction, point, depth, ids, field_normal):
     if field_normal is not None:
         normal = torch.where(kind == TERRAIN, field_normal, normal)
     normal = normalize(normal)
-    world = torch.stack([sum(axes[3 * r + k] * normal[r] for r in range(3)) for k in range(3)])
+    world = to_world(axes, normal)
     side = torch.where(dot(world, direction) > 0, -1.0, 1.0)
     world = world * side
     return {

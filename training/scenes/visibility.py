@@ -11,6 +11,7 @@ import torch
 
 from .layout import CAMERA, OBJECT
 from .primitives import MISS
+from .vectors import to_local, to_world
 
 TILE = 16
 PIXEL_OFFSETS = (0.5, 0.0)  # centre, corner
@@ -60,11 +61,6 @@ def ray_directions(cameras, tiles):
     return torch.stack([axes[6 + k] + axes[k] * x + axes[3 + k] * y for k in range(3)])
 
 
-def to_local(axes, vector):
-    """Rotates a world vector (three tensors) into the frame whose rows `axes` (nine tensors) holds."""
-    return tuple(sum(axes[3 * row + k] * vector[k] for k in range(3)) for row in range(3))
-
-
 def corners(objects):
     """World corners of the objects' bounding boxes, (3, objects, 8)."""
     centre, axes, half = (OBJECT.planes(objects, name) for name in ("centre", "axes", "half"))
@@ -72,8 +68,7 @@ def corners(objects):
         [[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)], device=half.device
     )
     reach = half.unsqueeze(-1) * signs.T.unsqueeze(1)  # (3, objects, 8)
-    return torch.stack([centre[k].unsqueeze(-1) + sum(axes[3 * r + k].unsqueeze(-1) * reach[r] for r in range(3))
-                        for k in range(3)])  # fmt: skip
+    return centre.unsqueeze(-1) + to_world(axes.unsqueeze(-1), reach)
 
 
 def _tile_masks(objects, cameras, tiles):
