@@ -38,7 +38,7 @@ def depth_distribution_score(
         low, high = np.percentile(values, percentiles)
     # a constant image falls into the first bin
     scale = num_bins / (float(high) - float(low)) if high > low else 0.0
-    values = values - np.float32(low)
+    values -= np.float32(low)  # a copy of its own: masks copy
     values *= np.float32(scale)
     bins = np.clip(values, 0, num_bins - 1, out=values).astype(np.intp)
     fractions = np.bincount(bins, minlength=num_bins) / values.size
@@ -92,8 +92,9 @@ def gradient_continuity_score(
     if magnitudes.size == 0:
         return float("nan")
     smooth = _below_quantile(magnitudes, 1 - edge_fraction)
-    mean = smooth.mean(dtype=np.float64)
-    deviation = np.sqrt(np.square(smooth - np.float32(mean)).mean(dtype=np.float64))
+    mean = smooth.mean()  # numpy sums pairwise: float32 is exact enough, and twice as fast
+    smooth -= mean
+    deviation = np.sqrt(np.square(smooth, out=smooth).mean())
     return float(1 / (1 + deviation / mean)) if mean > 0 else 1.0
 
 
