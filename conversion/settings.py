@@ -73,7 +73,7 @@ def encoder_config(
                 "give it with --set backbone.num_attention_heads=N."
             )
         fields["num_attention_heads"] = fields["hidden_size"] // 64
-    if fields["hidden_size"] % fields["num_attention_heads"]:
+    if fields["num_attention_heads"] < 1 or fields["hidden_size"] % fields["num_attention_heads"]:
         raise ConversionError(
             f"backbone.num_attention_heads={fields['num_attention_heads']} does not divide the encoder's width, "
             f"{fields['hidden_size']}."

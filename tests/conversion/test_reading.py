@@ -166,6 +166,7 @@ def test_what_cannot_be_read_is_asked_for(reference, official, refuse):
     "setting, reason",
     [
         ("backbone.num_attention_heads=5", "does not divide"),
+        ("backbone.num_attention_heads=0", "does not divide"),
         ("backbone.num_attention_heads=4", "rotary periods"),
         ("backbone.rope_theta=50", "rotary periods"),
         ("backbone.out_layers=2,5,8,12", "blocks, 0 to 11"),
