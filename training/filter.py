@@ -21,8 +21,9 @@ import numpy as np  # noqa: E402
 
 from training.data.decoding import DataError  # noqa: E402
 from training.data.layouts import format_list  # noqa: E402
+from training.data.manifest import write_atomically  # noqa: E402
 from training.data.sources import DatasetSpec  # noqa: E402
-from training.filter_scores import SCORE_COLUMNS, load_scores, score_datasets, write_atomically  # noqa: E402
+from training.filter_scores import SCORE_COLUMNS, load_scores, score_datasets  # noqa: E402
 from training.filtering import ScoreOptions, SelectionRule, select  # noqa: E402
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.data.decoding import DataError, require
+from training.data.manifest import write_atomically
 from training.data.readers import DepthSample
 from training.data.sources import DatasetSpec
-from training.filter_scores import write_atomically
 from training.filtering import SelectionRule
 
 if TYPE_CHECKING:

@@ -1,7 +1,6 @@
 """Scores of the quality filter on disk: a folder for each data set, Parquet files of a batch each, written whole."""
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.data.decoding import DataError, require
-from training.data.layouts import format_list
+from training.data.manifest import claim_folder
 from training.data.sources import DatasetSpec, PairDataset, open_dataset
 from training.filtering import ScoreOptions, score_depth
 
@@ -19,13 +18,6 @@ if TYPE_CHECKING:
 
 SETTINGS = "settings.json"
 SCORE_COLUMNS = ("valid_fraction", "distribution", "gradient")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file so that it exists whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 class ScoringItems:
@@ -58,29 +50,6 @@ def name_specs(specs: list[DatasetSpec]) -> dict[str, DatasetSpec]:
     return named
 
 
-def prepare_folder(folder: Path, spec: DatasetSpec, dataset: PairDataset, options: ScoreOptions, batch: int) -> None:
-    """Creates a data set's score folder, or checks that the one there holds scores of the same samples and options."""
-    pairs = format_list([dataset.paths(index) for index in range(len(dataset))])
-    settings = {
-        "dataset": dataclasses.asdict(spec),
-        "options": dataclasses.asdict(options),
-        "samples": len(dataset),
-        "batch": batch,
-        "sha256_of_pairs": hashlib.sha256(pairs.encode(errors="surrogateescape")).hexdigest(),
-    }
-    text = json.dumps(settings, indent=1)
-    path = folder / SETTINGS
-    folder.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        write_atomically(path, text)
-    elif path.read_text(encoding="utf-8") != text:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        changed = [key for key in settings if before.get(key) != json.loads(text)[key]]
-        raise DataError(
-            f"{folder} holds scores made with another {' and '.join(changed)}; choose another --output, or delete it."
-        )
-
-
 def score_datasets(
     specs: list[DatasetSpec],
     output: Path,
@@ -111,7 +80,7 @@ def score_datasets(
         if not isinstance(dataset, PairDataset):
             raise DataError(f"Data set {label!r}: the filter writes lists of files and cannot score {spec.name!r}.")
         folder = output / label
-        prepare_folder(folder, spec, dataset, options, batch)
+        claim_folder(folder / SETTINGS, spec, dataset, {"options": dataclasses.asdict(options), "batch": batch})
         parts = {start: folder / f"part-{start:09d}.parquet" for start in range(0, len(dataset), batch)}
         mine = list(parts)[rank::world_size]
         todo = {start: min(batch, len(dataset) - start) for start in mine if not parts[start].exists()}

@@ -8,10 +8,7 @@ plane is applied here). Rows are shuffled over all shards. The same command goes
 """
 
 import argparse
-import dataclasses
-import hashlib
 import io
-import json
 import os
 import sys
 import tarfile
@@ -24,7 +21,7 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from training.data.decoding import DataError, require  # noqa: E402
-from training.data.layouts import format_list  # noqa: E402
+from training.data.manifest import claim_folder  # noqa: E402
 from training.data.sources import DatasetSpec, PairDataset, open_dataset  # noqa: E402
 
 FLOAT_PREDICTOR = {317: 3}  # TIFF's predictor for floating point halves the size
@@ -106,25 +103,6 @@ def _write_tar(path: Path, rows: Iterator[dict]) -> None:
                 archive.addfile(member, io.BytesIO(content))
 
 
-def prepare(output: Path, spec: DatasetSpec, dataset: PairDataset, arguments: argparse.Namespace) -> None:
-    """Creates the folder, or checks that the shards there are of the same samples and options."""
-    pairs = format_list([dataset.paths(index) for index in range(len(dataset))])
-    settings = {
-        "dataset": dataclasses.asdict(spec),
-        "samples": len(dataset),
-        "sha256_of_pairs": hashlib.sha256(pairs.encode(errors="surrogateescape")).hexdigest(),
-        **{name: getattr(arguments, name) for name in ("format", "shard_size", "seed")},
-    }
-    text = json.dumps(settings, indent=1)
-    output.mkdir(parents=True, exist_ok=True)
-    path = output / "shards.json"
-    if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise DataError(f"{output} holds shards of other samples or options; choose another --output, or delete it.")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
 def run(arguments: argparse.Namespace) -> None:
     """Writes the shards that are missing."""
     from torch.utils.data import DataLoader
@@ -134,7 +112,8 @@ def run(arguments: argparse.Namespace) -> None:
     if not isinstance(dataset, PairDataset):
         raise DataError(f"Data set {spec.name!r} does not consist of files; there is nothing to turn into shards.")
     output = Path(arguments.output)
-    prepare(output, spec, dataset, arguments)
+    settings = {name: getattr(arguments, name) for name in ("format", "shard_size", "seed")}
+    claim_folder(output / "shards.json", spec, dataset, settings)
     count = -(-len(dataset) // arguments.shard_size)
     extension = "parquet" if arguments.format == "parquet" else "tar"
     paths = [output / f"train-{number:05d}-of-{count:05d}.{extension}" for number in range(count)]

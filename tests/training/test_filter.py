@@ -133,7 +133,7 @@ def test_unreadable_depth(tmp_path, specs):
 def test_mistakes(tmp_path, specs):
     step("score", specs[0], "--output", tmp_path / "scores", "--num-workers", 0)
     for change, name in ((["--num-bins", 10], "options"), (["--batch", 5], "batch")):
-        with pytest.raises(SystemExit, match=f"holds scores made with another {name}; choose another --output"):
+        with pytest.raises(SystemExit, match=f"holds results made with another {name}; choose another --output"):
             step("score", specs[0], "--output", tmp_path / "scores", *change)
     with pytest.raises(SystemExit, match="dataset and samples and sha256_of_pairs"):
         step("score", f"{specs[0]},include=*_left.png,exclude=*0_left.png", "--output", tmp_path / "scores")

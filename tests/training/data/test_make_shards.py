@@ -64,7 +64,7 @@ def test_interrupted_conversion_goes_on(tmp_path, dataset):
     convert(dataset, output)
     assert [path.read_bytes() for path in paths] == contents
     assert [path.stat().st_mtime_ns == time for path, time in zip(paths, times)] == [True, False, True]
-    with pytest.raises(SystemExit, match="holds shards of other samples or options"):
+    with pytest.raises(SystemExit, match="holds results made with another seed"):
         convert(dataset, output, "--seed", "1")
 
 

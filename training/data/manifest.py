@@ -1,0 +1,48 @@
+"""What a folder of results was made from, so that an interrupted program goes on with results of its own only."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from training.data.decoding import DataError
+from training.data.layouts import format_list
+from training.data.sources import DatasetSpec, PairDataset
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a text file so that it exists whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def claim_folder(path: Path, spec: DatasetSpec, dataset: PairDataset, settings: dict) -> None:
+    """Writes a folder's manifest, or checks that the one there says the same.
+
+    Args:
+        path: the manifest; its folder is created.
+        spec, dataset: the data set whose samples, in this order, the results are of.
+        settings: everything else that decides what the results are; JSON values.
+
+    Raises:
+        DataError: the folder holds results of other samples or settings; names what differs.
+    """
+    pairs = format_list([dataset.paths(index) for index in range(len(dataset))])
+    manifest = {
+        "dataset": dataclasses.asdict(spec),
+        "samples": len(dataset),
+        "sha256_of_pairs": hashlib.sha256(pairs.encode(errors="surrogateescape")).hexdigest(),
+        **settings,
+    }
+    text = json.dumps(manifest, indent=1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        return write_atomically(path, text)
+    wanted, found = json.loads(text), json.loads(path.read_text(encoding="utf-8"))
+    if changed := [key for key in wanted if found.get(key) != wanted[key]]:
+        raise DataError(
+            f"{path.parent} holds results made with another {' and '.join(changed)}; "
+            "choose another --output, or delete it."
+        )
