@@ -105,10 +105,11 @@ class TrainTransform:
         labels = torch.from_numpy(np.ascontiguousarray(resize_nearest(depth, size)))
         if self.color is not None:
             pixels = torch.from_numpy(self.color(pixels.permute(1, 2, 0).numpy(), rng)).permute(2, 0, 1)
-        pixels = pixels.float().mul_(self._scale).add_(self._shift)
+        # to planes while still converting: a later .contiguous() would cost as much as all the rest
+        pixels = pixels.to(torch.float32, memory_format=torch.contiguous_format).mul_(self._scale).add_(self._shift)
         if rng.random() < self.rotation_probability:
             pixels, labels = rotate(pixels, labels, rng.uniform(-self.max_rotation, self.max_rotation))
-        return {"pixel_values": pixels.contiguous(), "labels": labels, "name": sample.name}
+        return {"pixel_values": pixels, "labels": labels, "name": sample.name}
 
     def _window(self, shape: tuple[int, int], size: tuple[int, int], rng: np.random.Generator) -> tuple[slice, slice]:
         """The part of the source that becomes the result: the largest window with the aspect ratio of `size`."""
