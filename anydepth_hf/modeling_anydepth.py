@@ -18,6 +18,7 @@ from .backbone_dinov3 import AnyDepthDINOv3Backbone
 from .backbone_vggt import VGGTBackbone
 from .configuration_anydepth import AnyDepthConfig
 from .losses_anydepth import depth_loss
+from .memory_anydepth import check_memory
 from .modeling_dpt import DPTHead
 from .modeling_sdt import DySample, SDTHead, init_conv
 
@@ -190,7 +191,7 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
 
         Raises:
             ValueError: the input is no batch of images with three channels, is smaller than one patch, or `labels`
-                have another size.
+                have another size, or the CPU's memory cannot hold the prediction.
         """
         size = tuple(pixel_values.shape[-2:])
         if pixel_values.ndim != 4 or pixel_values.shape[1] != 3 or min(size) < self.config.patch_size:
@@ -203,6 +204,8 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
                 f"`labels` must be depth of shape {(len(pixel_values), *size)}, got {tuple(labels.shape)}."
             )
         aligned = self.align_to_patches(pixel_values)
+        if pixel_values.device.type == "cpu" and not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+            check_memory(self, aligned)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze_backbone):
             levels = self.backbone(aligned, **kwargs)
         features = self.head(levels.feature_maps, levels.cls_tokens)

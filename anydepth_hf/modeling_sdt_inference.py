@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-# Pixels of a strip, and 4x4 tiles that each thread transforms at once: both small enough for the caches.
-STRIP_PIXELS = 4096
+# Values of a strip, and 4x4 tiles that each thread transforms at once: both small enough for the caches.
+STRIP_VALUES = 2**20
 TILES_PER_THREAD = 64
 # The narrowest convolution for which Winograd's transforms cost less than they save.
 WINOGRAD_MIN_CHANNELS = 64
@@ -207,11 +207,12 @@ class Stage:
                 norm = following.pop(0) if isinstance(following[0], nn.BatchNorm2d) else None
                 self.convs.append(prepare_conv(layer, norm, isinstance(following[0], nn.ReLU), dtype))
         self.out_channels = len(self.convs[-1].bias)
+        self.max_channels = max(layer.in_channels for layer in layers if isinstance(layer, nn.Conv2d))
 
     def __call__(self, features: torch.Tensor, result: torch.Tensor):
         """Fills `result` `(2 * height, 2 * width, out_channels)` from `features` `(height, width, channels)`."""
         height, width, _ = features.shape
-        rows = max(4, STRIP_PIXELS // (4 * width) // 2 * 2)  # strips of whole 4x4 tiles
+        rows = max(4, STRIP_VALUES // (4 * width * self.max_channels) // 2 * 2)  # strips of whole 4x4 tiles
         strips = (self.sampler(features, row, min(row + rows, height)) for row in range(0, height, rows))
         for conv in self.convs:
             strips = map(conv, strips) if isinstance(conv, PointwiseConv) else convolve_rows(strips, conv, 2 * height)

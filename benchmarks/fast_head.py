@@ -122,13 +122,11 @@ def main():
     for size in args.sizes:
         for result in measure(size, args.dtypes, args.runs, not args.no_memory, clock):
             results.append(result)
-            row = "{size:<6} {dtype:<9} {path:<10} {seconds:7.3f} {ratio:6.2f} {share_of_peak:10.0%} {max_difference:14.1e}"
-            memory = (
-                "{:12.0f} {:6.2f}".format(result["memory"] / 2**20, result["memory_ratio"])
-                if "memory" in result
-                else ""
-            )
-            print(row.format(**result), memory, flush=True)
+            row = "{size:<6} {dtype:<9} {path:<10} {seconds:7.3f} {ratio:6.2f} {share_of_peak:10.0%} "
+            row += "{max_difference:14.1e}"
+            if "memory" in result:
+                row += f"{result['memory'] / 2**20:12.0f} {result['memory_ratio']:6.2f}"
+            print(row.format(**result), flush=True)
     if args.json:
         Path(f"{args.json}.tmp").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         os.replace(f"{args.json}.tmp", args.json)

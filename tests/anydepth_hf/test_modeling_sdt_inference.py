@@ -30,7 +30,7 @@ def calls(monkeypatch):
 @pytest.fixture
 def many_strips(monkeypatch):
     """Small strips and blocks, and Winograd's algorithm for every width, so that small maps take all paths."""
-    monkeypatch.setattr(modeling_sdt_inference, "STRIP_PIXELS", 64)
+    monkeypatch.setattr(modeling_sdt_inference, "STRIP_VALUES", 1024)
     monkeypatch.setattr(modeling_sdt_inference, "TILES_PER_THREAD", 5)
     monkeypatch.setattr(modeling_sdt_inference, "WINOGRAD_MIN_CHANNELS", 1)
 
@@ -320,7 +320,7 @@ with torch.inference_mode():
         head.fast_inference = fast
         head([torch.zeros(1, 16, 2, 2)] * 4)
         before = memory("VmRSS")
-        head([torch.zeros(1, 16, 32, 32)] * 4)
+        head([torch.zeros(1, 16, 64, 64)] * 4)
         print(memory("VmHWM") - before)
 """
 
