@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from torch.nn import functional as F
 from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
 from transformers.image_utils import (
@@ -81,7 +81,9 @@ def get_resized_size(height: int, width: int, size: SizeDict, multiple: int) -> 
 
 def _pil_to_rgb(image: Image.Image) -> np.ndarray:
     """uint8 RGB array of a PIL image of any mode: EXIF rotation applied, transparency laid on white."""
-    image = ImageOps.exif_transpose(image)
+    # Pillow copies the image even where it has nothing to turn or convert
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         gray = np.asarray(image).astype(np.float32)
         if image.mode != "F":
@@ -93,7 +95,7 @@ def _pil_to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 class AnyDepthImageProcessorKwargs(ImagesKwargs, total=False):
@@ -270,7 +272,7 @@ class AnyDepthImageProcessor(BaseImageProcessor):
                 "The model predicts disparity up to an unknown scale and shift, so 1 / prediction is not depth. "
                 "Pass `scale` and `shift` fitted on known depths, or ask for output_type='disparity'."
             )
-        scale, shift = (
+        scales, shifts = (
             torch.as_tensor(default if value is None else value, dtype=torch.float32).expand(len(predictions))
             for value, default in ((scale, 1.0), (shift, 0.0))
         )
@@ -279,7 +281,8 @@ class AnyDepthImageProcessor(BaseImageProcessor):
             if target_sizes is not None:
                 size = tuple(int(side) for side in target_sizes[index])
                 prediction = F.interpolate(prediction[None, None], size=size, mode="bilinear")[0, 0]
-            prediction = prediction * scale[index].item() + shift[index].item()
+            if scale is not None or shift is not None:
+                prediction = prediction * scales[index].item() + shifts[index].item()
             if output_type != self.prediction_type:
                 # the floor of 1e-3 that Marigold's and Lotus's evaluation use
                 prediction = 1 / prediction.clamp(min=1e-3)
