@@ -8,17 +8,15 @@ and weights four rows of a table (`embedding_bag`), and wide float32 convolution
 import weakref
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-# Values of a strip, and 4x4 tiles that each thread transforms at once: both small enough for the caches.
+from .winograd_anydepth import WinogradConv, has_exact_matmul, is_worthwhile
+
+# Values of a strip, few enough for the caches.
 STRIP_VALUES = 2**20
-TILES_PER_THREAD = 64
-# The narrowest convolution for which Winograd's transforms cost less than they save.
-WINOGRAD_MIN_CHANNELS = 64
 
 
 class PointwiseConv:
@@ -43,74 +41,6 @@ class Conv:
     def __call__(self, window: torch.Tensor) -> torch.Tensor:
         result = F.conv2d(window.permute(2, 0, 1)[None], self.weight, self.bias)[0].permute(1, 2, 0)
         return result.relu_() if self.relu else result
-
-
-class WinogradConv:
-    """The same in float32 with a quarter of the multiplications: Winograd's F(4x4, 3x3) (arXiv 1509.09308).
-
-    A window has `4 * n + 2` rows and columns. Each 4x4 tile of the result comes from 6x6 values, transformed to 36
-    independent matrix products over the channels. Evaluated at 0, +-3/4, +-3/2 and infinity instead of the usual
-    0, +-1, +-2 and infinity: the rounding errors are a quarter.
-    """
-
-    tile = 4
-
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor, relu: bool):
-        input_transform, weight_transform, output_transform = winograd_matrices()
-        out_channels, in_channels = weight.shape[:2]
-        weight = weight_transform @ weight.double().permute(2, 3, 1, 0).reshape(9, -1)
-        self.weight = weight.float().view(36, in_channels, out_channels)
-        self.input_transform, self.output_transform = input_transform.float(), output_transform.float()
-        self.bias, self.relu = bias, relu
-
-    def __call__(self, window: torch.Tensor) -> torch.Tensor:
-        in_channels, out_channels = self.weight.shape[1:]
-        rows, columns = (side // 4 for side in window.shape[:2])
-        row_stride, column_stride, _ = window.stride()
-        tiles = window.as_strided(
-            (6, 6, rows, columns, in_channels), (row_stride, column_stride, 4 * row_stride, 4 * column_stride, 1)
-        )
-        result = window.new_empty(4 * rows, 4 * columns, out_channels)
-        result_tiles = result.view(rows, 4, columns, 4, out_channels).permute(1, 3, 0, 2, 4)
-        block = TILES_PER_THREAD * torch.get_num_threads()
-        block_columns = min(columns, block)
-        block_rows = min(rows, max(1, block // columns))
-        # allocated once a call: fresh pages for every block would cost as much as the transforms
-        buffers = [
-            window.new_empty(36 * block_rows * block_columns * channels)
-            for channels in (in_channels, in_channels, out_channels, out_channels)
-        ]
-        for row in range(0, rows, block_rows):
-            for column in range(0, columns, block_columns):
-                block = (..., slice(row, row + block_rows), slice(column, column + block_columns), slice(None))
-                self.convolve_tiles(tiles[block], result_tiles[block], buffers)
-        return result
-
-    def convolve_tiles(self, tiles: torch.Tensor, result: torch.Tensor, buffers: Sequence[torch.Tensor]):
-        """Tiles `(6, 6, rows, columns, in_channels)` to `result (4, 4, rows, columns, out_channels)`."""
-        in_channels, out_channels = self.weight.shape[1:]
-        count = tiles[0, 0, :, :, 0].numel()
-        values, spectrum = (buffer[: 36 * count * in_channels].view(36, -1) for buffer in buffers[:2])
-        product = buffers[2][: 36 * count * out_channels].view(36, -1)
-        output = buffers[3][: 16 * count * out_channels].view(16, -1)
-        values.view(tiles.shape).copy_(tiles)
-        torch.mm(self.input_transform, values, out=spectrum)
-        torch.bmm(spectrum.view(36, count, in_channels), self.weight, out=product.view(36, count, out_channels))
-        torch.mm(self.output_transform, product, out=output)
-        output = output.view(-1, out_channels).add_(self.bias)
-        result.copy_((output.relu_() if self.relu else output).view(result.shape))
-
-
-def winograd_matrices() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """float64 transforms of flattened 6x6 inputs (36, 36), 3x3 weights (36, 9) and products (16, 36)."""
-    points = np.array([0, 0.75, -0.75, 1.5, -1.5])
-    powers = points[:, None] ** np.arange(4)
-    differences = points[:, None] - points + np.eye(5)
-    infinity = np.eye(6)[5:]
-    inputs = np.array([[*np.poly(np.delete(points, index))[::-1], 0] for index in range(5)] + [np.poly(points)[::-1]])
-    weights = np.concatenate([powers[:, :3] / differences.prod(axis=1, keepdims=True), infinity[:, 3:]])
-    outputs = np.concatenate([powers, infinity[:, 2:]]).T
-    return tuple(torch.from_numpy(np.kron(matrix, matrix)) for matrix in (inputs, weights, outputs))
 
 
 class Sampler:
@@ -230,16 +160,9 @@ def prepare_conv(conv: nn.Conv2d, norm: nn.BatchNorm2d | None, relu: bool, dtype
         weight, bias = fuse_conv_bn_weights(weight, bias, *statistics)
     if conv.kernel_size == (1, 1):
         return PointwiseConv(weight.to(dtype), bias.to(dtype), relu)
-    if dtype == torch.float32 and min(weight.shape[:2]) >= WINOGRAD_MIN_CHANNELS and has_exact_matmul():
+    if is_worthwhile(weight, dtype):
         return WinogradConv(weight, bias, relu)
     return Conv(weight.to(dtype), bias.to(dtype), relu)
-
-
-def has_exact_matmul() -> bool:
-    """Whether float32 products are float32 products: Winograd's algorithm multiplies the errors of bfloat16 ones."""
-    matmul = getattr(torch.backends.mkldnn, "matmul", None)  # torch 2.9
-    precision = torch.get_float32_matmul_precision() if matmul is None else matmul.fp32_precision
-    return precision in ("highest", "none", "ieee")
 
 
 def has_fast_bfloat16() -> bool:
@@ -264,9 +187,10 @@ class PreparedStages:
 
     def get(self, head: nn.Module, dtype: torch.dtype) -> list[Stage]:
         key = (dtype, has_exact_matmul(), self.fingerprint(head))
-        if head not in self.prepared or self.prepared[head][0] != key:
-            self.prepared[head] = key, [Stage(layers, dtype) for layers in head.stages()]
-        return self.prepared[head][1]
+        entry = self.prepared.get(head)
+        if entry is None or entry[0] != key:
+            entry = self.prepared[head] = key, [Stage(layers, dtype) for layers in head.stages()]
+        return entry[1]
 
 
 prepared_stages = PreparedStages()
@@ -285,7 +209,15 @@ def is_plain(head: nn.Module, stages: Sequence[Sequence[nn.Module]]) -> bool:
             return False
         if any(type(layer) is nn.BatchNorm2d and (layer.training or layer.running_mean is None) for layer in layers):
             return False
+        if not all(has_plain_geometry(layer) for layer in layers if type(layer) is nn.Conv2d):
+            return False
     return True
+
+
+def has_plain_geometry(conv: nn.Conv2d) -> bool:
+    size = conv.kernel_size[0]
+    geometry = (conv.kernel_size, conv.padding, conv.stride, conv.dilation, conv.groups, conv.padding_mode)
+    return size in (1, 3) and geometry == ((size, size), (size // 2, size // 2), (1, 1), (1, 1), 1, "zeros")
 
 
 def can_infer(head: nn.Module, features: torch.Tensor) -> bool:

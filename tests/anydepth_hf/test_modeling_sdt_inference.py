@@ -9,7 +9,7 @@ from safetensors import safe_open
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from anydepth_hf import SDTHead, modeling_sdt, modeling_sdt_inference
+from anydepth_hf import SDTHead, modeling_sdt, modeling_sdt_inference, winograd_anydepth
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 
@@ -31,8 +31,8 @@ def calls(monkeypatch):
 def many_strips(monkeypatch):
     """Small strips and blocks, and Winograd's algorithm for every width, so that small maps take all paths."""
     monkeypatch.setattr(modeling_sdt_inference, "STRIP_VALUES", 1024)
-    monkeypatch.setattr(modeling_sdt_inference, "TILES_PER_THREAD", 5)
-    monkeypatch.setattr(modeling_sdt_inference, "WINOGRAD_MIN_CHANNELS", 1)
+    monkeypatch.setattr(winograd_anydepth, "TILES_PER_THREAD", 5)
+    monkeypatch.setattr(winograd_anydepth, "MIN_CHANNELS", 1)
 
 
 def random_head(seed=0, **kwargs):
@@ -72,7 +72,7 @@ def both(head, levels):
 @pytest.mark.parametrize("min_channels", [1, 64])
 @pytest.mark.parametrize("name", ["sdt_cls", "sdt_nocls"])
 def test_official_output(name, min_channels, calls, monkeypatch):
-    monkeypatch.setattr(modeling_sdt_inference, "WINOGRAD_MIN_CHANNELS", min_channels)
+    monkeypatch.setattr(winograd_anydepth, "MIN_CHANNELS", min_channels)
     with safe_open(REFERENCE / f"{name}.safetensors", "pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}
     head = SDTHead(40, 24, use_cls_token=name == "sdt_cls").eval()
@@ -161,6 +161,8 @@ def test_changed_layers_are_called(calls):
         ("refinement_2.2", nn.GELU()),
         ("refinement_2.1", nn.Identity()),
         ("output_conv.0", Adapter(16, 8, 3, padding=1)),
+        ("output_conv.0", nn.Conv2d(16, 8, 3, padding=1, padding_mode="reflect")),
+        ("output_conv.0", nn.Conv2d(16, 8, 5, padding=2)),
         ("upsample_1.dysample1.0.offset", nn.utils.parametrizations.weight_norm(nn.Conv2d(16, 32, 1))),
     ):
         head = random_head()
@@ -222,6 +224,15 @@ def test_prepared_weights_are_kept_until_a_weight_changes_and_no_longer_than_the
     count = len(prepared)
     del head
     assert len(prepared) == count - 1
+
+
+def test_weights_prepared_in_inference_mode_serve_without_it(calls):
+    head, levels = random_head(), random_levels()
+    with torch.inference_mode():
+        expected = head(*levels)
+    with torch.no_grad():
+        assert torch.equal(head(*levels), expected)
+    assert len(calls) == 2
 
 
 @torch.no_grad()
