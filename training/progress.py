@@ -21,7 +21,7 @@ class Meter:
         self.images, self._waited, self._start, self._first_step = 0, 0.0, time.perf_counter(), clock.step
         if clock.max_minutes:
             self._bar = tqdm(total=clock.max_minutes, initial=clock.minutes, disable=not shown, unit="min")
-            self._bar.bar_format = "{l_bar}{bar}| {n:.1f}/{total:.0f} min{postfix}"
+            self._bar.bar_format = "{l_bar}{bar}| {n:.1f}/{total:g} min{postfix}"
         else:
             self._bar = tqdm(total=clock.total_steps, initial=clock.step, disable=not shown, unit="step")
 
@@ -41,7 +41,8 @@ class Meter:
 
     def update(self) -> None:
         """Moves the bar to where the clock is."""
-        self._bar.update((self.clock.minutes if self.clock.max_minutes else self.clock.step) - self._bar.n)
+        done = self.clock.progress * self.clock.max_minutes if self.clock.max_minutes else self.clock.step
+        self._bar.update(done - self._bar.n)
 
     def read(self) -> dict[str, float]:
         """Rates since the last call; call it after something that waited for the device."""
