@@ -31,16 +31,22 @@ class PointwiseConv:
 
 
 class Conv:
-    """3x3 convolution of a window, that is rows with one row and column more on each side: two fewer come out."""
+    """3x3 convolution of a window, that is rows with one row and column more on each side: two fewer come out.
+
+    A batch norm that is not folded is given as float32 `(mean, variance, weight, bias)` and its epsilon.
+    """
 
     tile = 1
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor, relu: bool):
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor, relu: bool, norm: tuple = (), eps: float = 0.0):
         self.weight, self.bias, self.relu = weight.contiguous(memory_format=torch.channels_last), bias, relu
+        self.norm, self.eps = norm, eps
 
     def __call__(self, window: torch.Tensor) -> torch.Tensor:
-        result = F.conv2d(window.permute(2, 0, 1)[None], self.weight, self.bias)[0].permute(1, 2, 0)
-        return result.relu_() if self.relu else result
+        result = F.conv2d(window.permute(2, 0, 1)[None], self.weight, self.bias)
+        if self.norm:
+            result = F.batch_norm(result, *self.norm, eps=self.eps)
+        return (result.relu_() if self.relu else result)[0].permute(1, 2, 0)
 
 
 class Sampler:
@@ -156,8 +162,12 @@ def prepare_conv(conv: nn.Conv2d, norm: nn.BatchNorm2d | None, relu: bool, dtype
     weight = conv.weight.float()
     bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.float()
     if norm is not None:
-        statistics = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
-        weight, bias = fuse_conv_bn_weights(weight, bias, *statistics)
+        statistics = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+        if dtype != torch.float32:
+            # folding would round every weight a second time
+            statistics = tuple(None if value is None else value.float() for value in statistics)
+            return Conv(weight.to(dtype), bias.to(dtype), relu, statistics, norm.eps)
+        weight, bias = fuse_conv_bn_weights(weight, bias, *statistics[:2], norm.eps, *statistics[2:])
     if conv.kernel_size == (1, 1):
         return PointwiseConv(weight.to(dtype), bias.to(dtype), relu)
     if is_worthwhile(weight, dtype):

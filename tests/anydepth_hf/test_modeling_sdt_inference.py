@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from anydepth_hf import SDTHead, modeling_sdt, modeling_sdt_inference, winograd_anydepth
 
 REFERENCE = Path(__file__).parents[1] / "reference"
+KINDS = ("feature_maps", "cls_tokens")
 
 
 @pytest.fixture
@@ -69,19 +70,25 @@ def both(head, levels):
     return fast, slow
 
 
-@pytest.mark.parametrize("min_channels", [1, 64])
-@pytest.mark.parametrize("name", ["sdt_cls", "sdt_nocls"])
-def test_official_output(name, min_channels, calls, monkeypatch):
-    monkeypatch.setattr(winograd_anydepth, "MIN_CHANNELS", min_channels)
+def official(name):
+    """The official head, its inputs and its output on the reference file `name`."""
     with safe_open(REFERENCE / f"{name}.safetensors", "pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}
     head = SDTHead(40, 24, use_cls_token=name == "sdt_cls").eval()
     head.load_state_dict({key[6:]: value for key, value in tensors.items() if key.startswith("state.")})
-    maps, tokens = ([tensors.get(f"input.{kind}.{i}") for i in range(4)] for kind in ("feature_maps", "cls_tokens"))
+    levels = [[value for key, value in sorted(tensors.items()) if key.startswith(f"input.{kind}.")] for kind in KINDS]
+    return head, levels, tensors["output"]
+
+
+@pytest.mark.parametrize("min_channels", [1, 64])
+@pytest.mark.parametrize("name", ["sdt_cls", "sdt_nocls"])
+def test_official_output(name, min_channels, calls, monkeypatch):
+    monkeypatch.setattr(winograd_anydepth, "MIN_CHANNELS", min_channels)
+    head, levels, expected = official(name)
     with torch.inference_mode():
-        output = head(maps, tokens)
+        output = head(*levels)
     assert len(calls) == 1
-    torch.testing.assert_close(output, tensors["output"], rtol=0, atol=5e-6)
+    torch.testing.assert_close(output, expected, rtol=0, atol=5e-6)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (6, 1), (3, 4), (5, 3), (7, 9)])
@@ -255,22 +262,19 @@ def test_copies_and_files_hold_the_weights_alone(calls):
     assert len(calls) == 5
 
 
+@pytest.mark.parametrize("name", ["sdt_cls", "sdt_nocls"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("fast_bfloat16", [True, False])
 @torch.no_grad()
-def test_16_bits(dtype, fast_bfloat16, calls, monkeypatch):
+def test_16_bits(name, dtype, fast_bfloat16, calls, monkeypatch):
     monkeypatch.setattr(modeling_sdt_inference, "has_fast_bfloat16", lambda: fast_bfloat16)
-    with safe_open(REFERENCE / "sdt_cls.safetensors", "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}
-    head = SDTHead(40, 24).eval()
-    head.load_state_dict({key[6:]: value for key, value in tensors.items() if key.startswith("state.")})
-    levels = [[tensors[f"input.{kind}.{i}"] for i in range(4)] for kind in ("feature_maps", "cls_tokens")]
+    head, levels, expected = official(name)
     with torch.autocast("cpu", dtype):
         automatic = head(*levels)
     outputs = [head.to(dtype)(*([value.to(dtype) for value in level] for level in levels)) for _ in range(3)]
     for output in (automatic, *outputs):
         assert output.dtype == dtype
-        assert (output.float() - tensors["output"]).norm() < 1e-2 * tensors["output"].norm()
+        assert (output.float() - expected).norm() < 1e-2 * expected.norm()
     assert torch.equal(outputs[0], outputs[1]) and torch.equal(outputs[0], outputs[2])
     assert len(calls) == 4
 
