@@ -21,7 +21,7 @@ class Meter:
         self.images, self._waited, self._start, self._first_step = 0, 0.0, time.perf_counter(), clock.step
         if clock.max_minutes:
             self._bar = tqdm(total=clock.max_minutes, initial=clock.minutes, disable=not shown, unit="min")
-            self._bar.bar_format = "{l_bar}{bar}| {n:.1f}/{total:g} min{postfix}"
+            self._bar.bar_format = "{l_bar}{bar}| {n:.1f}/{total_fmt} min{postfix}"
         else:
             self._bar = tqdm(total=clock.total_steps, initial=clock.step, disable=not shown, unit="step")
 
