@@ -10,8 +10,8 @@ _RADII = (2, 7)  # pixels
 def ambient_occlusion(planes, focal):
     """Unoccluded fraction of the ambient light, float32 (scenes, height, width).
 
-    Args: planes (scenes, 8, height, width): world point, 1 where a surface was hit, unit normal, depth; focal (scenes, 1, 1)
-    in pixels.
+    Args: planes (scenes, 8, height, width): world point, 1 where a surface was hit, unit normal, depth;
+    focal (scenes, 1, 1) in pixels.
     """
     height, width = planes.shape[-2:]
     point, normal, depth = planes[:, :3], planes[:, 4:7], planes[:, 7]

@@ -16,8 +16,8 @@ _Key = tuple[list[int], int, int]
 
 
 class _Renderer(Dataset):
-    """Renders the batch with the given key. Works in the worker processes: rendering is bound by the time that it takes
-    to launch thousands of small operations, which several processes hide behind each other and behind the training."""
+    """Renders the batch with the given key. Works in the worker processes: rendering is bound by the time it takes to
+    launch thousands of small operations, which several processes hide behind each other and behind the training."""
 
     def __init__(self, kind: str | None, sky_depth: float, device: torch.device, compiled: bool):
         self.kind, self.sky_depth, self.device, self.compiled = kind, sky_depth, device, compiled
@@ -54,7 +54,7 @@ class SceneBatches:
         seed: of the run.
         device: where scenes are rendered and batches lie.
         kind: one of `KIND_NAMES`, or None for the mixture.
-        sky_depth: metres that label pixels without a surface within `FAR` (so that sky is learned as far); 0: no label.
+        sky_depth: metres that label pixels without a surface within `FAR`, so that sky is learned as far; 0: none.
         num_workers: processes that render; 0: none but this one; None: up to 6, fewer on machines with few cores.
         compiled: render with `torch.compile`d kernels, which cost minutes at the start.
 
@@ -83,12 +83,13 @@ class SceneBatches:
             )
         if batch_size < 1 or not 0 <= process_index < num_processes:
             raise ValueError(
-                f"bad batch options: batch_size={batch_size}, process_index={process_index}, num_processes={num_processes}"
+                f"bad batch options: batch_size={batch_size}, process_index={process_index}, "
+                f"num_processes={num_processes}"
             )
         if length < batch_size * num_processes:
             raise ValueError(
-                f"an epoch of {length} scenes is less than one batch of {batch_size * num_processes}: raise the number of "
-                "scenes or lower the batch size"
+                f"an epoch of {length} scenes is less than one batch of {batch_size * num_processes}: raise the "
+                "number of scenes or lower the batch size"
             )
         self.length, self.sizes, self.batch_size, self.seed = length, list(sizes), batch_size, seed
         self.process_index, self.num_processes = process_index, num_processes

@@ -7,6 +7,7 @@ from . import palette as P
 from . import room_shell as R
 from .builders_indoor import Floor, indoor_light
 from .camera import clipped_gauss, hand_held
+from .people import person
 from .scene import Frame
 
 
@@ -48,7 +49,7 @@ def build_corridor(scene):
         side = rng.choice((-1, 1))
         spot = Frame(width / 2 + side * (width / 2 - 0.25), rng.uniform(0.5, depth - 0.3), 0, -side * math.pi / 2)
         if floor.claim(spot, 0.2, 0.2):
-            rng.choice((F.bin_, F.plant, F.cartons, F.chair, F.person))(scene, spot)
+            rng.choice((F.bin_, F.plant, F.cartons, F.chair, person))(scene, spot)
     panel = P.glowing(scene, P.hsv(0.12, rng.random() * 0.2, 1), rng.uniform(2, 7))
     pitch = rng.uniform(2, 5)
     for k in range(min(10, int(depth / pitch))):

@@ -1,4 +1,4 @@
-"""Rooms: living rooms, bedrooms, kitchens, offices, cellars, halls, with furniture along the walls and in the middle."""
+"""Rooms of many uses, from closets to halls, with furniture along the walls and in the middle."""
 
 import math
 
@@ -6,6 +6,7 @@ from . import furniture as F
 from . import palette as P
 from . import room_shell as R
 from .camera import clipped_gauss, hand_held
+from .people import person
 from .scene import Frame
 
 
@@ -29,7 +30,7 @@ class Floor:
 
 
 def place_camera(scene, width, depth, height):
-    """Stands in the room, mostly near a wall, and looks across it: the longest view of a few draws. Returns x, y, yaw."""
+    """Looks across the room, mostly from near a wall: the longest view of a few draws. Returns x, y, yaw."""
     rng = scene.rng
     best = None
     for _ in range(rng.choice((1, 4, 6))):
@@ -53,7 +54,8 @@ def indoor_light(scene, width, depth, height, window):
     scene.environment.update(
         ambient_up=[level * v for v in tone], ambient_down=[level * rng.uniform(0.5, 1.0) * v for v in tone],
         zenith=P.hsv(0.6, rng.uniform(0, 0.5), 1), horizon=(1.0, 1.0, 1.0), clouds=rng.random(), cloud_color=(1, 1, 1),
-        cloud_scale=0.3, cloud_offset=(rng.random(), rng.random()), occlusion=rng.uniform(0.6, 1.0), reflection=rng.uniform(0.2, 1.0),
+        cloud_scale=0.3, cloud_offset=(rng.random(), rng.random()), occlusion=rng.uniform(0.6, 1.0),
+        reflection=rng.uniform(0.2, 1.0),
         room=(0, width, 0, depth, 0, height),
     )  # fmt: skip
     bright = rng.uniform(0.8, 1.0) * max(1.0, width * depth / 14)
@@ -81,7 +83,8 @@ def furnish_wall(scene, floor, frame, half, height, taken, fullness):
     """Furniture along one wall, as much as fits."""
     rng = scene.rng
     for _ in range(round(fullness * rng.uniform(0.5, 1.5) * (3 + 1.6 * half))):
-        kind = rng.choices(("cabinet", "tall", "shelf", "sofa", "desk", "bed", "counter", "table", "cartons", "plant", "lamp", "chair"),
+        kind = rng.choices(("cabinet", "tall", "shelf", "sofa", "desk", "bed", "counter", "table", "cartons",
+                         "plant", "lamp", "chair"),
                            (16, 10, 14, 12, 11, 9, 5, 6, 8, 4, 4, 6))[0]  # fmt: skip
         hx, hy, h = {
             "cabinet": lambda: (rng.uniform(0.25, 0.8), rng.uniform(0.17, 0.3), rng.uniform(0.45, 1.2)),
@@ -174,7 +177,7 @@ def furnish_middle(scene, floor, fullness):
                 "cartons": F.cartons,
                 "bin": F.bin_,
                 "plant": F.plant,
-                "person": F.person,
+                "person": person,
                 "lamp": F.floor_lamp,
             }[kind](scene, spot)
 

@@ -6,9 +6,10 @@ import numpy as np
 
 from . import palette as P
 from . import street_objects as S
+from . import vehicles
 from .camera import DEGREE, clipped_gauss, focal_of
-from .furniture import person
 from .outdoor_light import draw_weather
+from .people import person
 from .scene import Frame
 
 SIZE = 129
@@ -113,7 +114,7 @@ def build_terrain(scene):
                 scene.ellipsoid(
                     frame, 0, 0, size * 0.2, size, size * rng.uniform(0.6, 1), size * rng.uniform(0.4, 0.9), rock
                 )
-    extras = ((S.house, 0.15, 18), (S.fence, 0.3, 5), (S.sign, 0.15, 4), (S.car, 0.1, 7), (person, 0.3, 3))
+    extras = ((S.house, 0.15, 18), (S.fence, 0.3, 5), (S.sign, 0.15, 4), (vehicles.car, 0.1, 7), (person, 0.3, 3))
     for make, chance, near in extras:
         while rng.random() < chance:
             frame, _ = spot(near)

@@ -3,7 +3,7 @@
 import math
 
 from . import palette as P
-from . import street_objects as S
+from . import vehicles
 from .camera import DEGREE, driving
 from .outdoor_light import draw_weather
 from .roadside import backdrop, roadside
@@ -59,7 +59,7 @@ def parked_cars(scene, road, offset, side, density):
             frame = road.frame(offset, y).child(
                 0, 0, 0, (0 if nose_in else math.pi / 2) * rng.choice((-1, 1)) + rng.gauss(0, 0.03)
             )
-            (S.car if rng.random() < 0.9 else S.truck)(scene, frame, near=y < 35)
+            (vehicles.car if rng.random() < 0.9 else vehicles.truck)(scene, frame, near=y < 35)
         y += pitch * rng.uniform(1, 1.25)
 
 
@@ -72,7 +72,7 @@ def traffic(scene, road, half_width, lanes, camera_lane):
         if lane == camera_lane:
             y = max(y, 9)
         frame = road.frame(offset, y).child(0, 0, 0, math.pi / 2 if offset > 0 else -math.pi / 2)
-        (S.car if rng.random() < 0.8 else S.truck)(scene, frame, near=y < 40)
+        (vehicles.car if rng.random() < 0.8 else vehicles.truck)(scene, frame, near=y < 40)
 
 
 def build_street(scene):

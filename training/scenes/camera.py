@@ -15,7 +15,7 @@ def clipped_gauss(rng, mean, deviation, low, high):
 
 
 def indoor_lens(scene):
-    """Focal length in pixels: around 60 degrees for 4:3 (NYUv2's Kinect), narrower for portraits, wider for wide crops."""
+    """Focal length in pixels: around 60 degrees for 4:3 (NYUv2's Kinect), narrower for portraits, wider else."""
     fov = clipped_gauss(scene.rng, 60, 7, 42, 85)
     aspect = scene.width / scene.height
     # The field of view belongs to a 4:3 frame; other shapes are crops of, or windows wider than, that frame.

@@ -43,8 +43,8 @@ def build_scene(seed, height, width, kind=None):
 def collate(tables):
     """Joins tables of scenes: all objects and all materials in a row, each knowing its scene; heights stacked.
 
-    Returns: dict of float32 tensors "objects", "materials", "cameras", "lights", "environments", "sensors", "heights", and
-    lists of int "object_ends", "material_ends" (first row of each scene, and the end).
+    Returns: dict of float32 tensors "objects", "materials", "cameras", "lights", "environments", "sensors", "heights",
+    and lists of int "object_ends", "material_ends" (first row of each scene, and the end).
     """
     object_ends = np.cumsum([0] + [len(table["objects"]) for table in tables])
     material_ends = np.cumsum([0] + [len(table["materials"]) for table in tables])

@@ -37,7 +37,7 @@ class _Fused:
 
 
 class Kernels:
-    """`camera` and `shadow`: functions of every primitive kind over (object, tile) pairs; the others over whole images."""
+    """`camera` and `shadow`: functions of each primitive kind over (object, tile) pairs; the others over images."""
 
     def __init__(self, device, compiled):
         def fused(function, dynamic=None):

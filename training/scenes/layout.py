@@ -26,13 +26,13 @@ class Layout:
         return table[columns.start] if columns.stop - columns.start == 1 else table[columns]
 
 
-# Primitive kinds. Each lives in its own frame (`axes`: rows are the local axes in world coordinates, z up in the world):
+# Primitive kinds. Each lives in its own frame (`axes`: rows are the local axes in world coordinates; z is up).
 BOX = 0  # |x| <= hx, |y| <= hy, |z| <= hz
 FRUSTUM = 1  # box whose top shrinks to extra[0] * hx, extra[1] * hy and moves by extra[2] * hx along x
 ELLIPSOID = 2  # radii = half
 CYLINDER = 3  # radius hx at the bottom, extra[0] * hx at the top, caps at |z| = hz; a ratio of 0 is a cone
 RECTANGLE = 4  # z = 0 plane with periodic holes: pitch extra[0:2], solid fraction extra[2:4] (pitch 0: no holes)
-FOLIAGE = 5  # ellipsoid shell pierced by noise: extra[0] is the hole fraction, extra[1] metres a mask tile, extra[2:4] its place
+FOLIAGE = 5  # ellipsoid shell with holes: extra[0] their share, extra[1] metres a mask tile, extra[2:4] its place
 TERRAIN = 6  # height field over |x| <= hx, |y| <= hy; at most one a scene
 KINDS = 7
 

@@ -60,7 +60,8 @@ def painted(scene, color=None):
     contrast = 0.12 if family in ("plaster", "soft") else 0.3
     return scene.material(
         _pick(rng, family), rng.uniform(0.8, 3.5), a, near(rng, a, contrast), near(rng, a, contrast),
-        bump=rng.uniform(0, 0.6), dirt=rng.uniform(0, 0.25), dirt_scale=rng.uniform(1.5, 6), specular=rng.random() * 0.1,
+        bump=rng.uniform(0, 0.6), dirt=rng.uniform(0, 0.25), dirt_scale=rng.uniform(1.5, 6),
+        specular=rng.random() * 0.1,
     )  # fmt: skip
 
 
@@ -90,7 +91,8 @@ def wooden(scene, color=None):
     rng = scene.rng
     a = color or (brown(rng) if rng.random() < 0.75 else grey(rng, 0.1, 0.95))
     return scene.material(
-        _pick(rng, "wood"), rng.uniform(0.4, 1.6), a, near(rng, a, 0.35), near(rng, a, 0.4), rotation=rng.choice((0, 1.5708)),
+        _pick(rng, "wood"), rng.uniform(0.4, 1.6), a, near(rng, a, 0.35), near(rng, a, 0.4), rotation=rng.choice((0,
+        1.5708)),
         specular=rng.random() ** 2 * 0.5, gloss=rng.uniform(10, 80), mirror=0.15 * rng.random() ** 2, bump=0.2,
         dirt=rng.uniform(0, 0.15),
     )  # fmt: skip
@@ -113,7 +115,8 @@ def cloth(scene, color=None):
     family = rng.choices(("fabric", "carpet", "stripes", "dots", "soft", "checker"), (45, 10, 10, 12, 18, 5))[0]
     b = near(rng, a, 0.2) if rng.random() < 0.7 else any_color(rng)
     return scene.material(
-        _pick(rng, family), rng.uniform(0.2, 1.0), a, b, near(rng, a, 0.4), bump=rng.uniform(0.1, 0.5), dirt=rng.uniform(0, 0.2),
+        _pick(rng, family), rng.uniform(0.2, 1.0), a, b, near(rng, a, 0.4), bump=rng.uniform(0.1, 0.5),
+        dirt=rng.uniform(0, 0.2),
         dirt_scale=rng.uniform(0.5, 1.5),
     )  # fmt: skip
 
@@ -124,7 +127,8 @@ def plain(scene, color=None, shine=None):
     a = color or any_color(rng)
     shine = rng.random() if shine is None else shine
     return scene.material(
-        _pick(rng, rng.choice(("soft", "metal", "plaster"))), rng.uniform(0.4, 2), a, near(rng, a, 0.1), near(rng, a, 0.15),
+        _pick(rng, rng.choice(("soft", "metal", "plaster"))), rng.uniform(0.4, 2), a, near(rng, a, 0.1), near(rng, a,
+        0.15),
         specular=shine, gloss=rng.uniform(8, 150), mirror=shine * rng.random() * 0.6, dirt=rng.uniform(0, 0.12),
     )  # fmt: skip
 
@@ -156,7 +160,8 @@ def anything(scene):
     b = any_color(rng) if rng.random() < 0.6 else near(rng, a, 0.4)
     return scene.material(
         _pick(rng, family), 10 ** rng.uniform(-0.7, 0.6), a, b, any_color(rng), rotation=rng.random() * 6.28,
-        specular=rng.random() ** 2, gloss=10 ** rng.uniform(0.7, 2.3), mirror=0.6 * rng.random() ** 3, bump=rng.random(),
+        specular=rng.random() ** 2, gloss=10 ** rng.uniform(0.7, 2.3), mirror=0.6 * rng.random() ** 3,
+        bump=rng.random(),
         dirt=rng.uniform(0, 0.4), dirt_scale=rng.uniform(0.4, 4),
     )  # fmt: skip
 
@@ -189,16 +194,26 @@ def facade(scene):
     glass = tuple(v * 0.4 for v in hsv(rng.gauss(0.58, 0.06), rng.uniform(0.0, 0.4), rng.uniform(0.1, 0.5)))
     trim = near(rng, a, 0.5) if rng.random() < 0.6 else grey(rng, 0.6, 1.0)
     return scene.material(
-        _pick(rng, "facade"), rng.uniform(8, 15), a, glass, trim, mirror=rng.uniform(0.3, 1.2), mirror_by_mix=1.0, bump=0.8,
+        _pick(rng, "facade"), rng.uniform(8, 15), a, glass, trim, mirror=rng.uniform(0.3, 1.2), mirror_by_mix=1.0,
+        bump=0.8,
         dirt=rng.uniform(0.05, 0.35), dirt_scale=rng.uniform(3, 12),
     )  # fmt: skip
+
+
+def glazing(scene):
+    """Window panes of cars and shops."""
+    tone = hsv(0.58, 0.2, scene.rng.uniform(0.05, 0.25))
+    return scene.material(
+        TEXTURE_IDS["soft"][0], 2.0, tone, specular=0.8, gloss=120, mirror=scene.rng.uniform(0.5, 1.3), dirt=0.1
+    )
 
 
 def roofing(scene):
     rng = scene.rng
     a = hsv(rng.gauss(0.03, 0.03), rng.uniform(0.1, 0.65), rng.uniform(0.2, 0.65))
     return scene.material(
-        _pick(rng, rng.choice(("roof", "roof", "corrugated"))), rng.uniform(1.5, 3.5), a, near(rng, a, 0.3), near(rng, a, 0.3),
+        _pick(rng, rng.choice(("roof", "roof", "corrugated"))), rng.uniform(1.5, 3.5), a, near(rng, a, 0.3),
+        near(rng, a, 0.3),
         bump=0.8, dirt=0.25,
     )  # fmt: skip
 
@@ -209,7 +224,8 @@ def leaves(scene, color=None):
     if color is None and rng.random() < 0.12:  # autumn
         a = hsv(rng.uniform(0.02, 0.14), rng.uniform(0.4, 0.8), rng.uniform(0.3, 0.75))
     return scene.material(
-        _pick(rng, "foliage"), rng.uniform(0.7, 2.0), tuple(0.5 * v for v in a), near(rng, a, 0.3), tuple(min(1, 1.5 * v) for v in a),
+        _pick(rng, "foliage"), rng.uniform(0.7, 2.0), tuple(0.5 * v for v in a), near(rng, a, 0.3), tuple(min(1,
+        1.5 * v) for v in a),
         bump=rng.uniform(0.8, 1.6), dirt=0.35, dirt_scale=rng.uniform(0.8, 2.5), translucency=rng.uniform(0.3, 0.8),
     )  # fmt: skip
 

@@ -1,9 +1,9 @@
 """Closed-form ray intersections of the primitives, in their own frames.
 
-Every function takes the ray's origin `o` and direction `d` as tuples of three tensors that broadcast to (pairs, samples),
-and `half` / `extra` as tuples of (pairs, 1) tensors. It returns the ray parameter of the nearest hit in front of the
-origin, `inf` where there is none; directions need not have unit length, so for camera rays whose component along the
-optical axis is 1 the parameter is the planar depth.
+Every function takes the ray's origin `o` and direction `d` as tuples of three tensors that broadcast to
+(pairs, samples), and `half` / `extra` as tuples of (pairs, 1) tensors. It returns the ray parameter of the nearest hit
+in front of the origin, `inf` where there is none; directions need not have unit length, so for camera rays whose
+component along the optical axis is 1 the parameter is the planar depth.
 """
 
 import torch
@@ -15,7 +15,7 @@ NEAREST = 1e-3
 
 
 def _interval(near, far):
-    """Entry of a convex solid, or a miss; a ray that starts inside misses (walls are built to be seen from outside)."""
+    """Entry of a convex solid, or a miss; a ray that starts inside misses."""
     return torch.where((near <= far) & (near > NEAREST), near, MISS)
 
 
@@ -116,7 +116,7 @@ def intersect_rectangle(o, d, half, extra):
 
 
 def make_foliage(mask):
-    """Foliage looks its holes up in `mask` (size, size), uniform in 0 .. 1; behind a hole the shell's far side may be met."""
+    """Foliage looks its holes up in `mask` (size, size), uniform in 0 .. 1; behind one, the far side may be met."""
     size = mask.shape[0]
     flat = mask.flatten()
 

@@ -1,4 +1,4 @@
-"""Renders collated scenes: visibility, shadows, shading, sensor; a few scenes at a time so that memory stays bounded."""
+"""Renders collated scenes: visibility, shadows, shading, sensor; a few scenes at a time, to bound the memory."""
 
 import torch
 
@@ -13,8 +13,8 @@ from .textures import texture_atlas
 from .visibility import TILE, PairTracer, Tiles, ray_directions, trace_camera, unpack
 
 FAR = 100.0
-# Pixels rendered at once and (object, tile) pairs intersected at once. On the CPU one scene at a time: its buffers stay in
-# the cache, and a scene cannot depend on its neighbours by construction.
+# Pixels rendered at once and (object, tile) pairs intersected at once. On the CPU one scene at a time: its buffers
+# stay in the cache, and a scene cannot depend on its neighbours by construction.
 PIXELS_AT_ONCE = {"cpu": 1, "cuda": 3_000_000}
 PAIRS_AT_ONCE = {"cpu": 128, "cuda": 32_768}
 
@@ -102,8 +102,8 @@ def _render(scene, height, width, far, compiled):
 def render_scenes(scenes, height, width, far=FAR, compiled=False):
     """Renders collated scenes (`collate`), whatever their number, on the device that holds them.
 
-    Returns: dict of "image" uint8 (scenes, 3, height, width), "depth" float32 (scenes, height, width), planar metres, 0
-    where "sky", bool, is set: no surface within `far` metres. `compiled`: fuse the arithmetic with `torch.compile`.
+    Returns: dict of "image" uint8 (scenes, 3, height, width), "depth" float32 (scenes, height, width), planar metres,
+    0 where "sky", bool, is set: no surface within `far` metres. `compiled`: fuse the arithmetic with `torch.compile`.
     """
     device = scenes["objects"].device
     step = max(1, PIXELS_AT_ONCE[device.type] // (height * width))

@@ -2,7 +2,7 @@
 
 from . import palette as P
 from . import street_objects as S
-from .furniture import person
+from .people import person
 from .scene import Frame
 
 REACH = 115.0  # metres along the road that are furnished

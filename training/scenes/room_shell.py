@@ -7,7 +7,7 @@ from .scene import Frame
 
 
 def wall_frames(width, depth):
-    """Frames on the middle of the four walls of the room [0, width] x [0, depth], local +y pointing out of the room, and
+    """Frames in the middle of the four walls of the room [0, width] x [0, depth], local +y pointing out of it, and
     the walls' half lengths."""
     return (
         (Frame(width / 2, depth, 0, 0.0), width / 2),

@@ -1,4 +1,4 @@
-"""The scene under construction: builders add primitives, materials, lights, a camera; `tables()` packs them for rendering."""
+"""The scene under construction: builders add primitives, materials, lights, a camera; `tables()` packs them."""
 
 import math
 import random
@@ -12,7 +12,7 @@ _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 class Frame:
-    """A place on the ground with a heading: composites put their parts in local coordinates (x right, y back, z up)."""
+    """A place with a heading: composites put their parts in local coordinates (x right, y back, z up)."""
 
     __slots__ = ("x", "y", "z", "yaw", "cosine", "sine")
 
@@ -43,7 +43,8 @@ class Scene:
     # Materials
 
     def material(self, texture, scale, a, b=None, c=None, rotation=0.0, specular=0.0, gloss=20.0, mirror=0.0,
-                 mirror_by_mix=0.0, bump=0.0, dirt=0.1, dirt_scale=3.0, emission=0.0, translucency=0.0, road=0.0):  # fmt: skip
+                 mirror_by_mix=0.0, bump=0.0, dirt=0.1, dirt_scale=3.0, emission=0.0, translucency=0.0,
+                 road=0.0):  # fmt: skip
         """Adds a material, colours linear RGB; returns its index."""
         b, c = b or a, c or b or a
         self.materials.append((
@@ -63,7 +64,8 @@ class Scene:
                 axes = _IDENTITY
         random_ = self.rng.random
         self.objects.append((
-            kind, *centre, *axes, *half, *extra, material, shadow, random_(), random_(), tint * (0.9 + 0.2 * random_()), 0.0,
+            kind, *centre, *axes, *half, *extra, material, shadow, random_(), random_(),
+            tint * (0.9 + 0.2 * random_()), 0.0,
         ))  # fmt: skip
 
     def box(self, frame, x, y, z, hx, hy, hz, material, **options):
@@ -149,7 +151,7 @@ class Scene:
         }  # fmt: skip
 
     def tables(self):
-        """float32 arrays: objects (n, OBJECT.size), materials (m, MATERIAL.size), camera, lights, environment, sensor."""
+        """float32 arrays: objects (n, OBJECT.size), materials (m, MATERIAL.size), and one row of each other table."""
         lights = np.zeros((LIGHTS, LIGHT.size), dtype=np.float32)
         if self.lights:
             lights[: len(self.lights)] = self.lights[:LIGHTS]

@@ -7,8 +7,10 @@ from .layout import SENSOR
 
 
 def gaussian_noise(seed, height, width, channels):
-    """About standard normal, (scenes, channels, height, width), from integers alone: a scene's noise never depends on its
-    batch. One PCG hash (O'Neill 2014, RXS-M-XS) a value, the sum of its four bytes centred and scaled."""
+    """About standard normal, (scenes, channels, height, width), from integers alone, whatever the batch.
+
+    One PCG hash (O'Neill 2014, RXS-M-XS) a value; the sum of its four bytes, centred and scaled.
+    """
     index = torch.arange(channels * height * width, device=seed.device).view(1, channels, height, width)
     x = (index * 747796405 + seed.view(-1, 1, 1, 1) * 2891336453) & 0xFFFFFFFF
     x = (((x >> ((x >> 28) + 4)) ^ x) * 277803737) & 0xFFFFFFFF

@@ -5,14 +5,15 @@ Vectors are component first, (3, tiles, SAMPLES); scene rows are gathered to (co
 
 import torch
 
-from .layout import ELLIPSOID, ENVIRONMENT, FOLIAGE, LIGHT, LIGHTS, MATERIAL, OBJECT
+from .layout import ELLIPSOID, ENVIRONMENT, FOLIAGE, LIGHT, LIGHTS, MATERIAL
 from .road import road_color
-from .texture_patterns import SLOPE_SCALE, TEXTURE_SIZE
+from .texture_noise import TEXTURE_SIZE
+from .texture_patterns import SLOPE_SCALE
 from .vectors import dot, normalize, to_world
 
 
 def sky_color(direction, environment, atlas):
-    """Radiance of the sky along unit directions: gradient, two layers of cloud, the sun's glow is added by the caller."""
+    """Radiance of the sky along unit directions: a gradient and clouds; the caller adds the sun's glow."""
     env = {name: ENVIRONMENT.planes(environment, name) for name in ENVIRONMENT.slices}
     up = direction[2]
     mix = up.clamp(min=0).sqrt()
@@ -30,7 +31,7 @@ def sky_color(direction, environment, atlas):
 
 
 def surface_uv(local, normal, row):
-    """Texture coordinates in metres: the local point on the plane of the dominant normal axis; also the two tangents' axes."""
+    """Texture coordinates in metres, on the plane across the dominant normal axis, and whether that is x or z."""
     ax, ay, az = (component.abs() for component in normal)
     on_x = (ax >= ay) & (ax >= az)
     on_z = (az > ax) & (az > ay)

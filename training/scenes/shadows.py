@@ -1,7 +1,7 @@
 """Shadow rays: candidates are culled per tile, lamps have an extent, and neighbouring pixels share their samples.
 
-Every 4 x 4 block of pixels sends its rays to 32 points of a lamp (interleaved sampling, Keller & Heidrich 2001); a filter
-over the block that respects depth steps then gives each pixel the whole penumbra.
+Every 4 x 4 block of pixels sends its rays to 32 points of a lamp (interleaved sampling, Keller & Heidrich 2001); a
+filter over the block that respects depth steps then gives each pixel the whole penumbra.
 """
 
 import torch
@@ -9,8 +9,8 @@ import torch.nn.functional as F
 
 from .layout import LIGHT, OBJECT
 from .primitives import MISS, NEAREST
-from .visibility import PIXEL_OFFSETS, SAMPLES, TILE, corners, object_parameters
 from .vectors import dot, to_local
+from .visibility import PIXEL_OFFSETS, SAMPLES, TILE, corners, object_parameters
 
 BLOCK = 4
 
@@ -38,7 +38,7 @@ def _basis(vector):
 
 
 def _behind_in_sunlight(low, high, box, light, scene):
-    """Tiles whose boxes meet the columns that objects cast: extents across the light overlap, and the object is ahead."""
+    """Tiles whose boxes meet the columns that objects cast: extents overlap across the light, the object is ahead."""
     middle, reach = (low + high) / 2, (high - low) / 2
     basis = _basis(light[1:4].unsqueeze(-1))
     tile_middle = torch.stack([dot(middle, row) for row in basis])
@@ -74,7 +74,7 @@ def _behind_in_lamplight(low, high, box, light, scene):
 def shadow_mask(objects, light, tiles, points, valid):
     """Which objects may shade which tile, bool (objects, tiles a scene): never too few.
 
-    Args: light (LIGHT.size, scenes), points (3, tiles, SAMPLES), valid bool (tiles, SAMPLES): where there is a surface.
+    Args: light (LIGHT.size, scenes), points (3, tiles, SAMPLES), valid bool (tiles, SAMPLES): where a surface is.
     """
     low = torch.where(valid, points, MISS).amin(-1).view(3, tiles.scenes, -1)
     high = torch.where(valid, points, -MISS).amax(-1).view(3, tiles.scenes, -1)
@@ -83,15 +83,19 @@ def shadow_mask(objects, light, tiles, points, valid):
     scene, box = OBJECT.planes(objects, "scene").long(), corners(objects)
     kind = LIGHT.planes(light, "kind")[scene].unsqueeze(1)
     reached = torch.where(
-        kind == 1, _behind_in_sunlight(low, high, box, light, scene), _behind_in_lamplight(low, high, box, light, scene)
+        kind == 1,
+        _behind_in_sunlight(low, high, box, light, scene),
+        _behind_in_lamplight(low, high, box, light, scene),
     )
     casts = (OBJECT.planes(objects, "casts_shadow") > 0).unsqueeze(1)
     return casts & occupied[scene] & reached & (kind > 0)
 
 
 def shadow_pairs(function, row, light, world, ball):
-    """1 where the object blocks the way from `world` (3, pairs, SAMPLES) to the light (LIGHT.size, pairs, 1), each sample
-    to its own point (`ball`, (3, SAMPLES)) of it; else 0."""
+    """1 where the object blocks the way from `world` (3, pairs, SAMPLES) to the light (LIGHT.size, pairs, 1), else 0.
+
+    Each sample aims at a point of the light of its own: `ball`, (3, SAMPLES).
+    """
     centre, axes, half, extra = object_parameters(row)
     origin = to_local(axes, [world[k] - centre[k] for k in range(3)])
     kind, vector, radius = (LIGHT.planes(light, name) for name in ("kind", "vector", "radius"))

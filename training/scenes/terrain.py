@@ -11,7 +11,7 @@ FIRST, LAST = 0.3, 160.0  # metres along the optical axis
 
 
 def height_at(maps, half, x, y):
-    """Bilinear heights (fields, n) at local x, y (fields, n) of maps (fields, size, size) spanning +-half (fields, 1)."""
+    """Bilinear heights (fields, n) at local x, y (fields, n) of maps (fields, size, size) over +-half (fields, 1)."""
     grid = torch.stack([x / half, y / half], -1).unsqueeze(1)
     return F.grid_sample(maps.unsqueeze(1), grid, mode="bilinear", padding_mode="border", align_corners=True)[:, 0, 0]
 

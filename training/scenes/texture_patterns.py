@@ -1,218 +1,148 @@
-"""The patterns of the texture atlas: every function draws one tileable texture as (mix B, mix C, height), each in 0 .. 1."""
+"""The texture atlas' patterns: every function draws one tileable (mix B, mix C, height), each in 0 .. 1."""
 
 import torch
 
-TEXTURE_SIZE = 256
+from .texture_noise import TEXTURE_SIZE, edges, fbm, grid, integer, noise, stretch, uniform, voronoi
+
 SLOPE_SCALE = 1.5  # slopes are stored as 0.5 + 1.5 * (height change a texel)
 _SEED = 20240917
 
 
-def _grid():
-    step = (torch.arange(TEXTURE_SIZE, dtype=torch.float32) + 0.5) / TEXTURE_SIZE
-    return step.view(1, -1).expand(TEXTURE_SIZE, -1), step.view(-1, 1).expand(-1, TEXTURE_SIZE)  # u, v
-
-
-def _uniform(rng, low, high):
-    return low + (high - low) * torch.rand((), generator=rng).item()
-
-
-def _integer(rng, low, high):
-    return int(torch.randint(low, high + 1, (), generator=rng))
-
-
-def _stretch(values):
-    low, high = values.min(), values.max()
-    return (values - low) / (high - low).clamp(min=1e-6)
-
-
-def _noise(rng, cells_u, cells_v=None):
-    """Periodic value noise, (size, size) in about 0 .. 1."""
-    cells_v = cells_v or cells_u
-    values = torch.rand(cells_v, cells_u, generator=rng)
-    for axis, cells in ((0, cells_v), (1, cells_u)):
-        place = (torch.arange(TEXTURE_SIZE) + 0.5) * (cells / TEXTURE_SIZE)
-        low = place.floor()
-        weight = place - low
-        weight = (weight * weight * (3 - 2 * weight)).view(*((-1, 1) if axis == 0 else (1, -1)))
-        low = low.long() % cells
-        values = torch.lerp(values.index_select(axis, low), values.index_select(axis, (low + 1) % cells), weight)
-    return values
-
-
-def _fbm(rng, cells, octaves=5, gain=0.55):
-    total, weight = torch.zeros(TEXTURE_SIZE, TEXTURE_SIZE), 1.0
-    for octave in range(octaves):
-        if cells << octave > TEXTURE_SIZE:
-            break
-        total += weight * _noise(rng, cells << octave)
-        weight *= gain
-    return _stretch(total)
-
-
-def _voronoi(rng, cells):
-    """Periodic cells: distance to the nearest point, to the border (second minus first), and a random value a cell."""
-    u, v = _grid()
-    points = torch.rand(2, cells, cells, generator=rng)
-    values = torch.rand(cells, cells, generator=rng)
-    column, row = (u * cells).floor().long(), (v * cells).floor().long()
-    first = torch.full_like(u, 9.0)
-    second, value = first.clone(), torch.zeros_like(u)
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            i, j = (row + dy) % cells, (column + dx) % cells
-            x = column + dx + points[0][i, j] - u * cells
-            y = row + dy + points[1][i, j] - v * cells
-            distance = (x * x + y * y).sqrt()
-            closer = distance < first
-            second = torch.where(closer, first, torch.minimum(second, distance))
-            value = torch.where(closer, values[i, j], value)
-            first = torch.where(closer, distance, first)
-    return first.clamp(max=1), (second - first).clamp(0, 1), value
-
-
-def _edges(position, line):
-    """1 inside a cell, 0 on its border; `position` in cells."""
-    inside = position - position.floor()
-    return ((inside > line) & (inside < 1 - line)).float()
-
-
 def _soft(rng):
-    base = _fbm(rng, _integer(rng, 2, 4), 6, _uniform(rng, 0.45, 0.65))
-    return base, _fbm(rng, 3, 5) ** 4, base
+    base = fbm(rng, integer(rng, 2, 4), 6, uniform(rng, 0.45, 0.65))
+    return base, fbm(rng, 3, 5) ** 4, base
 
 
 def _grain(rng):
-    fine = _fbm(rng, _integer(rng, 24, 48), 4, 0.8)
-    return fine, (_fbm(rng, 64, 2, 0.9) > 0.72).float() * 0.7, fine
+    fine = fbm(rng, integer(rng, 24, 48), 4, 0.8)
+    return fine, (fbm(rng, 64, 2, 0.9) > 0.72).float() * 0.7, fine
 
 
 def _plaster(rng):
-    fine = _fbm(rng, 32, 4, 0.8)
-    stains = (_fbm(rng, 2, 5) - 0.55).clamp(min=0) * 2
-    return _fbm(rng, 3, 6) * 0.6 + fine * 0.25, stains, fine
+    fine = fbm(rng, 32, 4, 0.8)
+    stains = (fbm(rng, 2, 5) - 0.55).clamp(min=0) * 2
+    return fbm(rng, 3, 6) * 0.6 + fine * 0.25, stains, fine
 
 
 def _marble(rng):
-    u, v = _grid()
-    turbulence = _fbm(rng, 3, 6)
-    veins = (
-        torch.sin(6.2832 * (_integer(rng, 1, 3) * u + _integer(rng, 1, 3) * v + 2.5 * turbulence)) * 0.5 + 0.5
-    ) ** 6
+    u, v = grid()
+    turbulence = fbm(rng, 3, 6)
+    veins = (torch.sin(6.2832 * (integer(rng, 1, 3) * u + integer(rng, 1, 3) * v + 2.5 * turbulence)) * 0.5 + 0.5) ** 6
     return turbulence, veins, turbulence * 0.1
 
 
 def _wood(rng, planks):
-    u, v = _grid()
-    grain = _stretch(_noise(rng, _integer(rng, 2, 5), 96) + 0.6 * _noise(rng, 4, 32) + _noise(rng, 2, 10))
+    u, v = grid()
+    grain = stretch(noise(rng, integer(rng, 2, 5), 96) + 0.6 * noise(rng, 4, 32) + noise(rng, 2, 10))
     if not planks:
         return grain, (grain > 0.75).float() * 0.5, grain * 0.3
-    rows = _integer(rng, 3, 8)
+    rows = integer(rng, 3, 8)
     row = (v * rows).floor().long()
     shift = torch.rand(rows, generator=rng)[row]
     shade = torch.rand(rows, 2, generator=rng)[row, ((u + shift) * 2).floor().long() % 2]
-    solid = _edges(v * rows, 0.02) * _edges((u + shift) * 2, 0.003)
+    solid = edges(v * rows, 0.02) * edges((u + shift) * 2, 0.003)
     return grain * 0.55 + shade * 0.45, 1 - solid, solid * (0.8 + 0.2 * grain)
 
 
 def _bricks(rng):
-    u, v = _grid()
-    rows = 2 * _integer(rng, 3, 8)
-    columns = max(2, rows // _integer(rng, 2, 3))
+    u, v = grid()
+    rows = 2 * integer(rng, 3, 8)
+    columns = max(2, rows // integer(rng, 2, 3))
     row = (v * rows).floor().long()
-    along = u * columns + (row % 2) * 0.5 + 0.03 * _noise(rng, 24)
+    along = u * columns + (row % 2) * 0.5 + 0.03 * noise(rng, 24)
     shade = torch.rand(rows, columns, generator=rng)[row, along.floor().long() % columns]
-    line = _uniform(rng, 0.04, 0.09)
-    mortar = 1 - _edges(v * rows + 0.05 * _noise(rng, 24), line) * _edges(along, line * columns / rows)
-    return shade * 0.6 + _fbm(rng, 16, 4) * 0.4, mortar, (1 - mortar) * (0.7 + 0.3 * _fbm(rng, 32, 3))
+    line = uniform(rng, 0.04, 0.09)
+    mortar = 1 - edges(v * rows + 0.05 * noise(rng, 24), line) * edges(along, line * columns / rows)
+    return shade * 0.6 + fbm(rng, 16, 4) * 0.4, mortar, (1 - mortar) * (0.7 + 0.3 * fbm(rng, 32, 3))
 
 
 def _tiles(rng):
-    u, v = _grid()
-    count = _integer(rng, 2, 8)
+    u, v = grid()
+    count = integer(rng, 2, 8)
     shade = torch.rand(count, count, generator=rng)[(v * count).floor().long(), (u * count).floor().long()]
-    solid = _edges(u * count, _uniform(rng, 0.01, 0.035)) * _edges(v * count, _uniform(rng, 0.01, 0.035))
-    return shade * 0.5 + _fbm(rng, 6, 5) * 0.5, 1 - solid, solid
+    solid = edges(u * count, uniform(rng, 0.01, 0.035)) * edges(v * count, uniform(rng, 0.01, 0.035))
+    return shade * 0.5 + fbm(rng, 6, 5) * 0.5, 1 - solid, solid
 
 
 def _stones(rng):
-    first, border, value = _voronoi(rng, _integer(rng, 4, 10))
+    first, border, value = voronoi(rng, integer(rng, 4, 10))
     solid = (border / 0.12).clamp(0, 1)
-    return value * 0.6 + _fbm(rng, 16, 4) * 0.4, 1 - solid, solid * (1 - 0.4 * first)
+    return value * 0.6 + fbm(rng, 16, 4) * 0.4, 1 - solid, solid * (1 - 0.4 * first)
 
 
 def _gravel(rng):
-    first, border, value = _voronoi(rng, _integer(rng, 24, 40))
+    first, border, value = voronoi(rng, integer(rng, 24, 40))
     return value, (1 - border * 3).clamp(0, 1), 1 - first
 
 
 def _checker(rng):
-    u, v = _grid()
-    count = 2 * _integer(rng, 1, 4)
+    u, v = grid()
+    count = 2 * integer(rng, 1, 4)
     odd = ((u * count).floor() + (v * count).floor()) % 2
-    return odd * 0.85 + 0.15 * _fbm(rng, 4, 5), 1 - _edges(u * count, 0.012) * _edges(v * count, 0.012), odd * 0.05
+    return odd * 0.85 + 0.15 * fbm(rng, 4, 5), 1 - edges(u * count, 0.012) * edges(v * count, 0.012), odd * 0.05
 
 
 def _stripes(rng):
-    u, _ = _grid()
-    count = _integer(rng, 2, 12)
+    u, _ = grid()
+    count = integer(rng, 2, 12)
     wave = torch.sin(6.2832 * count * u) * 0.5 + 0.5
-    hard = (wave > _uniform(rng, 0.3, 0.7)).float()
+    hard = (wave > uniform(rng, 0.3, 0.7)).float()
     return hard, (torch.sin(6.2832 * count * 2 * u + 1) > 0.95).float(), hard * 0.1
 
 
 def _dots(rng):
-    u, v = _grid()
-    count = _integer(rng, 3, 9)
+    u, v = grid()
+    count = integer(rng, 3, 9)
     x, y = (u * count) % 1 - 0.5, (v * count + 0.5 * ((u * count).floor() % 2)) % 1 - 0.5
-    radius = (x * x + y * y).sqrt() + 0.12 * torch.sin(torch.atan2(y, x) * _integer(rng, 3, 7))
+    radius = (x * x + y * y).sqrt() + 0.12 * torch.sin(torch.atan2(y, x) * integer(rng, 3, 7))
     return (radius < 0.28).float(), ((radius - 0.33).abs() < 0.05).float(), (radius < 0.28).float() * 0.05
 
 
 def _fabric(rng):
-    u, v = _grid()
-    count = 16 * _integer(rng, 2, 4)
+    u, v = grid()
+    count = 16 * integer(rng, 2, 4)
     weave = (torch.sin(6.2832 * count * u) * torch.sin(6.2832 * count * v)) * 0.5 + 0.5
-    bands = (_noise(rng, 12, 1) + _noise(rng, 1, 12)) * 0.5
-    return _stretch(bands + 0.3 * weave), (_fbm(rng, 48, 2) > 0.7).float() * 0.4, weave
+    bands = (noise(rng, 12, 1) + noise(rng, 1, 12)) * 0.5
+    return stretch(bands + 0.3 * weave), (fbm(rng, 48, 2) > 0.7).float() * 0.4, weave
 
 
 def _carpet(rng):
-    base = _fbm(rng, 40, 3, 0.9)
-    return base * 0.7 + 0.3 * _fbm(rng, 3, 3), (_fbm(rng, 4, 4) - 0.55).clamp(min=0) * 1.5, base
+    base = fbm(rng, 40, 3, 0.9)
+    return base * 0.7 + 0.3 * fbm(rng, 3, 3), (fbm(rng, 4, 4) - 0.55).clamp(min=0) * 1.5, base
 
 
 def _foliage(rng):
-    first, border, value = _voronoi(rng, _integer(rng, 14, 22))
-    clumps = _fbm(rng, 3, 5, 0.6)
-    leaf = _stretch(0.55 * value + 0.5 * (1 - first) + 0.8 * clumps)
+    first, border, value = voronoi(rng, integer(rng, 14, 22))
+    clumps = fbm(rng, 3, 5, 0.6)
+    leaf = stretch(0.55 * value + 0.5 * (1 - first) + 0.8 * clumps)
     return value * 0.6 + clumps * 0.4, leaf, 1 - first * 0.8 + 0.5 * clumps
 
 
 def _grass(rng):
-    blades = _stretch(_noise(rng, 128, 32) + _noise(rng, 96, 24) + _noise(rng, 64, 64))
-    return blades * 0.6 + 0.4 * _fbm(rng, 3, 5), (_fbm(rng, 5, 5) - 0.5).clamp(min=0) * 2, blades
+    blades = stretch(noise(rng, 128, 32) + noise(rng, 96, 24) + noise(rng, 64, 64))
+    return blades * 0.6 + 0.4 * fbm(rng, 3, 5), (fbm(rng, 5, 5) - 0.5).clamp(min=0) * 2, blades
 
 
 def _asphalt(rng):
     specks = torch.rand(TEXTURE_SIZE, TEXTURE_SIZE, generator=rng)
-    base = 0.6 * _fbm(rng, 64, 2, 0.9) + 0.4 * specks
-    first, border, _ = _voronoi(rng, 5)
-    cracks = (border + 0.3 * _noise(rng, 32) < 0.16).float() * (_fbm(rng, 3, 3) > 0.55)
-    return base, torch.maximum(cracks, (_fbm(rng, 2, 3) > 0.66).float() * 0.35), base
+    base = 0.6 * fbm(rng, 64, 2, 0.9) + 0.4 * specks
+    first, border, _ = voronoi(rng, 5)
+    cracks = (border + 0.3 * noise(rng, 32) < 0.16).float() * (fbm(rng, 3, 3) > 0.55)
+    return base, torch.maximum(cracks, (fbm(rng, 2, 3) > 0.66).float() * 0.35), base
 
 
 def _facade(rng):
     """Windows (B) with frames and sills (C); one tile is 4 to 6 storeys high."""
-    u, v = _grid()
-    rows, columns = _integer(rng, 3, 5), _integer(rng, 2, 6)
+    u, v = grid()
+    rows, columns = integer(rng, 3, 5), integer(rng, 2, 6)
     x, y = (u * columns) % 1 - 0.5, (v * rows) % 1 - 0.5
-    wide, tall = _uniform(rng, 0.18, 0.42), _uniform(rng, 0.24, 0.4)
+    wide, tall = uniform(rng, 0.18, 0.42), uniform(rng, 0.24, 0.4)
     pane = ((x.abs() < wide) & (y.abs() < tall)).float()
     frame = 0.025
-    bars = (x.abs() < frame) | ((y - tall * _uniform(rng, -0.3, 0.5)).abs() < frame * 0.8)
+    bars = (x.abs() < frame) | ((y - tall * uniform(rng, -0.3, 0.5)).abs() < frame * 0.8)
     outline = ((x.abs() < wide + 0.04) & (y.abs() < tall + 0.04)).float() - pane
     sill = ((x.abs() < wide + 0.07) & ((y - tall - 0.06).abs() < 0.03)).float()
-    bands = ((v * rows) % 1 < 0.05).float() * (_uniform(rng, 0, 1) > 0.5)
+    bands = ((v * rows) % 1 < 0.05).float() * (uniform(rng, 0, 1) > 0.5)
     shade = torch.rand(rows, columns, generator=rng)[(v * rows).floor().long(), (u * columns).floor().long()]
     glass = pane * (1 - bars.float()) * (0.55 + 0.45 * shade)
     trim = torch.maximum(torch.maximum(outline, sill), torch.maximum(bands, pane * bars))
@@ -220,10 +150,10 @@ def _facade(rng):
 
 
 def _books(rng):
-    u, v = _grid()
+    u, v = grid()
     shelf = 4
     columns = 40
-    heights = _uniform(rng, 0.65, 0.8) + 0.2 * torch.rand(shelf, columns, generator=rng)
+    heights = uniform(rng, 0.65, 0.8) + 0.2 * torch.rand(shelf, columns, generator=rng)
     row, column = (v * shelf).floor().long(), (u * columns).floor().long()
     inside = (v * shelf) % 1
     book = (1 - inside < heights[row, column]).float()
@@ -237,54 +167,54 @@ def _books(rng):
 
 def _poster(rng):
     """Random shapes over a soft background: pictures, posters, labels, screens."""
-    u, v = _grid()
-    mix, over = _fbm(rng, 2, 4), torch.zeros_like(u)
-    for _ in range(_integer(rng, 4, 14)):
-        x, y = _uniform(rng, 0, 1), _uniform(rng, 0, 1)
-        w, h = _uniform(rng, 0.03, 0.35), _uniform(rng, 0.03, 0.3)
-        if _uniform(rng, 0, 1) < 0.5:
+    u, v = grid()
+    mix, over = fbm(rng, 2, 4), torch.zeros_like(u)
+    for _ in range(integer(rng, 4, 14)):
+        x, y = uniform(rng, 0, 1), uniform(rng, 0, 1)
+        w, h = uniform(rng, 0.03, 0.35), uniform(rng, 0.03, 0.3)
+        if uniform(rng, 0, 1) < 0.5:
             shape = ((u - x).abs() < w) & ((v - y).abs() < h)
         else:
             shape = ((u - x) / w) ** 2 + ((v - y) / h) ** 2 < 1
-        if _uniform(rng, 0, 1) < 0.5:
-            mix = torch.where(shape, torch.tensor(_uniform(rng, 0, 1)), mix)
+        if uniform(rng, 0, 1) < 0.5:
+            mix = torch.where(shape, torch.tensor(uniform(rng, 0, 1)), mix)
         else:
-            over = torch.where(shape, torch.tensor(_uniform(rng, 0, 1)), over)
-    if _uniform(rng, 0, 1) < 0.5:
-        lines = (((v * 24) % 1 < 0.45) & (_noise(rng, 48, 24) > 0.4) & (v > 0.5) & (u > 0.1) & (u < 0.9)).float()
+            over = torch.where(shape, torch.tensor(uniform(rng, 0, 1)), over)
+    if uniform(rng, 0, 1) < 0.5:
+        lines = (((v * 24) % 1 < 0.45) & (noise(rng, 48, 24) > 0.4) & (v > 0.5) & (u > 0.1) & (u < 0.9)).float()
         over = torch.maximum(over, lines)
     return mix, over, torch.zeros_like(u)
 
 
 def _metal(rng):
-    brushed = _stretch(_noise(rng, 2, 128) + _noise(rng, 3, 64))
-    return brushed * 0.5 + 0.3 * _fbm(rng, 3, 4), (_fbm(rng, 6, 5) > 0.7).float() * 0.6, brushed * 0.2
+    brushed = stretch(noise(rng, 2, 128) + noise(rng, 3, 64))
+    return brushed * 0.5 + 0.3 * fbm(rng, 3, 4), (fbm(rng, 6, 5) > 0.7).float() * 0.6, brushed * 0.2
 
 
 def _corrugated(rng):
-    u, _ = _grid()
-    wave = torch.sin(6.2832 * _integer(rng, 6, 14) * u) * 0.5 + 0.5
-    return wave * 0.3 + 0.4 * _fbm(rng, 3, 5), (_fbm(rng, 4, 5) > 0.68).float() * 0.8, wave
+    u, _ = grid()
+    wave = torch.sin(6.2832 * integer(rng, 6, 14) * u) * 0.5 + 0.5
+    return wave * 0.3 + 0.4 * fbm(rng, 3, 5), (fbm(rng, 4, 5) > 0.68).float() * 0.8, wave
 
 
 def _roof(rng):
-    u, v = _grid()
-    rows = 2 * _integer(rng, 4, 7)
+    u, v = grid()
+    rows = 2 * integer(rng, 4, 7)
     row = (v * rows).floor().long()
     along = u * rows + (row % 2) * 0.5
     shade = torch.rand(rows, rows, generator=rng)[row, along.floor().long() % rows]
     inside = (v * rows) % 1
-    return shade * 0.6 + 0.4 * _fbm(rng, 8, 4), (inside > 0.88).float(), (1 - inside) * 0.7 + 0.3 * _edges(along, 0.05)
+    return shade * 0.6 + 0.4 * fbm(rng, 8, 4), (inside > 0.88).float(), (1 - inside) * 0.7 + 0.3 * edges(along, 0.05)
 
 
 def _panels(rng):
-    u, v = _grid()
-    columns, rows = _integer(rng, 1, 4), _integer(rng, 1, 5)
-    solid = _edges(u * columns, 0.02) * _edges(v * rows, 0.02)
+    u, v = grid()
+    columns, rows = integer(rng, 1, 4), integer(rng, 1, 5)
+    solid = edges(u * columns, 0.02) * edges(v * rows, 0.02)
     x, y = (u * columns) % 1 - 0.5, (v * rows) % 1 - 0.5
     inner = ((x.abs() < 0.36) & (y.abs() < 0.36)).float()
     handle = ((x.abs() < 0.12) & ((y + 0.38).abs() < 0.025)).float()
-    return inner * 0.4 + 0.3 * _fbm(rng, 4, 5), torch.maximum(1 - solid, handle), solid * 0.7 + inner * 0.3
+    return inner * 0.4 + 0.3 * fbm(rng, 4, 5), torch.maximum(1 - solid, handle), solid * 0.7 + inner * 0.3
 
 
 _FAMILIES = {

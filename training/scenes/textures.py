@@ -9,7 +9,8 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 
-from .texture_patterns import TEXTURE_SIZE, make_textures
+from .texture_noise import TEXTURE_SIZE
+from .texture_patterns import make_textures
 
 LEVELS = 8  # 256 .. 2 texels
 

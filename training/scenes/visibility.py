@@ -72,7 +72,7 @@ def corners(objects):
 
 
 def _tile_masks(objects, cameras, tiles):
-    """Which objects can be seen in which tile, (objects, rows, columns): no corner box lies beside the tile's frustum."""
+    """Which objects may be seen in which tile, (objects, rows, columns): boxes not beside the tile's frustum."""
     camera = cameras[:, OBJECT.planes(objects, "scene").long()].unsqueeze(-1)
     points = corners(objects) - CAMERA.planes(camera, "position")
     right, down, forward = to_local(CAMERA.planes(camera, "axes"), points)
@@ -115,7 +115,7 @@ def object_parameters(row):
 
 
 def camera_pairs(function, row, camera, left, top, x, y, ids):
-    """Packed hits (pairs, SAMPLES) of camera rays; `row` and `camera` (columns, pairs, 1), `left` and `top` (pairs, 1)."""
+    """Packed hits (pairs, SAMPLES); `row` and `camera` (columns, pairs, 1), `left` and `top` (pairs, 1)."""
     centre, axes, half, extra = object_parameters(row)
     look, focal, center = (CAMERA.planes(camera, name) for name in ("axes", "focal", "center"))
     position = CAMERA.planes(camera, "position")

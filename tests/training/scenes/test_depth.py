@@ -191,4 +191,6 @@ def test_depth_is_independent_of_the_image_size():
     inverse = np.where(large > 0, 1 / np.where(large > 0, large, 1), 0)
     mean = (inverse[::2, ::2] + inverse[1::2, ::2] + inverse[::2, 1::2] + inverse[1::2, 1::2]) / 4
     ground = (small > 0) & (small < 50)
-    np.testing.assert_allclose(mean[ground], 1 / small[ground], rtol=1e-3)  # disparity is affine in the pixel on a plane
+    np.testing.assert_allclose(
+        mean[ground], 1 / small[ground], rtol=1e-3
+    )  # disparity is affine in the pixel on a plane

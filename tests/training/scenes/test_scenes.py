@@ -33,7 +33,7 @@ def test_contract(samples, kind):
 
 @pytest.mark.parametrize("kind", KIND_NAMES)
 def test_scenes_can_be_learned_from(samples, kind):
-    """Most pixels have a surface, at plausible distances that vary within an image; images are exposed and textured."""
+    """Most pixels have a surface, at plausible distances that vary within an image; images are exposed, textured."""
     depth, image = samples[kind]["depth"], samples[kind]["image"].float()
     valid = (depth > 0).float().mean((1, 2))
     assert valid.min() > 0.12 and valid.mean() > (0.5 if kind in ("street", "terrain", "solids") else 0.95)
@@ -111,7 +111,9 @@ def test_cameras_vary_so_that_row_position_is_not_enough():
             camera = build_scene(seed, height, width, kind)["cameras"]
             forward = camera[CAMERA.slices["axes"]][6:9]
             pitch = np.arcsin(forward[2])
-            rows.append((camera[CAMERA.slices["center"]][1] + camera[CAMERA.slices["focal"]][0] * np.tan(pitch)) / height)
+            rows.append(
+                (camera[CAMERA.slices["center"]][1] + camera[CAMERA.slices["focal"]][0] * np.tan(pitch)) / height
+            )
         return np.array(rows)
 
     indoor, driving = horizons("indoor", 96, 128), horizons("street", 96, 318)
@@ -190,7 +192,9 @@ def preview(*arguments):
 def test_preview(tmp_path):
     from PIL import Image
 
-    done = preview("--output", str(tmp_path / "a.png"), "--count", "3", "--columns", "2", "--height", "24", "--width", "32")
+    done = preview(
+        "--output", str(tmp_path / "a.png"), "--count", "3", "--columns", "2", "--height", "24", "--width", "32"
+    )
     assert done.returncode == 0, done.stderr
     assert Image.open(tmp_path / "a.png").size == (128, 48)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
