@@ -51,7 +51,7 @@ class TrainArguments:
     )
     scenes_per_epoch: int = field(default=50_000, metadata={"help": "procedural scenes in one epoch"})
     num_workers: int | None = field(
-        default=None, metadata={"help": "reading processes of each process (default: up to 8, one per free core)"}
+        default=None, metadata={"help": "processes that read, or render scenes, for each process (default: by cores)"}
     )
     on_error: Literal["raise", "skip"] = field(default="raise", metadata={"help": "at a sample that cannot be read"})
 

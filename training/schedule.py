@@ -3,6 +3,7 @@
 import math
 import signal
 import time
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
@@ -78,3 +79,18 @@ class Clock:
     @property
     def finished(self) -> bool:
         return self.progress >= 1
+
+
+@contextmanager
+def sigterm_blocked():
+    """
+    Processes started inside never get SIGTERM.
+
+    Slurm and `timeout` send it to every process of a job. Reading processes would die of it before the training
+    process has saved.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

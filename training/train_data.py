@@ -58,16 +58,18 @@ class WithinFarPlane:
 
 def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator: Accelerator):
     """The batches of this process: `TrainLoader` of data sets, or `SceneBatches` rendered on the training device."""
+    num_workers = arguments.num_workers
+    if num_workers is None:
+        limit = 6 if arguments.dataset == [SCENES] else 8
+        processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        num_workers = max(0, min(limit, (os.cpu_count() or 1) // processes_here - 1))
     options = {
         "batch_size": arguments.batch_size,
         "seed": arguments.seed,
-        "num_workers": arguments.num_workers,
+        "num_workers": num_workers,
         "process_index": accelerator.process_index,
         "num_processes": accelerator.num_processes,
     }
-    if arguments.num_workers is None:
-        processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-        options["num_workers"] = max(0, min(8, (os.cpu_count() or 1) // processes_here - 1))
     if arguments.dataset == [SCENES]:
         from training.scenes import SceneBatches
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from training.profiling import profile_training
 from training.progress import Meter
 from training.result import model_card, push_to_hub, save_best, save_model
 from training.run_record import MetricsFile, describe_environment, write_record
-from training.schedule import Clock, learning_rate_factor
+from training.schedule import Clock, learning_rate_factor, sigterm_blocked
 from training.train_data import build_loader, build_validation_samples
 from training.validation import Validator
 
@@ -66,8 +66,18 @@ class Trainer:
 
     def train(self) -> int:
         """Trains to the end, or until a signal asks to leave. Returns the exit status."""
+        try:
+            with closing(self._batches()) as batches:
+                return self._train(batches)
+        finally:
+            self.loader = None  # ends the reading processes, which SIGTERM does not
+            # DDP must go before the process group: as the group's last owner it can wait for a thread for ever
+            self.prepared = None
+            self.accelerator.free_memory()
+            self.accelerator.end_training()
+
+    def _train(self, batches: Iterator[tuple]) -> int:
         arguments, clock = self.arguments, self.clock
-        batches = self._batches()
         if arguments.profile_steps:
             profile_training(self, partial(self._training_step, batches, Meter(clock)), arguments.profile_steps)
             return 0
@@ -94,7 +104,6 @@ class Trainer:
         else:
             self.accelerator.print(f"Left after step {clock.step} on a signal; --resume goes on from there.")
             status = STOPPED_STATUS if saved else 1
-        self.accelerator.end_training()
         return status
 
     def _training_step(self, batches: Iterator[tuple], meter: Meter) -> None:
@@ -127,9 +136,13 @@ class Trainer:
         layout = torch.channels_last if self.arguments.channels_last else torch.contiguous_format
         device = self.accelerator.device
         while True:
-            for batch in self.loader:
+            epoch = iter(self.loader)
+            with sigterm_blocked():  # the reading processes start with the first batch
+                batch = next(epoch, None)
+            while batch is not None:
                 pixel_values = batch["pixel_values"].to(device, non_blocking=True, memory_format=layout)
                 yield pixel_values, batch["labels"].to(device, non_blocking=True), batch["name"]
+                batch = next(epoch, None)
 
     def _refuse_other_runs(self) -> None:
         used = any(self.directory.glob("checkpoints/step-*")) or (self.directory / "config.json").exists()

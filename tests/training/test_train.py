@@ -15,7 +15,6 @@ from tests.training.tiny_run import DPT, SDT, metrics, options_of, run, write_pa
 from training.arguments import parse_arguments
 from training.model_setup import build_model
 
-
 # small updates, so that the rounding of another order of summation does not grow
 SMOOTH = ("--logging_steps", "1", "--learning_rate", "1e-4", "--encoder_learning_rate", "1e-4", "--validations", "1")
 
@@ -32,12 +31,12 @@ def losses(folder):
 
 def test_learns_and_leaves_a_complete_model(data, tmp_path):
     folder = tmp_path / "run"
-    run(folder, *data, "--max_steps", "48", "--logging_steps", "8", "--trackers", "tensorboard", "--ema_decay", "0.9",
-        "--validations", "3", "--checkpoint_steps", "16")  # fmt: skip
+    run(folder, *data, "--max_steps", "96", "--logging_steps", "16", "--trackers", "tensorboard", "--ema_decay", "0.9",
+        "--validations", "3", "--checkpoint_steps", "32")  # fmt: skip
 
     lines = metrics(folder)
     validations = [line for line in lines if "val/abs_rel" in line]
-    assert [line["step"] for line in validations] == [0, 16, 32, 48]
+    assert [line["step"] for line in validations] == [0, 32, 64, 96]
     assert validations[-1]["val/abs_rel"] < 0.75 * validations[0]["val/abs_rel"]
     assert validations[-1]["val/abs_rel"] < validations[-1]["val/abs_rel_of_row_prior"]
     assert losses(folder)[-1] < 0.7 * losses(folder)[0]
@@ -50,18 +49,18 @@ def test_learns_and_leaves_a_complete_model(data, tmp_path):
     assert predicted["depth"].size == (56, 40)
 
     card = (folder / "README.md").read_text()
-    assert "**disparity** (1 / depth)" in card and "48 steps" in card
+    assert "**disparity** (1 / depth)" in card and "96 steps" in card
     assert f"AbsRel {validations[-1]['val/abs_rel']:.4f}" in card
     record = json.loads((folder / "run.json").read_text())
     assert record[0]["versions"]["torch"] == torch.__version__
     assert re.fullmatch(r"[0-9a-f]{40}", record[0]["git"]["commit"]) if record[0]["git"] else True
-    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["step-00000032", "step-00000048"]
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["step-00000064", "step-00000096"]
     assert list((folder / "logs").rglob("events.out.tfevents.*"))
-    sheet = Image.open(folder / "pictures" / "step-00000048.png")
+    sheet = Image.open(folder / "pictures" / "step-00000096.png")
     assert sheet.size == (3 * 48, 3 * 44)  # image, prediction, truth; three samples
 
     recorded = parse_arguments([str(folder / "training_config.yaml")])
-    assert recorded.max_steps == 48 and recorded.output_dir == str(folder)
+    assert recorded.max_steps == 96 and recorded.output_dir == str(folder)
 
 
 def test_frozen_encoder_does_not_change(data, tmp_path, save_tiny_model):

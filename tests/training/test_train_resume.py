@@ -87,6 +87,24 @@ def test_signal_saves_and_leaves(data, straight, tmp_path, number):
     assert_same_run(folder, reference)
 
 
+def start_process_group():
+    os.setpgid(0, 0)
+
+
+def test_signal_to_the_whole_job_saves_and_leaves(data, straight, tmp_path):
+    """As Slurm and `timeout` send it: the processes that read the data get it too."""
+    folder, (reference, processes) = tmp_path / "run", straight
+    running = Run(folder, *data, *OPTIONS, "--checkpoint_steps", "1", "--num_workers", "1", processes=processes,
+                  prepare=start_process_group)  # fmt: skip
+    wait_until(lambda: last_step(folder) >= 1, running)
+    for process in running.processes:
+        os.killpg(process.pid, signal.SIGTERM)
+    statuses, output = running.wait()
+    assert set(statuses) == {LEFT}, output
+    run(folder, *data, *OPTIONS, "--resume", processes=processes)
+    assert_same_run(folder, reference)
+
+
 def allow_small_files_only():
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 
