@@ -29,21 +29,32 @@ class Floor:
         return True
 
 
-def place_camera(scene, width, depth, height):
-    """Looks across the room, mostly from near a wall: the longest view of a few draws. Returns x, y, yaw."""
+def stand(rng, width, depth):
+    """Where the camera stands, x and y: mostly towards a wall or corner, as one does to see a room."""
+    places = [(rng.uniform(0.3, width - 0.3), rng.uniform(0.3, depth - 0.3)) for _ in range(rng.choice((1, 2, 3)))]
+    return max(places, key=lambda place: math.hypot(place[0] - width / 2, place[1] - depth / 2))
+
+
+def aim(scene, floor, x, y, height):
+    """Points the camera, mostly to where more of the furniture is, and never from close by at a bare wall."""
     rng = scene.rng
     best = None
-    for _ in range(rng.choice((1, 4, 6))):
-        x, y = rng.uniform(0.3, width - 0.3), rng.uniform(0.3, depth - 0.3)
-        tx, ty = rng.uniform(0.1, 0.9) * width, rng.uniform(0.1, 0.9) * depth
-        distance = math.hypot(tx - x, ty - y)
-        if best is None or distance > best[0]:
-            best = (distance, x, y, tx, ty)
-    _, x, y, tx, ty = best
-    yaw = math.atan2(-(tx - x), ty - y) + rng.gauss(0, 0.15)
+    for _ in range(rng.choice((2, 3, 4, 6))):
+        tx, ty = rng.uniform(0.05, 0.95) * floor.width, rng.uniform(0.05, 0.95) * floor.depth
+        yaw = math.atan2(-(tx - x), ty - y)
+        east, north = -math.sin(yaw), math.cos(yaw)
+        across = ((floor.width if east > 0 else 0) - x) / (east or 1e-9)
+        along = ((floor.depth if north > 0 else 0) - y) / (north or 1e-9)
+        value = 2 * min(across, along, 3.0)  # metres to the wall ahead
+        for ox, oy, hx, hy in floor.taken[1:]:
+            away = math.hypot(ox - x, oy - y)
+            turn = (math.atan2(-(ox - x), oy - y) - yaw + math.pi) % (2 * math.pi) - math.pi
+            if abs(turn) < 0.5 and away < 9:
+                value += min(1.5, 2 * math.sqrt(hx * hy)) * (1 - abs(turn))
+        if best is None or value > best[0]:
+            best = (value, yaw)
     eye = min(height - 0.25, clipped_gauss(rng, 1.4, 0.25, 0.7, 1.95))
-    hand_held(scene, (x, y, eye), yaw)
-    return x, y, yaw
+    hand_held(scene, (x, y, eye), best[1] + rng.gauss(0, 0.12))
 
 
 def indoor_light(scene, width, depth, height, window):
@@ -214,11 +225,10 @@ def build_room(scene):
     width = rng.uniform(5, 14) if large else rng.uniform(2.4, 6)
     depth = rng.uniform(6, 18) if large else rng.uniform(2.8, 7.5)
     height = rng.uniform(2.6, 4.5) if large else clipped_gauss(rng, 2.55, 0.2, 2.15, 3.4)
-    camera_x, camera_y, yaw = place_camera(scene, width, depth, height)
+    camera_x, camera_y = stand(rng, width, depth)
+    free = rng.uniform(0.4, 0.8)  # around the lens
     floor = Floor(width, depth)
-    floor.taken.append((camera_x, camera_y, 0.3, 0.3))
-    ahead = rng.uniform(0.5, 1.0)  # keep the lens free
-    floor.taken.append((camera_x - math.sin(yaw) * ahead, camera_y + math.cos(yaw) * ahead, 0.25, 0.25))
+    floor.taken.append((camera_x, camera_y, free, free))
     middle = Frame(width / 2, depth / 2)
     scene.floor(middle, 0, 0, 0, width / 2 + 8, depth / 2 + 8, P.flooring(scene), shadow=0)
     ceiling = P.painted(scene, P.grey(rng, 0.6, 0.97)) if rng.random() < 0.8 else P.wooden(scene)
@@ -239,7 +249,7 @@ def build_room(scene):
             )
             neighbour_room(scene, frame, opening, material)
             R.casing(scene, frame, opening, trim)
-            if rng.random() < 0.5:
+            if rng.random() < 0.5 and floor.claim(frame.child(opening[0], -0.5), opening[1] + 0.4, 0.5):
                 R.open_door(scene, frame, opening)
         elif feature < 0.55 and half > 0.8:
             hw = rng.uniform(0.35, min(1.2, half - 0.2))
@@ -268,4 +278,5 @@ def build_room(scene):
         furnish_wall(scene, floor, frame, half, height, taken, fullness)
         R.hang_pictures(scene, frame, half, height, taken)
     furnish_middle(scene, floor, fullness)
+    aim(scene, floor, camera_x, camera_y, height)
     indoor_light(scene, width, depth, height, light_at)
