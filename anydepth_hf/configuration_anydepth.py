@@ -200,8 +200,8 @@ class AnyDepthConfig(PreTrainedConfig):
         model_type = config_dict.get("model_type", cls.model_type)
         if model_type != cls.model_type:
             raise ValueError(
-                f"This is a configuration of model type {model_type!r}, not of AnyDepth; an encoder gets its head with "
-                "`python -m conversion.convert`."
+                f"This is a configuration of model type {model_type!r}, not of AnyDepth; an encoder gets its head "
+                "with `python -m conversion.convert`."
             )
         extra = {key: value for key, value in config_dict.items() if cls._is_unknown(key)}
         cls._reject_unknown(extra, cutoff=0.8)

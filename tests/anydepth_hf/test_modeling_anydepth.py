@@ -182,8 +182,8 @@ def test_bins_predict_their_weighted_mean():
 
 @pytest.mark.parametrize(("activation", "expected"), [("relu", [0.001, 2.001]), ("linear", [-0.999, 2.001])])
 def test_activations(activation, expected):
-    model = tiny_model(output_activation=activation)
-    assert model.to_prediction(torch.tensor([-1.0, 2.0]).view(1, 1, 1, 2)).flatten().tolist() == pytest.approx(expected)
+    prediction = tiny_model(output_activation=activation).to_prediction(torch.tensor([-1.0, 2.0]).view(1, 1, 1, 2))
+    assert prediction.flatten().tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
