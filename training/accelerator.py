@@ -18,6 +18,7 @@ def build_accelerator(arguments: TrainArguments) -> Accelerator:
             training does not support.
     """
     logging.disable_progress_bar()  # of saving and loading models, in the middle of ours
+    logging.set_verbosity_error()  # no table of the new head's weights; model_setup checks what was loaded
     if arguments.cpu:
         # without it torchrun's processes would not find each other on a machine without GPUs
         os.environ["ACCELERATE_USE_CPU"] = "1"

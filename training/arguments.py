@@ -171,7 +171,7 @@ def _read_config(path: Path) -> dict:
     for name in ("dataset", "validation_dataset", "image_size", "trackers"):
         if name in values:
             items = values[name] if isinstance(values[name], list) else [values[name]]
-            values[name] = [json.dumps(item) if isinstance(item, dict) else item for item in items]
+            values[name] = [json.dumps(item) if isinstance(item, dict) else str(item) for item in items]
     if isinstance(values.get("architecture"), dict):
         values["architecture"] = json.dumps(values["architecture"])
     return {**(_read_config(path.parent / base) if base else {}), **values}

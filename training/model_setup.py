@@ -5,6 +5,7 @@ import json
 
 import torch
 from torch import nn
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
 from anydepth_hf.rows import row_config, row_encoder
@@ -29,7 +30,7 @@ def build_model(arguments: TrainArguments) -> nn.Module:
     elif arguments.row:
         model = _build_row(arguments)
     else:
-        model = _from_pretrained(arguments.model)
+        model = _from_pretrained(AnyDepthForDepthEstimation, arguments.model)
         if arguments.far_plane is not None:
             model.config.max_depth = arguments.far_plane
     model.config.freeze_backbone = arguments.encoder == "frozen"
@@ -47,9 +48,14 @@ def _far_plane(arguments: TrainArguments) -> dict:
 
 def _build_row(arguments: TrainArguments) -> AnyDepthForDepthEstimation:
     config = row_config(arguments.row, **_far_plane(arguments))
-    if arguments.encoder_weights == "random":
-        return _wake_output(AnyDepthForDepthEstimation(config))
-    return _wake_output(_from_pretrained(arguments.encoder_weights or row_encoder(arguments.row), config=config))
+    model = AnyDepthForDepthEstimation(config)
+    if arguments.encoder_weights != "random":
+        source = arguments.encoder_weights or row_encoder(arguments.row)
+        if _load_config(source).model_type == "anydepth":
+            model.backbone = _from_pretrained(type(model), source, config=config, part="backbone.").backbone
+        else:
+            model.backbone = _from_pretrained(type(model.backbone), source, config=config.backbone_config)
+    return _wake_output(model)
 
 
 def _wake_output(model: AnyDepthForDepthEstimation) -> AnyDepthForDepthEstimation:
@@ -60,16 +66,25 @@ def _wake_output(model: AnyDepthForDepthEstimation) -> AnyDepthForDepthEstimatio
     return model
 
 
-def _from_pretrained(source: str, **kwargs) -> AnyDepthForDepthEstimation:
+def _load_config(source: str) -> PreTrainedConfig:
     try:
-        model, info = AnyDepthForDepthEstimation.from_pretrained(
-            source, dtype=torch.float32, output_loading_info=True, **kwargs
-        )
-    except (OSError, RuntimeError) as error:
+        return AutoConfig.from_pretrained(source)
+    except (OSError, ValueError) as error:
         raise ValueError(f"cannot load {source!r}: {' '.join(str(error).split())}") from None
-    missing = sorted(name for name in info["missing_keys"] if "config" not in kwargs or name.startswith("backbone."))
-    if missing:
-        raise ValueError(f"{source!r} lacks {len(missing)} weights of the model, {missing[0]} for one")
+
+
+def _from_pretrained(model_class: type[PreTrainedModel], source: str, part: str = "", **kwargs) -> PreTrainedModel:
+    """A model in float32, of which the weights whose names start with `part` must all come from `source`."""
+    try:
+        model, info = model_class.from_pretrained(
+            source, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
+        )
+    except OSError as error:
+        raise ValueError(f"cannot load {source!r}: {' '.join(str(error).split())}") from None
+    unfit = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
+    unfit = {name for name in unfit if name.startswith(part)}
+    if unfit:
+        raise ValueError(f"{source!r} has no or unfitting values for {len(unfit)} weights, such as {min(unfit)}")
     return model
 
 

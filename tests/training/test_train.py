@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from transformers import pipeline
+from transformers import DINOv3ViTModel, pipeline
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
+from anydepth_hf.rows import row_config
 from tests.training.tiny_run import DPT, SDT, metrics, options_of, run, write_pairs
 from training.arguments import parse_arguments
 from training.model_setup import build_model
@@ -137,6 +138,18 @@ def test_profile_names_the_parts_of_a_step(data, tmp_path):
     shares = re.findall(r"^(data|encoder|head and loss|backward|optimizer) .* ([\d.]+)%$", output, re.MULTILINE)
     assert len(shares) == 5 and abs(sum(float(share) for _, share in shares) - 100) < 0.5
     assert (folder / "trace.json").stat().st_size > 1000
+
+
+def test_row_starts_from_the_encoder_of_transformers(tmp_path):
+    encoder = DINOv3ViTModel(row_config("dinov3-small-sdt").backbone_config)
+    encoder.save_pretrained(tmp_path / "encoder")
+    options = ["--row", "dinov3-small-sdt", "--encoder_weights", str(tmp_path / "encoder")]
+    model = build_model(parse_arguments(options_of("unused", "scenes", *options, architecture=None)))
+    assert model.backbone.model.layer[11].mlp.up_proj.weight.equal(encoder.model.layer[11].mlp.up_proj.weight)
+    assert model.backbone.embeddings.cls_token.equal(encoder.embeddings.cls_token)
+    assert model.backbone.norm.weight.equal(encoder.norm.weight)
+    trained = {name.partition(".")[0] for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert trained == {"head"} and not model.backbone.training
 
 
 def saved_for_backward(encoder, num_layers):
