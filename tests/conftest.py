@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+# Read when torch is imported, here and in child processes: tests run side by side, and their models are tiny.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Read when huggingface_hub is imported: everything that tests upload goes to loopback by plain HTTP, quietly.
 os.environ.update(HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_PROGRESS_BARS="1", HF_HUB_DISABLE_TELEMETRY="1")
 
