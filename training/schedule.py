@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
 
 def learning_rate_factor(progress: float, schedule: str, warmup_ratio: float, power: float) -> float:
     """
@@ -51,7 +53,7 @@ class Clock:
         self._last = time.monotonic()
         several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
         self._group = dist.new_group(backend="gloo") if several else None
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        for number in SIGNALS:
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number, frame):
@@ -82,14 +84,14 @@ class Clock:
 
 
 @contextmanager
-def sigterm_blocked():
+def signals_blocked():
     """
-    Processes started inside never get SIGTERM.
+    Processes started inside never get the signals that ask a run to leave.
 
-    Slurm and `timeout` send it to every process of a job. Reading processes would die of it before the training
-    process has saved.
+    Slurm, `timeout` and a terminal send them to every process of a job. Reading processes would die of them before the
+    training process has saved.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:

@@ -20,7 +20,7 @@ from training.profiling import profile_training
 from training.progress import Meter
 from training.result import model_card, push_to_hub, save_best, save_model
 from training.run_record import MetricsFile, describe_environment, write_record
-from training.schedule import Clock, learning_rate_factor, sigterm_blocked
+from training.schedule import Clock, learning_rate_factor, signals_blocked
 from training.train_data import build_loader, build_validation_samples
 from training.validation import Validator
 
@@ -70,7 +70,7 @@ class Trainer:
             with closing(self._batches()) as batches:
                 return self._train(batches)
         finally:
-            self.loader = None  # ends the reading processes, which SIGTERM does not
+            self.loader = None  # ends the reading processes, which signals do not
             # DDP must go before the process group: as the group's last owner it can wait for a thread for ever
             self.prepared = None
             self.accelerator.free_memory()
@@ -137,7 +137,7 @@ class Trainer:
         device = self.accelerator.device
         while True:
             epoch = iter(self.loader)
-            with sigterm_blocked():  # the reading processes start with the first batch
+            with signals_blocked():  # the reading processes start with the first batch
                 batch = next(epoch, None)
             while batch is not None:
                 pixel_values = batch["pixel_values"].to(device, non_blocking=True, memory_format=layout)
