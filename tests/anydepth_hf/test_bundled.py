@@ -1,0 +1,28 @@
+from pathlib import Path
+
+import torch
+from transformers import pipeline
+
+from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthForDepthEstimation
+from anydepth_hf.cli import main
+
+
+def test_weights_are_small_and_load_in_full_precision_without_a_key_left_over():
+    files = [path for path in Path(BUNDLED_CHECKPOINT).iterdir() if path.suffix == ".safetensors"]
+    assert sum(path.stat().st_size for path in files) <= 16 * 2**20
+    model, info = AnyDepthForDepthEstimation.from_pretrained(BUNDLED_CHECKPOINT, output_loading_info=True)
+    assert not any(info.values())
+    assert model.dtype == torch.float32
+
+
+def test_first_command_predicts_the_photograph_of_the_package(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["coffee_disparity.png", "coffee_disparity_color.png"]
+    assert "coffee_disparity.png" in capsys.readouterr().out
+
+
+def test_pipeline_loads_it_by_the_constant():
+    result = pipeline("depth-estimation", model=BUNDLED_CHECKPOINT)(f"{BUNDLED_CHECKPOINT}/coffee.jpg")
+    assert result["predicted_depth"].shape == (400, 600)
+    assert result["predicted_depth"].std() > 0
