@@ -49,6 +49,7 @@ class TrainArguments:
     far_plane: float | None = field(
         default=None, metadata={"help": "metres; depth beyond it is no label (default: the model's max_depth, 100)"}
     )
+    scene_kind: str | None = field(default=None, metadata={"help": "one kind of procedural scene (default: all)"})
     scenes_per_epoch: int = field(default=50_000, metadata={"help": "procedural scenes in one epoch"})
     num_workers: int | None = field(
         default=None, metadata={"help": "processes that read, or render scenes, for each process (default: by cores)"}

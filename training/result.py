@@ -8,6 +8,7 @@ from pathlib import Path
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from huggingface_hub import HfApi, ModelCard, ModelCardData
+from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError
 from safetensors import SafetensorError
 from torch import nn
 
@@ -136,13 +137,34 @@ def save_best(directory: Path, step: int, accelerator: Accelerator, save: Callab
     accelerator.wait_for_everyone()
 
 
-def push_to_hub(arguments: TrainArguments) -> str:
-    """Uploads the model and the run's record, not its checkpoints. Returns the commit's address."""
-    api = HfApi()
-    repository = api.create_repo(arguments.hub_model_id or Path(arguments.output_dir).resolve().name, exist_ok=True)
-    return api.upload_folder(
-        repo_id=repository.repo_id,
-        folder_path=arguments.output_dir,
-        ignore_patterns=["checkpoints/*", "best-step-*", "logs/*", "writing-*"],
-        commit_message="Trained with training/train.py",
-    )
+def check_hub_login() -> None:
+    """
+    Raises:
+        ValueError: nobody is logged in to the Hub; better known before training than after.
+    """
+    try:
+        HfApi().whoami()
+    except (HfHubHTTPError, HTTPError, LocalTokenNotFoundError) as error:
+        raise ValueError(f"--push_to_hub needs a login: `hf auth login`, or HF_TOKEN ({_one_line(error)})") from None
+
+
+def push_to_hub(arguments: TrainArguments) -> bool:
+    """Uploads the model and the run's record, not its checkpoints, and says where; or says what to do instead."""
+    api, directory = HfApi(), Path(arguments.output_dir)
+    try:
+        repository = api.create_repo(arguments.hub_model_id or directory.resolve().name, exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=repository.repo_id,
+            folder_path=directory,
+            ignore_patterns=["checkpoints/*", "best-step-*", "logs/*", "writing-*"],
+            commit_message="Trained with training/train.py",
+        )
+    except (HfHubHTTPError, HTTPError) as error:
+        print(f"The upload failed ({_one_line(error)}). `hf upload REPOSITORY {directory}` tries again.")
+        return False
+    print(f"Uploaded: {commit}")
+    return True
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -73,7 +73,13 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
     if arguments.dataset == [SCENES]:
         from training.scenes import SceneBatches
 
-        return SceneBatches(arguments.scenes_per_epoch, arguments.sizes, device=accelerator.device, **options)
+        return SceneBatches(
+            arguments.scenes_per_epoch,
+            arguments.sizes,
+            device=accelerator.device,
+            kind=arguments.scene_kind,
+            **options,
+        )
     transform = TrainTransform(
         size=arguments.sizes[0],
         squash=arguments.squash,
@@ -105,22 +111,25 @@ class HeldOutSamples(Sequence):
 
 
 class HeldOutScenes(Sequence):
-    """`count` procedural scenes that no training run sees, rendered when they are asked for."""
+    """`count` procedural scenes that no training run sees, of the sizes in turn; rendered once, when first asked for."""
 
-    def __init__(self, count: int, sizes: list[tuple[int, int]], device: torch.device):
-        self.count, self.sizes, self.device = count, sizes, device
+    def __init__(self, count: int, sizes: list[tuple[int, int]], kind: str | None, device: torch.device):
+        self.count, self.sizes, self.kind, self.device = count, sizes, kind, device
+        self._rendered: dict[int, dict[str, np.ndarray]] = {}
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> DepthSample:
-        from training.scenes import render_batch
+        which, place = index % len(self.sizes), index // len(self.sizes)
+        if which not in self._rendered:
+            from training.scenes import render_batch
 
-        height, width = self.sizes[index % len(self.sizes)]
-        scene = render_batch([HELD_OUT_SCENES + index], height, width, self.device)
-        image, depth, sky = (scene[name][0].cpu() for name in ("image", "depth", "sky"))
-        image = image.permute(1, 2, 0).contiguous().numpy()
-        return DepthSample(image, depth.numpy(), ~sky.numpy(), True, f"held-out scene {index}")
+            seeds = [HELD_OUT_SCENES + each for each in range(which, self.count, len(self.sizes))]
+            scenes = render_batch(seeds, *self.sizes[which], self.device, self.kind)
+            self._rendered[which] = {name: values.cpu().numpy() for name, values in scenes.items()}
+        image, depth, sky = (self._rendered[which][name][place] for name in ("image", "depth", "sky"))
+        return DepthSample(np.ascontiguousarray(image.transpose(1, 2, 0)), depth, ~sky, True, f"held-out scene {index}")
 
 
 def build_validation_samples(arguments: TrainArguments, device: torch.device) -> Sequence[DepthSample] | None:
@@ -128,7 +137,7 @@ def build_validation_samples(arguments: TrainArguments, device: torch.device) ->
     if not arguments.validation_dataset:
         return None
     if arguments.validation_dataset == [SCENES]:
-        return HeldOutScenes(arguments.validation_samples, arguments.sizes, device)
+        return HeldOutScenes(arguments.validation_samples, arguments.sizes, arguments.scene_kind, device)
     dataset = open_dataset([parse_dataset(text) for text in arguments.validation_dataset])
     if not hasattr(dataset, "__getitem__"):
         raise DataError("--validation_dataset cannot be streamed: set streaming to false.")

@@ -18,7 +18,7 @@ from training.loss_window import LossWindow
 from training.model_setup import build_model, build_processor, freeze_unreached, parameter_groups
 from training.profiling import profile_training
 from training.progress import Meter
-from training.result import model_card, push_to_hub, save_best, save_model
+from training.result import check_hub_login, model_card, push_to_hub, save_best, save_model
 from training.run_record import MetricsFile, describe_environment, write_record
 from training.schedule import Clock, learning_rate_factor, signals_blocked
 from training.train_data import build_loader, build_validation_samples
@@ -42,6 +42,8 @@ class Trainer:
         self.arguments, self.directory = arguments, Path(arguments.output_dir)
         self.accelerator = build_accelerator(arguments)
         self._refuse_other_runs()
+        if arguments.push_to_hub:
+            check_hub_login()
         set_seed(arguments.seed)
         self._build_model()
         self.loader = build_loader(arguments, self.model.config, self.accelerator)
@@ -248,5 +250,5 @@ class Trainer:
             return False
         self.accelerator.print(f"The trained model is {self.directory}.")
         if self.arguments.push_to_hub and self.accelerator.is_main_process:
-            print(f"Uploaded: {push_to_hub(self.arguments)}")
+            return push_to_hub(self.arguments)
         return True

@@ -12,7 +12,8 @@ from transformers import DINOv3ViTModel, pipeline
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
 from anydepth_hf.rows import row_config
-from tests.training.tiny_run import DPT, SDT, metrics, options_of, run, write_pairs
+from tests.hub_server import TOKEN
+from tests.training.tiny_run import DPT, ROOT, SDT, metrics, options_of, run, write_pairs
 from training.arguments import parse_arguments
 from training.model_setup import build_model
 
@@ -150,6 +151,20 @@ def test_row_starts_from_the_encoder_of_transformers(tmp_path):
     assert model.backbone.norm.weight.equal(encoder.norm.weight)
     trained = {name.partition(".")[0] for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert trained == {"head"} and not model.backbone.training
+
+
+def test_finished_model_goes_to_the_hub(data, tmp_path, hub, run_process):
+    folder = tmp_path / "my-depth"
+    argv = [ROOT / "training" / "train.py", *options_of(folder, data[0]), "--push_to_hub"]
+    refused = run_process(*argv, hub=hub)
+    assert refused.returncode == 1 and "--push_to_hub needs a login" in refused.stderr and not folder.exists()
+
+    result = run_process(*argv, "--hub_model_id", "me/my-depth", hub=hub, token=TOKEN)
+    assert result.returncode == 0, result.stderr
+    files = hub.repositories["me/my-depth"].files
+    assert {"model.safetensors", "config.json", "preprocessor_config.json", "training_config.yaml"} <= files.keys()
+    assert not [name for name in files if name.startswith(("checkpoints", "best-step"))]
+    assert b"# me/my-depth" in files["README.md"]
 
 
 def saved_for_backward(encoder, num_layers):
