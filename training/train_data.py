@@ -111,7 +111,7 @@ class HeldOutSamples(Sequence):
 
 
 class HeldOutScenes(Sequence):
-    """`count` procedural scenes that no training run sees, of the sizes in turn; rendered once, when first asked for."""
+    """`count` procedural scenes that no training run sees, of the sizes in turn; rendered when first asked for."""
 
     def __init__(self, count: int, sizes: list[tuple[int, int]], kind: str | None, device: torch.device):
         self.count, self.sizes, self.kind, self.device = count, sizes, kind, device
@@ -129,7 +129,8 @@ class HeldOutScenes(Sequence):
             scenes = render_batch(seeds, *self.sizes[which], self.device, self.kind)
             self._rendered[which] = {name: values.cpu().numpy() for name, values in scenes.items()}
         image, depth, sky = (self._rendered[which][name][place] for name in ("image", "depth", "sky"))
-        return DepthSample(np.ascontiguousarray(image.transpose(1, 2, 0)), depth, ~sky, True, f"held-out scene {index}")
+        image = np.ascontiguousarray(image.transpose(1, 2, 0))
+        return DepthSample(image, depth, ~sky, True, f"held-out scene {index}")
 
 
 def build_validation_samples(arguments: TrainArguments, device: torch.device) -> Sequence[DepthSample] | None:
