@@ -40,6 +40,7 @@ def model_card(
     kind, source = next((kind, value) for kind in STARTING_POINTS if (value := getattr(arguments, kind)))
     start = STARTING_POINTS[kind] + ("" if kind == "architecture" else f" `{source}`")
     data = ", ".join(f"`{item}`" for item in arguments.dataset)
+    data += f" of the kind {arguments.scene_kind}" if arguments.scene_kind else ""
     data += f" at {', '.join(arguments.image_size)}"
     weights = f"exponential moving average, decay {arguments.ema_decay}" if arguments.ema_decay else "of the last step"
     if validation:
@@ -71,7 +72,7 @@ Monocular depth estimation with AnyDepth (arXiv:2601.02760). `predicted_depth` i
 import anydepth_hf  # noqa: F401
 from transformers import pipeline
 
-predicted = pipeline("depth-estimation", model="{name}")("picture.jpg")["predicted_depth"]
+predicted = pipeline("depth-estimation", model="{arguments.hub_model_id or arguments.output_dir}")("picture.jpg")["predicted_depth"]
 ```
 
 ## Training
