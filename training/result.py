@@ -37,6 +37,7 @@ def model_card(
         validation: the last validation's metrics, if there was one.
     """
     name = arguments.hub_model_id or Path(arguments.output_dir).resolve().name
+    location = arguments.hub_model_id or arguments.output_dir
     kind, source = next((kind, value) for kind in STARTING_POINTS if (value := getattr(arguments, kind)))
     start = STARTING_POINTS[kind] + ("" if kind == "architecture" else f" `{source}`")
     data = ", ".join(f"`{item}`" for item in arguments.dataset)
@@ -72,7 +73,7 @@ Monocular depth estimation with AnyDepth (arXiv:2601.02760). `predicted_depth` i
 import anydepth_hf  # noqa: F401
 from transformers import pipeline
 
-predicted = pipeline("depth-estimation", model="{arguments.hub_model_id or arguments.output_dir}")("picture.jpg")["predicted_depth"]
+predicted = pipeline("depth-estimation", model="{location}")("picture.jpg")["predicted_depth"]
 ```
 
 ## Training
