@@ -16,7 +16,9 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     argv = sys.argv[1:] if argv is None else argv
     for name, description in COMMANDS.items():
-        command = commands.add_parser(name, help=description, description=f"{description[0].upper()}{description[1:]}.")
+        command = commands.add_parser(
+            name, help=description, description=f"{description[0].upper()}{description[1:]}."
+        )
         if argv[:1] == [name]:
             # torch and transformers take seconds to import: only the command that runs pays for its own
             module = importlib.import_module(f".{name}", __package__)

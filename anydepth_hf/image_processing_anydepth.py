@@ -73,7 +73,7 @@ def get_resized_size(height: int, width: int, size: SizeDict, multiple: int) -> 
         if scale == float("inf"):
             raise ValueError(
                 "`size` needs `shortest_edge`, `longest_edge`, or `height` and `width`; "
-                f"got {({key: value for key, value in dict(size).items() if value is not None})}."
+                f"got { ({key: value for key, value in dict(size).items() if value is not None}) }."
             )
         new_height, new_width = height * scale, width * scale
     return tuple(max(multiple, int(side / multiple + 0.5) * multiple) for side in (new_height, new_width))

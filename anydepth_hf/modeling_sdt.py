@@ -148,9 +148,7 @@ class UpsampleBlock(nn.Module):
 
 def refinement(channels: int) -> nn.Sequential:
     """`ReLU(BN(Conv3x3(X)))` (paper eq. 5)."""
-    return nn.Sequential(
-        nn.Conv2d(channels, channels, kernel_size=3, padding=1), nn.BatchNorm2d(channels), nn.ReLU()
-    )
+    return nn.Sequential(nn.Conv2d(channels, channels, kernel_size=3, padding=1), nn.BatchNorm2d(channels), nn.ReLU())
 
 
 class SDTHead(nn.Module):

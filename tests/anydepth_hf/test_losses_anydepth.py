@@ -85,9 +85,7 @@ def test_gradient_equals_finite_differences(prediction_type, depth_estimation_ty
     prediction = prediction.double().add(0.1).requires_grad_()
 
     def loss(values):
-        return depth_loss(
-            values, labels, prediction_type=prediction_type, depth_estimation_type=depth_estimation_type
-        )
+        return depth_loss(values, labels, prediction_type=prediction_type, depth_estimation_type=depth_estimation_type)
 
     assert torch.autograd.gradcheck(loss, prediction, eps=1e-7, atol=1e-5)
 

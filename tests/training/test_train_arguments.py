@@ -1,6 +1,5 @@
 """Config files and options: what they make, and one sentence for what they cannot."""
 
-
 import pytest
 import yaml
 
@@ -108,5 +107,3 @@ def test_learning_rate_warms_up_then_decays():
     assert factor(0.7) == pytest.approx(0.5**0.9) and factor(1) == 0
     assert factor(0.7, "cosine") == pytest.approx(0.5) and factor(1, "cosine") == 0
     assert factor(0.99, "constant") == 1
-
-

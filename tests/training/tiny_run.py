@@ -39,7 +39,7 @@ def write_pairs(root: Path, count: int = 12, height: int = 40, width: int = 48, 
     rng = np.random.default_rng(seed)
     for name in ("rgb", "depth"):
         (root / name).mkdir(parents=True, exist_ok=True)
-    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     for index in range(count):
         disparity = 0.1 + rng.uniform(0, 0.5) * y + rng.uniform(0, 0.5) * x
         image = 255 * disparity[..., None] * rng.uniform(0.5, 0.9, 3) + rng.uniform(0, 30, (height, width, 3))
