@@ -19,16 +19,23 @@ PIXELS_AT_ONCE = {"cpu": 1, "cuda": 3_000_000}
 PAIRS_AT_ONCE = {"cpu": 128, "cuda": 32_768}
 
 
-def _trace_terrain(scene, tiles, position, direction, best):
-    """Marches the height fields of the scenes that have one and merges their hits into `best`."""
+def _height_fields(scene):
+    """Object ids, rows, height maps, half sizes and scenes of the height fields; None without any."""
     objects = scene["objects"]
     ids = (OBJECT.planes(objects, "kind") == TERRAIN).nonzero().squeeze(1)
     if not len(ids):
-        return best
+        return None
     row = objects[:, ids]
     maps = scene["heights"][OBJECT.planes(row, "extra")[0].long()]
-    half = OBJECT.planes(row, "half")[0].unsqueeze(-1)
-    owner = OBJECT.planes(row, "scene").long()
+    return ids, row, maps, OBJECT.planes(row, "half")[0].unsqueeze(-1), OBJECT.planes(row, "scene").long()
+
+
+def _trace_terrain(scene, tiles, position, direction, best):
+    """Marches the height fields of the scenes that have one and merges their hits into `best`."""
+    fields = _height_fields(scene)
+    if fields is None:
+        return best
+    ids, row, maps, half, owner = fields
 
     def of_scenes(values):
         """(3, tiles, n) -> (3, fields, tiles a scene * n)"""
@@ -46,14 +53,10 @@ def _trace_terrain(scene, tiles, position, direction, best):
 
 def _terrain_normals(scene, tiles, point):
     """Normals (3, tiles, SAMPLES) of the height field below the points, 0 in scenes without; None without any."""
-    objects = scene["objects"]
-    ids = (OBJECT.planes(objects, "kind") == TERRAIN).nonzero().squeeze(1)
-    if not len(ids):
+    fields = _height_fields(scene)
+    if fields is None:
         return None
-    fields = objects[:, ids]
-    maps = scene["heights"][OBJECT.planes(fields, "extra")[0].long()]
-    half = OBJECT.planes(fields, "half")[0].unsqueeze(-1)
-    owner = OBJECT.planes(fields, "scene").long()
+    _, _, maps, half, owner = fields
     x, y = (point[k].view(tiles.scenes, -1)[owner] for k in range(2))
     result = torch.zeros_like(point).view(3, tiles.scenes, -1)
     result[:, owner] = torch.stack(terrain_normal(maps, half, x, y))
