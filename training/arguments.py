@@ -19,10 +19,11 @@ class TrainArguments:
     row: str | None = field(default=None, metadata={"help": "named row: its encoder's weights, a new head"})
     model: str | None = field(default=None, metadata={"help": "AnyDepth model to fine-tune: Hub id or directory"})
     architecture: str | None = field(
-        default=None, metadata={"help": "AnyDepthConfig trained from scratch: JSON, or a mapping in YAML"}
+        default=None, metadata={"help": "AnyDepthConfig with a new head: JSON, or a mapping in YAML"}
     )
     encoder_weights: str | None = field(
-        default=None, metadata={"help": "Hub id or directory of a row's encoder (default: the row's own), or 'random'"}
+        default=None,
+        metadata={"help": "Hub id or directory of an encoder or AnyDepth model (default: the row's own), or 'random'"},
     )
     encoder: Literal["frozen", "full", "lora"] = field(
         default="frozen", metadata={"help": "what of the encoder is trained: nothing, everything, LoRA adapters"}
@@ -51,6 +52,10 @@ class TrainArguments:
     )
     scene_kind: str | None = field(default=None, metadata={"help": "one kind of procedural scene (default: all)"})
     scenes_per_epoch: int = field(default=50_000, metadata={"help": "procedural scenes in one epoch"})
+    scene_store: str | None = field(
+        default=None,
+        metadata={"help": "folder that keeps rendered scenes: every epoch shows those of the first, augmented"},
+    )
     num_workers: int | None = field(
         default=None, metadata={"help": "processes that read, or render scenes, for each process (default: by cores)"}
     )
@@ -106,6 +111,8 @@ class TrainArguments:
             raise ValueError("--dataset scenes renders on the training device and cannot be mixed with data sets")
         if len(self.image_size) > 1 and self.dataset != ["scenes"]:
             raise ValueError("several --image_size are for --dataset scenes; a data set is cut to one size")
+        if self.scene_store and self.dataset != ["scenes"]:
+            raise ValueError("--scene_store keeps procedural scenes: give --dataset scenes")
         for name in ("batch_size", "gradient_accumulation_steps", "logging_steps", "checkpoint_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} must be at least 1, not {getattr(self, name)}")

@@ -22,13 +22,8 @@ def build_model(arguments: TrainArguments) -> nn.Module:
     Raises:
         ValueError: weights that cannot be found or read, an unknown row, or options that do not fit together.
     """
-    if arguments.architecture:
-        if arguments.encoder != "full":
-            raise ValueError("--architecture starts from random weights: train its encoder too, with --encoder full")
-        values = json.loads(arguments.architecture)
-        model = _wake_output(AnyDepthForDepthEstimation(AnyDepthConfig(**values, **_far_plane(arguments))))
-    elif arguments.row:
-        model = _build_row(arguments)
+    if arguments.model is None:
+        model = _with_new_head(arguments)
     else:
         model = _from_pretrained(AnyDepthForDepthEstimation, arguments.model)
         if arguments.far_plane is not None:
@@ -42,15 +37,21 @@ def build_model(arguments: TrainArguments) -> nn.Module:
     return model.train()
 
 
-def _far_plane(arguments: TrainArguments) -> dict:
-    return {} if arguments.far_plane is None else {"max_depth": arguments.far_plane}
-
-
-def _build_row(arguments: TrainArguments) -> AnyDepthForDepthEstimation:
-    config = row_config(arguments.row, **_far_plane(arguments))
-    model = AnyDepthForDepthEstimation(config)
-    if arguments.encoder_weights != "random":
+def _with_new_head(arguments: TrainArguments) -> AnyDepthForDepthEstimation:
+    far_plane = {} if arguments.far_plane is None else {"max_depth": arguments.far_plane}
+    if arguments.row:
+        config = row_config(arguments.row, **far_plane)
         source = arguments.encoder_weights or row_encoder(arguments.row)
+    else:
+        config = AnyDepthConfig(**json.loads(arguments.architecture), **far_plane)
+        source = arguments.encoder_weights or "random"
+        if source == "random" and arguments.encoder != "full":
+            raise ValueError(
+                "--architecture starts from random weights: train its encoder too, with --encoder full, or give "
+                "--encoder_weights"
+            )
+    model = AnyDepthForDepthEstimation(config)
+    if source != "random":
         if _load_config(source).model_type == "anydepth":
             model.backbone = _from_pretrained(type(model), source, config=config, part="backbone.").backbone
         else:

@@ -63,6 +63,14 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
         limit = 6 if arguments.dataset == [SCENES] else 8
         processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
         num_workers = max(0, min(limit, (os.cpu_count() or 1) // processes_here - 1))
+    transform = TrainTransform(
+        size=arguments.sizes[0],
+        squash=arguments.squash,
+        flip_probability=arguments.flip_probability,
+        rotation_probability=arguments.rotation_probability,
+        max_rotation=arguments.max_rotation,
+        color=ColorAugmentation() if arguments.color_augmentation else None,
+    )
     options = {
         "batch_size": arguments.batch_size,
         "seed": arguments.seed,
@@ -78,16 +86,10 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
             arguments.sizes,
             device=accelerator.device,
             kind=arguments.scene_kind,
+            store=arguments.scene_store,
+            transform=transform,
             **options,
         )
-    transform = TrainTransform(
-        size=arguments.sizes[0],
-        squash=arguments.squash,
-        flip_probability=arguments.flip_probability,
-        rotation_probability=arguments.rotation_probability,
-        max_rotation=arguments.max_rotation,
-        color=ColorAugmentation() if arguments.color_augmentation else None,
-    )
     return build_train_loader(
         open_dataset([parse_dataset(text) for text in arguments.dataset]),
         WithinFarPlane(transform, config.max_depth, config.depth_estimation_type == "metric"),

@@ -1,31 +1,47 @@
 """Training batches of scenes, rendered by worker processes straight into the memory of the training device."""
 
+import dataclasses
 import os
 import random
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+from training.data.readers import DepthSample
+from training.data.transforms import TrainTransform
 
 from .collate import KIND_NAMES, build_scenes
 from .render import FAR, render_scenes, to_device
+from .store import SceneStore
 
-_Key = tuple[list[int], int, int]
-"""Seeds, height, width of one batch."""
+_Key = tuple[int, list[int], int, int]
+"""Epoch, seeds, height, width of one batch."""
 
 
 class _Renderer(Dataset):
     """Renders the batch with the given key. Works in the worker processes: rendering is bound by the time it takes to
     launch thousands of small operations, which several processes hide behind each other and behind the training."""
 
-    def __init__(self, kind: str | None, sky_depth: float, device: torch.device, compiled: bool):
+    def __init__(
+        self,
+        kind: str | None,
+        sky_depth: float,
+        device: torch.device,
+        compiled: bool,
+        store: SceneStore | None,
+        transform: TrainTransform,
+    ):
         self.kind, self.sky_depth, self.device, self.compiled = kind, sky_depth, device, compiled
+        self.store, self.transform = store, transform
 
     def __getitem__(self, key: _Key) -> dict:
-        seeds, height, width = key
-        scenes = to_device(build_scenes(seeds, height, width, self.kind), self.device)
-        rendered = render_scenes(scenes, height, width, compiled=self.compiled)
+        epoch, seeds, height, width = key
+        if self.store:
+            return self._stored(epoch, seeds, height, width)
+        rendered = self._render(seeds, height, width)
         mean, std = (
             torch.tensor(values, device=self.device).view(1, 3, 1, 1) * 255
             for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
@@ -36,6 +52,22 @@ class _Renderer(Dataset):
             "name": [f"scene {seed}" for seed in seeds],
         }
 
+    def _render(self, seeds: list[int], height: int, width: int) -> dict[str, torch.Tensor]:
+        scenes = to_device(build_scenes(seeds, height, width, self.kind), self.device)
+        return render_scenes(scenes, height, width, compiled=self.compiled)
+
+    def _stored(self, epoch: int, seeds: list[int], height: int, width: int) -> dict:
+        """The batch from the store, augmented: each epoch sees its scenes in another way."""
+        scenes = self.store.fetch(seeds, height, width, lambda missing: self._render(missing, height, width))
+        transform = dataclasses.replace(self.transform, size=(height, width))
+        images = scenes["image"].permute(0, 2, 3, 1).numpy()
+        depths = torch.where(scenes["depth"] > 0, scenes["depth"], self.sky_depth).numpy()
+        samples = []
+        for seed, image, depth in zip(seeds, images, depths, strict=True):
+            sample = DepthSample(image, depth, depth > 0, True, f"scene {seed}")
+            samples.append(transform(sample, np.random.default_rng([seed, epoch])))
+        return default_collate(samples)
+
 
 def _first(batch):
     return batch
@@ -45,7 +77,8 @@ class SceneBatches:
     """An endless supply of scenes, cut into epochs, with the interface of `training.data.loader.TrainLoader`.
 
     Batch k of an epoch is a function of `seed`, epoch, k and the global batch size alone: processes take contiguous
-    slices of it, and a resume with `set_position` renders nothing that was seen before. No two epochs share a scene.
+    slices of it, and a resume with `set_position` renders nothing that was seen before. No two epochs share a scene,
+    unless there is a store: then all show those of the first, shuffled and augmented, and only the first renders.
 
     Args:
         length: scenes in one epoch.
@@ -55,8 +88,10 @@ class SceneBatches:
         device: where scenes are rendered and batches lie.
         kind: one of `KIND_NAMES`, or None for the mixture.
         sky_depth: metres that label pixels without a surface within `FAR`, so that sky is learned as far; 0: none.
-        num_workers: processes that render; 0: none but this one; None: up to 6, fewer on machines with few cores.
+        num_workers: processes that render; 0: none but this one.
         compiled: render with `torch.compile`d kernels, which cost minutes at the start.
+        store: folder that keeps rendered scenes (`SceneStore`); batches then lie on the CPU.
+        transform: augmentation of scenes from the store; `size` is set to the batch's.
 
     Raises:
         ValueError: a bad option.
@@ -74,8 +109,10 @@ class SceneBatches:
         num_processes: int = 1,
         kind: str | None = None,
         sky_depth: float = FAR,
-        num_workers: int | None = None,
+        num_workers: int = 0,
         compiled: bool = False,
+        store: str | os.PathLike | None = None,
+        transform: TrainTransform | None = None,
     ):
         if kind is not None and kind not in KIND_NAMES:
             raise ValueError(
@@ -96,14 +133,16 @@ class SceneBatches:
         self.device = torch.device(device)
         self.epoch, self.batch = 0, 0
         self.skipped: list[str] = []  # scenes never fail to read; TrainLoader has this attribute
-        if num_workers is None:
-            num_workers = min(6, (os.cpu_count() or 1) // num_processes - 1)
-        num_workers = max(0, num_workers)
+        self.stored = store is not None
+        renderer = _Renderer(
+            kind, sky_depth, self.device, compiled, SceneStore(store, kind) if self.stored else None,
+            transform or TrainTransform(),
+        )  # fmt: skip
         # a forked process cannot use CUDA
         context = "spawn" if num_workers and self.device.type == "cuda" else None
         self._loader = DataLoader(
-            _Renderer(kind, sky_depth, self.device, compiled), sampler=self._Keys(self), batch_size=None,
-            collate_fn=_first, num_workers=num_workers, multiprocessing_context=context,
+            renderer, sampler=self._Keys(self), batch_size=None, collate_fn=_first,
+            num_workers=num_workers, multiprocessing_context=context,
             prefetch_factor=2 if num_workers else None, persistent_workers=num_workers > 0,
         )  # fmt: skip
 
@@ -114,16 +153,34 @@ class SceneBatches:
             self.batches = batches
 
         def __iter__(self) -> Iterator[_Key]:
-            b, epoch = self.batches, self.batches.epoch
-            for batch in range(b.batch, len(b)):
-                yield b.key(epoch, batch)
+            yield from self.batches.keys()
 
-    def key(self, epoch: int, batch: int) -> _Key:
-        """Seeds and size of this process' part of a batch."""
-        start = epoch * self.length + (batch * self.num_processes + self.process_index) * self.batch_size
-        first = (self.seed << 64) + start  # seeds of different runs never meet
-        height, width = random.Random(f"{self.seed} {epoch} {batch}").choice(self.sizes)
-        return list(range(first, first + self.batch_size)), height, width
+    def keys(self) -> list[_Key]:
+        """This process' parts of the batches from the position on."""
+        count = self.batch_size * self.num_processes
+        drawn = 0 if self.stored else self.epoch
+        first = (self.seed << 64) + drawn * self.length  # seeds of different runs never meet
+        batches = []
+        for batch in range(len(self)):
+            size = random.Random(f"{self.seed} {drawn} {batch}").choice(self.sizes)
+            batches.append((list(range(first + batch * count, first + (batch + 1) * count)), size))
+        if self.stored and self.epoch:
+            batches = self._shuffled(batches, count)
+        part = slice(self.process_index * self.batch_size, (self.process_index + 1) * self.batch_size)
+        return [(self.epoch, seeds[part], *size) for seeds, size in batches[self.batch :]]
+
+    def _shuffled(self, batches: list[tuple], count: int) -> list[tuple]:
+        """The same scenes in new batches of `count`, each of one size."""
+        generator = random.Random(f"{self.seed} {self.epoch}")
+        of_size: dict[tuple[int, int], list[int]] = {}
+        for seeds, size in batches:
+            of_size.setdefault(size, []).extend(seeds)
+        batches = []
+        for size, seeds in of_size.items():
+            generator.shuffle(seeds)
+            batches += [(seeds[start : start + count], size) for start in range(0, len(seeds), count)]
+        generator.shuffle(batches)
+        return batches
 
     def __len__(self) -> int:
         """Batches of an epoch for this process; an incomplete last global batch is dropped."""

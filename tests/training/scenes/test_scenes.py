@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from training.data.decoding import DataError
+from training.data.transforms import TrainTransform
 from training.scenes import FAR, KIND_NAMES, SceneBatches, SceneDataset, build_scene, render_batch
 from training.scenes.collate import build_scenes
 from training.scenes.layout import CAMERA, OBJECT
@@ -166,6 +168,40 @@ class TestBatches:
     def test_bad_options(self, options):
         with pytest.raises(ValueError):
             self.batches(**options)
+
+    def test_store(self, tmp_path):
+        """The first epoch renders, the others read, shuffle and augment, whatever the number of processes."""
+        plain = TrainTransform(flip_probability=0, rotation_probability=0)
+        first = list(self.batches(store=tmp_path, transform=plain))
+        for batch, rendered in zip(first, self.batches(), strict=True):
+            assert batch["name"] == rendered["name"] and torch.equal(batch["labels"], rendered["labels"])
+            torch.testing.assert_close(batch["pixel_values"], rendered["pixel_values"], rtol=0, atol=1e-5)
+        files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+        loader = self.batches(store=tmp_path, num_workers=1)
+        loader.set_position(1)
+        second = list(loader)
+        assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == files
+        names = [[name for batch in epoch for name in batch["name"]] for epoch in (first, second)]
+        assert sorted(names[0]) == sorted(names[1]) and names[0] != names[1]
+        labels = {name: label for batch in first for name, label in zip(batch["name"], batch["labels"])}
+        assert any(
+            not torch.equal(labels[name], label)
+            for batch in second
+            for name, label in zip(batch["name"], batch["labels"])
+        )
+        whole = self.batches(store=tmp_path, batch_size=4)
+        parts = [self.batches(store=tmp_path, process_index=rank, num_processes=2) for rank in range(2)]
+        for each in (whole, *parts):
+            each.set_position(1)
+        for batch, *slices in zip(whole, *parts, strict=True):
+            assert torch.equal(batch["pixel_values"], torch.cat([part["pixel_values"] for part in slices]))
+
+    def test_damaged_file_in_the_store(self, tmp_path):
+        list(self.batches(store=tmp_path))
+        damaged = next(tmp_path.rglob("*.safetensors"))
+        damaged.write_bytes(damaged.read_bytes()[:100])
+        with pytest.raises(DataError, match=damaged.name):
+            list(self.batches(store=tmp_path))
 
     def test_bad_position(self):
         with pytest.raises(ValueError, match="an epoch has 4"):
