@@ -75,6 +75,7 @@ class Checkpoints:
     def __init__(self, directory: Path, run: dict, keep: int, accelerator: Accelerator, ema: WeightAverage | None):
         self.directory, self.run, self.keep = directory, run, max(1, keep)
         self.accelerator, self.ema = accelerator, ema
+        accelerator.register_save_state_pre_hook(_make_contiguous)
         if accelerator.is_main_process:
             directory.mkdir(parents=True, exist_ok=True)
             for leftover in directory.glob("writing-*"):  # of a run that was killed while saving
@@ -139,6 +140,12 @@ class Checkpoints:
         if self.ema is not None:
             self.ema.load(newest / "ema.safetensors", state.ema_updates)
         return state
+
+
+def _make_contiguous(models: list, weights: list[dict[str, torch.Tensor]], directory: str) -> None:
+    """safetensors refuses other memory formats, such as channels_last."""
+    for state in weights:
+        state.update({name: value.contiguous() for name, value in state.items()})
 
 
 def _differences(saved: dict, current: dict, prefix: str = "") -> list[str]:

@@ -54,7 +54,8 @@ class WeightAverage:
             value.copy_(values[name])
 
     def save(self, path: Path) -> None:
-        save_file(self._average, path, metadata={"updates": str(self.updates)})
+        average = {name: value.contiguous() for name, value in self._average.items()}  # maybe channels_last
+        save_file(average, path, metadata={"updates": str(self.updates)})
 
     def load(self, path: Path, updates: int) -> None:
         stored = load_file(path)

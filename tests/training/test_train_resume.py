@@ -125,6 +125,16 @@ def test_full_disk_keeps_the_last_good_checkpoint(data, straight, tmp_path):
     assert_same_run(folder, reference)
 
 
+def test_channels_last(data, tmp_path):
+    options = (*OPTIONS, "--channels_last", "True", "--keep_checkpoints", "3")
+    run(tmp_path / "straight", *data, *options)
+    shutil.copytree(tmp_path / "straight", tmp_path / "resumed")
+    for later in ("step-00000004", "step-00000006"):
+        shutil.rmtree(tmp_path / "resumed" / "checkpoints" / later)
+    run(tmp_path / "resumed", *data, *options, "--resume")
+    assert_same_run(tmp_path / "straight", tmp_path / "resumed")
+
+
 def test_finished_run_resumed_stays_as_it_is(data, straight, tmp_path):
     reference, processes = straight
     folder = tmp_path / "run"
