@@ -4,29 +4,36 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from training.data.decoding import DataError
 from training.data.hub import HubStream
 from training.data.readers import DepthSample
 from training.data.streaming import MAX_REPLACEMENTS, StreamBatches
+from training.data.worker_memory import SharedStacks, keep_freed_memory
 
 Key = tuple[int, int, int]
 """(epoch, place in the epoch, index in the data set)."""
+PREFETCHED = 4  # batches of each worker
 
 
 class _BatchReader(Dataset):
     """Reads, transforms and stacks the samples of the batch with the given keys; works in the worker processes."""
 
-    def __init__(self, dataset: Sequence[DepthSample], transform: Callable, seed: int, on_error: str):
+    def __init__(
+        self, dataset: Sequence[DepthSample], transform: Callable, seed: int, on_error: str, stacks: SharedStacks
+    ):
         self.dataset, self.transform, self.seed, self.on_error = dataset, transform, seed, on_error
+        self.stacks = stacks
 
-    def __getitem__(self, keys: list[Key]) -> tuple[dict | DataError, list[str]]:
+    def __getitem__(self, request: tuple[int, list[Key]]) -> tuple[dict | DataError, dict, list[str]]:
+        iteration, keys = request
         skipped: list[str] = []
         try:
-            return default_collate([self._sample(*key, skipped) for key in keys]), skipped
+            batch, places = self.stacks.collate([self._sample(*key, skipped) for key in keys], iteration)
+            return batch, places, skipped
         except DataError as error:  # as a value: raised in a worker it would come back as a page of traceback
-            return error, skipped
+            return error, {}, skipped
 
     def _sample(self, epoch: int, place: int, index: int, skipped: list[str]) -> dict:
         for attempt in range(MAX_REPLACEMENTS + 1):
@@ -53,16 +60,18 @@ class _BatchKeys(Sampler):
     ):
         self.dataset, self.batch_size, self.seed, self.shuffle = dataset, batch_size, seed, shuffle
         self.rank, self.num_processes = rank, num_processes
-        self.epoch, self.first_batch = 0, 0
+        self.epoch, self.first_batch, self.iteration = 0, 0, 0
 
     def __len__(self) -> int:
         return len(self.order(0)) // (self.batch_size * self.num_processes)
 
-    def __iter__(self) -> Iterator[list[Key]]:
+    def __iter__(self) -> Iterator[tuple[int, list[Key]]]:
+        self.iteration += 1
         epoch, order = self.epoch, self.order(self.epoch)
         for batch in range(self.first_batch, len(order) // (self.batch_size * self.num_processes)):
             start = (batch * self.num_processes + self.rank) * self.batch_size
-            yield [(epoch, place, int(order[place])) for place in range(start, start + self.batch_size)]
+            keys = [(epoch, place, int(order[place])) for place in range(start, start + self.batch_size)]
+            yield self.iteration, keys
 
     def order(self, epoch: int) -> np.ndarray:
         """Indices of the data set in the order of an epoch, of all processes."""
@@ -91,21 +100,25 @@ class MapBatches:
     ):
         self._keys = _BatchKeys(dataset, batch_size, seed, process_index, num_processes, shuffle)
         self.num_batches = len(self._keys)
+        # two stacks a batch, of all batches under way and a few in the consumer's hands
+        self._stacks = SharedStacks(num_workers, 2 * (PREFETCHED + 2))
         self._loader = DataLoader(
-            _BatchReader(dataset, transform, seed, on_error),
+            _BatchReader(dataset, transform, seed, on_error, self._stacks),
             sampler=self._keys,
             batch_size=None,
             collate_fn=_unchanged,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
-            prefetch_factor=4 if num_workers else None,
+            prefetch_factor=PREFETCHED if num_workers else None,
+            worker_init_fn=keep_freed_memory,
             pin_memory=torch.cuda.is_available(),
         )
 
     def iterate(self, epoch: int, batch: int) -> Iterator[tuple[dict | DataError, list[str]]]:
         """Batches `batch` to the last of an epoch, each with the messages of replaced samples."""
         self._keys.epoch, self._keys.first_batch = epoch, batch
-        return iter(self._loader)
+        for values, places, skipped in self._loader:
+            yield (self._stacks.lend(values, places) if places else values), skipped
 
 
 def _unchanged(batch):

@@ -1,6 +1,7 @@
 """Readers of the five training sets: one RGB and one depth file, in the set's own encoding, to a `DepthSample`."""
 
 import functools
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ HYPERSIM_FOCAL, HYPERSIM_SHAPE = 886.81, (768, 1024)
 IRS_FOCAL_TIMES_BASELINE = 480 * 0.1
 VKITTI2_SKY = 65535
 TARTANAIR_SKY = 1000.0
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,8 @@ class DepthReader:
             if depth.dtype.kind not in "fiu":
                 raise DataError(f"expected a depth map of numbers, got {depth.dtype}.")
         depth = depth.astype(np.float32, copy=False)
-        valid = (depth > 0) & (depth < np.inf)
-        if self.far_plane is not None:
-            valid &= depth <= self.far_plane
+        valid = depth > 0
+        valid &= depth <= min(math.inf if self.far_plane is None else self.far_plane, LARGEST)
         return depth, valid
 
     def __call__(self, rgb: Source, depth: Source, name: str | None = None) -> DepthSample:
