@@ -187,7 +187,7 @@ def run(args: argparse.Namespace) -> int:
 
 def parameters(names: list[str]) -> dict[str, dict[str, int]]:
     """Of the models, and of all rows for which the paper gives the decoder's."""
-    listed = [name for name in row_names() if "decoder_parameters_millions" in row(name)["published"]]
+    listed = [name for name in row_names() if "decoder_parameters_millions" in (row(name)["published"] or {})]
     entries = {}
     for name in dict.fromkeys([*listed, *names]):
         config = model_config(name)

@@ -29,9 +29,9 @@ def report(results: dict) -> str:
 def parameter_table(results: dict) -> str:
     rows = [["Model", "Decoder params (M)", "Paper (M)", "All params (M)"]]
     for name, entry in results["parameters"].items():
-        published = row(name)["published"].get("decoder_parameters_millions", "-") if name in row_names() else "-"
+        published = (row(name)["published"] or {}) if name in row_names() else {}
         decoder, everything = (f"{entry[key] / 1e6:.2f}" for key in ("decoder_parameters", "parameters"))
-        rows.append([name, decoder, published, everything])
+        rows.append([name, decoder, published.get("decoder_parameters_millions", "-"), everything])
     return markdown_table(rows)
 
 

@@ -1,4 +1,7 @@
-"""The models of the paper's tables (arXiv 2601.02760, Tables 2 and 3) by name; the data is in `rows.json`."""
+"""Models by name: those of the paper's tables (arXiv 2601.02760, Tables 2 and 3), and this project's compact ones.
+
+The data is in `rows.json`.
+"""
 
 import copy
 import difflib
@@ -16,7 +19,7 @@ def _rows() -> dict[str, dict]:
 
 
 def row_names() -> list[str]:
-    """Names of all rows, `<encoder>-<size>-<head>`, in the tables' order."""
+    """Names of all rows, `<encoder>-<size>-<head>`, in the tables' order; `sdt-compact` follows its `sdt`."""
     return list(_rows())
 
 
@@ -24,7 +27,7 @@ def row(name: str) -> dict[str, Any]:
     """
     One row: `title`, `backbone` (a name in `BACKBONE_PRESETS`), `config` (fields of [`AnyDepthConfig`]), `encoder`
     (`id` on the Hub, its `license`, the conversion `source` and, for originals, the `file`), and `published`: the
-    paper's own numbers, in percent per evaluation set, never measured here.
+    paper's own numbers, in percent per evaluation set, never measured here; `None` for a model that is not in it.
 
     Raises:
         ValueError: no row of this name.

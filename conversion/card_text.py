@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
-from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
-from conversion.card_results import Measured, measured_table, published_table
+from anydepth_hf import AnyDepthConfig
+from anydepth_hf.benchmark import input_size
+from anydepth_hf.flops import count
+from conversion.card_results import PAPER, Measured, measured_table, published_table
 from conversion.licenses import APACHE, License
 from conversion.releases import Release
 
@@ -29,17 +30,22 @@ TABLE_2_DATA = {
 TABLE_3_DATA = {name: TABLE_2_DATA[name] for name in ("hypersim", "virtual-kitti-2")}
 
 
-def summary(item: Release, entry: dict[str, Any]) -> str:
+def summary(item: Release, entry: dict[str, Any], directory: Path | None) -> str:
     head = {
         "authors": f"with the SDT head that the authors of the paper released (`{item.decoder}`)",
         "official": "with the head that it was released with",
         "trained": "with a head trained by `training/train.py`",
     }[item.origin]
-    table = entry["published"]["source"].split(", ")[1]
-    return (
+    if entry["published"] is None:
+        source = f"**Not in the paper**: this project's own configuration of the head of [AnyDepth]({PAPER})."
+    else:
+        source = f"A row of [AnyDepth]({PAPER}), {entry['published']['source'].split(', ')[1]}."
+    text = (
         f"Monocular depth estimation: the encoder of `{entry['encoder']['id']}` {head}, as a model of Hugging Face "
-        f"Transformers. A row of [AnyDepth](https://arxiv.org/abs/2601.02760), {table}."
+        f"Transformers. {source}"
     )
+    missing = item.origin == "trained" and directory is None
+    return f"{text} No trained weights of it are released yet." if missing else text
 
 
 def meaning(config: AnyDepthConfig) -> str:
@@ -59,13 +65,14 @@ def meaning(config: AnyDepthConfig) -> str:
 
 
 def architecture(config: AnyDepthConfig, encoder: str) -> str:
-    with torch.device("meta"):
-        model = AnyDepthForDepthEstimation(config)
-    total, head = (sum(p.numel() for p in module.parameters()) / 1e6 for module in (model, model.head))
+    side = input_size(config, 512)
+    counts = count(config, side, side)
     layers = ", ".join(str(index - 1) for index in config.backbone_config.out_indices)
     return (
-        f"{encoder}; its blocks {layers} (counted from 0) feed {HEADS[config.head_type]}. {total:.1f} M parameters, "
-        f"{head:.2f} M of them in the head. Images are resized by the processor to sides that are multiples of "
+        f"{encoder}; its blocks {layers} (counted from 0) feed {HEADS[config.head_type]}. "
+        f"{counts.parameters / 1e6:.1f} M parameters, {counts.decoder_parameters / 1e6:.2f} M of them in the head; "
+        f"{counts.flops / 1e9:.1f} GFLOPs for an image of {side}x{side}, {counts.decoder_flops / 1e9:.1f} of them in "
+        "the head (2 per multiply-add). Images are resized by the processor to sides that are multiples of "
         f"{config.patch_size}, keeping their aspect ratio."
     )
 
@@ -95,7 +102,7 @@ def results(measured: list[Measured], published: dict[str, Any] | None, origin: 
 
 def training(item: Release, entry: dict[str, Any], directory: Path | None) -> tuple[str, list[str]]:
     """What is said about the training data, and its data sets for the metadata."""
-    table = TABLE_3_DATA if entry["published"]["source"].endswith("Table 3") else TABLE_2_DATA
+    table = TABLE_2_DATA if entry["encoder"]["source"] == "dinov3" else TABLE_3_DATA
     names = ", ".join(table.values())
     encoder = entry["encoder"]["id"]
     if item.origin == "official":

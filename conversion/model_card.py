@@ -73,7 +73,7 @@ def row_card(
         data,
         template_path=str(TEMPLATE),
         title=entry["title"],
-        summary=text.summary(item, entry),
+        summary=text.summary(item, entry, directory),
         notice=WEIGHTS[encoder].notice,
         meaning=text.meaning(config),
         model=f'"{owner}/{item.repo}"',
@@ -88,7 +88,7 @@ def row_card(
     )
 
 
-def index_fields(item: Release, measured: list[Measured], published: dict[str, Any]) -> dict[str, Any]:
+def index_fields(item: Release, measured: list[Measured], published: dict[str, Any] | None) -> dict[str, Any]:
     """`model-index` holds what was measured; the paper's results only for the very weights that they are of."""
     index = measured_index(measured)
     if item.origin == "authors":

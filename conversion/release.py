@@ -1,4 +1,4 @@
-"""Puts the rows of the paper's tables on the Hub: converts, checks, writes cards, uploads. See docs/release.md.
+"""Puts the named rows on the Hub: converts, checks, writes cards, uploads. See docs/release.md.
 
     python conversion/release.py --weights WEIGHTS --output OUT              prepares and checks; uploads nothing
     python conversion/release.py --weights WEIGHTS --output OUT --push --create --tag v1.0
@@ -124,6 +124,7 @@ def check_architecture(name: str, config: AnyDepthConfig) -> None:
         ("encoder's width", lambda c: c.backbone_config.hidden_size),
         ("encoder's depth", lambda c: c.backbone_config.num_hidden_layers),
         ("head", lambda c: c.head_type),
+        ("head's widths", lambda c: [c.fusion_hidden_size, *(c.upsample_hidden_sizes or [])]),
         ("prediction", lambda c: c.prediction_type),
     ):
         if get(config) != get(expected):

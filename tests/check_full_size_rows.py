@@ -1,5 +1,5 @@
 """
-Takes every row of the paper's tables, at full size and with random weights, through a short life on the CPU.
+Takes every named row, at full size and with random weights, through a short life on the CPU.
 
     python tests/check_full_size_rows.py [ROW ...]
 

@@ -82,6 +82,14 @@ def test_peers_have_their_published_sizes(name, millions):
     assert count(config, size, size).parameters / 1e6 == pytest.approx(millions, abs=0.05)
 
 
+def test_the_compact_head_costs_less_than_the_peers():
+    for row, peer in (("dinov3-small-sdt-compact", "depth-anything-v2-small"),
+                      ("dinov3-base-sdt-compact", "depth-anything-v2-base")):  # fmt: skip
+        compact, anything = count(model_config(row), 512, 512), count(model_config(peer), 518, 518)
+        assert compact.decoder_parameters < 1e6 and compact.decoder_flops < anything.decoder_flops
+        assert compact.flops < anything.flops
+
+
 def test_runs_are_interleaved_and_timed_by_the_median():
     order = []
     pauses = {"slow": iter([0.05, 0, 0.004, 0.004, 0.004]), "fast": iter([0] * 5)}

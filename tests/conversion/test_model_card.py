@@ -68,6 +68,9 @@ def test_a_rows_card_may_be_published(name, tmp_path):
     assert ("**It is not depth**" in card.text) == (released_config(name).prediction_type == "disparity")
     assert terms.notice in card.text and "arXiv:" in card.text and "@article{ren2026anydepth" in card.text
     assert not re.search(r"\n\n\n|\{\{|\bNone\b", card.text)
+    in_paper = row(name)["published"] is not None
+    assert ("Reported by the paper" in card.text) == in_paper == ("**Not in the paper**" not in card.text)
+    assert ("No trained weights of it are released yet" in card.text) == (release(name).origin == "trained")
 
 
 def test_the_hub_accepts_the_cards(hub, monkeypatch):

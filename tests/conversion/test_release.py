@@ -43,7 +43,7 @@ def weights(request, tmp_path, save_tiny_model, monkeypatch):
     (folder / "dinov3-vits16-pretrain-lvd1689m" / "LICENSE.md").write_text("DINOv3 License")
 
     def small(name):
-        return row_config(name, backbone_config=SMALL[name.split("-")[0]])
+        return row_config(name, backbone_config=SMALL[name.split("-")[0]], fusion_hidden_size=16)
 
     monkeypatch.setattr(script, "released_config", small)
     return folder
@@ -90,7 +90,8 @@ def test_official_and_trained_rows(weights, tmp_path, unchecked):
     names = {path.name for path in trained.iterdir()}
     assert {"LICENSE.md", "training_config.yaml", "reference.safetensors"} <= names and "optimizer.bin" not in names
     card = ModelCard.load(trained / "README.md")
-    assert "scenes, hypersim" in card.text and "me/AnyDepth-dinov3-small-sdt" in card.text
+    assert "scenes, hypersim" in card.text and "No trained weights" not in card.text
+    assert "me/AnyDepth-dinov3-small-sdt" in card.text
     assert card.data.license_name == "dinov3-license" and "Built with DINOv3" in card.text
     assert (weights / "trained" / "dinov3-small-sdt" / "README.md").read_text() == "the card that the training wrote"
 

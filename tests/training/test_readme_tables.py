@@ -1,7 +1,14 @@
 import json
+from dataclasses import asdict
+from pathlib import Path
 
-from training.readme_tables import main
+import pytest
 
+from anydepth_hf.benchmark import model_config
+from anydepth_hf.flops import count
+from training.readme_tables import main, read_results
+
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = "# Title\n\n<!-- table {} -->\nold\n<!-- end table -->\n\nafter\n"
 
 
@@ -65,6 +72,14 @@ def test_efficiency_keeps_the_papers_figures_apart(tmp_path):
     assert "device X, threads 4, runs 9" in text
     assert "308.84 G" in text
     assert "| dinov3-large-sdt | 13.38 | 13.38 | 316.51 |" in fill(tmp_path, "parameters")[1]
+
+
+@pytest.mark.parametrize("name", read_results(ROOT / "results" / "benchmark"))
+def test_stored_counts_are_those_of_the_models(name):
+    """A row that changes is benchmarked again."""
+    for entry in read_results(ROOT / "results" / "benchmark")[name]["models"]:
+        counts = count(model_config(entry["model"]), entry["input_size"], entry["input_size"])
+        assert asdict(counts).items() <= entry.items()
 
 
 def test_check_changes_nothing_and_says_so(tmp_path, capsys):
