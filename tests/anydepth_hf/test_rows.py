@@ -49,7 +49,9 @@ def test_data_of_a_row(name):
         assert list(numbers) == EVALUATION_SETS and all(0 < value < 100 for value in numbers.values())
 
 
-@pytest.mark.parametrize("name", [name for name in row_names() if name.startswith("dinov3") and row(name)["published"]])
+@pytest.mark.parametrize(
+    "name", [name for name in row_names() if "parameters_millions" in (row(name)["published"] or {})]
+)
 def test_published_sizes(name):
     with torch.device("meta"):
         model = AnyDepthForDepthEstimation(row_config(name))
