@@ -192,3 +192,10 @@ def saved_for_backward(encoder, num_layers):
 def test_frozen_encoder_keeps_nothing_for_backward():
     assert saved_for_backward("frozen", 4) == saved_for_backward("frozen", 12)
     assert saved_for_backward("full", 12) > saved_for_backward("full", 4) > saved_for_backward("frozen", 4)
+
+
+def test_scenes_from_worker_processes(tmp_path):
+    """A worker blocks signals, so it must be told to end, or the run would wait for it for ever."""
+    options = ("--num_workers", "1", "--max_steps", "2", "--scenes_per_epoch", "4")
+    run(tmp_path / "run", "scenes", *options, "--scene_store", str(tmp_path / "store"))
+    assert len(list((tmp_path / "store").rglob("*.safetensors"))) == 4

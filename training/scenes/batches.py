@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from training.data.readers import DepthSample
@@ -73,6 +73,57 @@ def _first(batch):
     return batch
 
 
+class _Keys(Sampler):
+    """Keys of the batches of one process, from the position on.
+
+    An object of its own: a reference back from the `DataLoader` would leave ending the worker processes, which block
+    signals, to the garbage collector, and a finished run would wait for them for ever.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        sizes: list[tuple[int, int]],
+        batch_size: int,
+        seed: int,
+        rank: int,
+        num_processes: int,
+        repeats: bool,
+    ):
+        self.length, self.sizes, self.seed, self.repeats = length, sizes, seed, repeats
+        self.count = batch_size * num_processes
+        self.part = slice(rank * batch_size, (rank + 1) * batch_size)
+        self.epoch, self.first_batch = 0, 0
+
+    def __len__(self) -> int:
+        return self.length // self.count
+
+    def __iter__(self) -> Iterator[_Key]:
+        drawn = 0 if self.repeats else self.epoch
+        first = (self.seed << 64) + drawn * self.length  # seeds of different runs never meet
+        batches = []
+        for batch in range(len(self)):
+            size = random.Random(f"{self.seed} {drawn} {batch}").choice(self.sizes)
+            batches.append((list(range(first + batch * self.count, first + (batch + 1) * self.count)), size))
+        if self.repeats and self.epoch:
+            batches = self._shuffled(batches)
+        for seeds, size in batches[self.first_batch :]:
+            yield self.epoch, seeds[self.part], *size
+
+    def _shuffled(self, batches: list[tuple]) -> list[tuple]:
+        """The same scenes in new batches, each of one size."""
+        generator = random.Random(f"{self.seed} {self.epoch}")
+        of_size: dict[tuple[int, int], list[int]] = {}
+        for seeds, size in batches:
+            of_size.setdefault(size, []).extend(seeds)
+        batches = []
+        for size, seeds in of_size.items():
+            generator.shuffle(seeds)
+            batches += [(seeds[start : start + self.count], size) for start in range(0, len(seeds), self.count)]
+        generator.shuffle(batches)
+        return batches
+
+
 class SceneBatches:
     """An endless supply of scenes, cut into epochs, with the interface of `training.data.loader.TrainLoader`.
 
@@ -128,63 +179,23 @@ class SceneBatches:
                 f"an epoch of {length} scenes is less than one batch of {batch_size * num_processes}: raise the "
                 "number of scenes or lower the batch size"
             )
-        self.length, self.sizes, self.batch_size, self.seed = length, list(sizes), batch_size, seed
-        self.process_index, self.num_processes = process_index, num_processes
-        self.device = torch.device(device)
         self.epoch, self.batch = 0, 0
         self.skipped: list[str] = []  # scenes never fail to read; TrainLoader has this attribute
-        self.stored = store is not None
-        renderer = _Renderer(
-            kind, sky_depth, self.device, compiled, SceneStore(store, kind) if self.stored else None,
-            transform or TrainTransform(),
-        )  # fmt: skip
+        device, files = torch.device(device), None if store is None else SceneStore(store, kind)
+        repeats = store is not None
+        self._keys = _Keys(length, list(sizes), batch_size, seed, process_index, num_processes, repeats)
+        renderer = _Renderer(kind, sky_depth, device, compiled, files, transform or TrainTransform())
         # a forked process cannot use CUDA
-        context = "spawn" if num_workers and self.device.type == "cuda" else None
+        context = "spawn" if num_workers and device.type == "cuda" else None
         self._loader = DataLoader(
-            renderer, sampler=self._Keys(self), batch_size=None, collate_fn=_first,
+            renderer, sampler=self._keys, batch_size=None, collate_fn=_first,
             num_workers=num_workers, multiprocessing_context=context,
             prefetch_factor=2 if num_workers else None, persistent_workers=num_workers > 0,
         )  # fmt: skip
 
-    class _Keys:
-        """The sampler: keys of the batches from the position on."""
-
-        def __init__(self, batches: "SceneBatches"):
-            self.batches = batches
-
-        def __iter__(self) -> Iterator[_Key]:
-            yield from self.batches.keys()
-
-    def keys(self) -> list[_Key]:
-        """This process' parts of the batches from the position on."""
-        count = self.batch_size * self.num_processes
-        drawn = 0 if self.stored else self.epoch
-        first = (self.seed << 64) + drawn * self.length  # seeds of different runs never meet
-        batches = []
-        for batch in range(len(self)):
-            size = random.Random(f"{self.seed} {drawn} {batch}").choice(self.sizes)
-            batches.append((list(range(first + batch * count, first + (batch + 1) * count)), size))
-        if self.stored and self.epoch:
-            batches = self._shuffled(batches, count)
-        part = slice(self.process_index * self.batch_size, (self.process_index + 1) * self.batch_size)
-        return [(self.epoch, seeds[part], *size) for seeds, size in batches[self.batch :]]
-
-    def _shuffled(self, batches: list[tuple], count: int) -> list[tuple]:
-        """The same scenes in new batches of `count`, each of one size."""
-        generator = random.Random(f"{self.seed} {self.epoch}")
-        of_size: dict[tuple[int, int], list[int]] = {}
-        for seeds, size in batches:
-            of_size.setdefault(size, []).extend(seeds)
-        batches = []
-        for size, seeds in of_size.items():
-            generator.shuffle(seeds)
-            batches += [(seeds[start : start + count], size) for start in range(0, len(seeds), count)]
-        generator.shuffle(batches)
-        return batches
-
     def __len__(self) -> int:
         """Batches of an epoch for this process; an incomplete last global batch is dropped."""
-        return self.length // (self.batch_size * self.num_processes)
+        return len(self._keys)
 
     def set_position(self, epoch: int, batch: int = 0) -> None:
         """The next iteration starts at `batch` of `epoch`. Raises ValueError where there is no such batch."""
@@ -195,6 +206,7 @@ class SceneBatches:
     def __iter__(self) -> Iterator[dict]:
         """Yields dicts of `pixel_values` float32 (b, 3, h, w), ImageNet-normalised, `labels` float32 (b, h, w), planar
         depth in metres, and `name` (list of b strings), tensors on the device."""
+        self._keys.epoch, self._keys.first_batch = self.epoch, self.batch
         for batch in self._loader:
             self.batch += 1  # before the yield, so that the position is right wherever the caller stops
             yield batch
