@@ -103,10 +103,12 @@ def _score_rows(items: ScoringItems, batches: dict[int, int], num_workers: int) 
     """Scored rows in order; the workers of a `DataLoader` end by themselves if this process is killed."""
     from torch.utils.data import DataLoader
 
+    from training.data.worker_memory import keep_freed_memory
+
     indices = [index for start, size in batches.items() for index in range(start, start + size)]
     loader = DataLoader(
         items, sampler=indices, batch_size=8, num_workers=num_workers, collate_fn=list,
-        prefetch_factor=4 if num_workers else None,
+        prefetch_factor=4 if num_workers else None, worker_init_fn=keep_freed_memory,
     )  # fmt: skip
     return (row for rows in loader for row in rows)
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+BLOCK = 2**15
+"""Values worked on at a time: they stay in the cache from one step to the next."""
+
 
 def depth_distribution_score(
     depth: np.ndarray,
@@ -27,7 +30,7 @@ def depth_distribution_score(
     Returns:
         The score; NaN without valid pixels.
     """
-    values = depth[valid].astype(np.float32, copy=False)
+    values = _valid_values(depth, valid).astype(np.float32, copy=False)
     if values.size == 0:
         return float("nan")
     if limits is not None:
@@ -38,10 +41,13 @@ def depth_distribution_score(
         low, high = np.percentile(values, percentiles)
     # a constant image falls into the first bin
     scale = num_bins / (float(high) - float(low)) if high > low else 0.0
-    values -= np.float32(low)  # a copy of its own: masks copy
-    values *= np.float32(scale)
-    bins = np.clip(values, 0, num_bins - 1, out=values).astype(np.intp)
-    fractions = np.bincount(bins, minlength=num_bins) / values.size
+    bins = np.empty(values.size, np.min_scalar_type(num_bins - 1))
+    for start in range(0, values.size, BLOCK):
+        block = values[start : start + BLOCK] - np.float32(low)
+        block *= np.float32(scale)
+        bins[start : start + BLOCK] = np.clip(block, 0, num_bins - 1, out=block)
+    # twenty passes over bytes are faster than one of `bincount`
+    fractions = np.array([np.count_nonzero(bins == number) for number in range(num_bins)]) / values.size
     chi2 = np.exp(1 - num_bins * np.square(fractions).sum())  # closed form of chi^2 / N
     fair = 2 / num_bins
     concentration = 1 - np.clip((fractions.max() - fair) / (0.5 - fair), 0, 1)
@@ -69,15 +75,17 @@ def gradient_continuity_score(
     Raises:
         ValueError: unknown operator.
     """
-    depth = np.where(valid, depth, 0).astype(np.float32, copy=False)  # no NaN or infinity may enter a difference
+    if not valid.all():
+        depth = np.where(valid, depth, 0)  # no NaN or infinity may enter a difference
+    depth = depth.astype(np.float32, copy=False)
+    if min(depth.shape) < 2:
+        return float("nan")
     if operator == "forward":
-        along_x = depth[:-1, 1:] - depth[:-1, :-1]
-        along_y = depth[1:, :-1] - depth[:-1, :-1]
+        magnitudes = _forward_magnitudes(depth)
         counts = valid[:-1, :-1] & valid[:-1, 1:] & valid[1:, :-1]
     elif operator == "central":
-        if min(depth.shape) < 2:
-            return float("nan")
         along_y, along_x = np.gradient(depth)
+        magnitudes = np.sqrt(along_x * along_x + along_y * along_y)
         counts = valid.copy()
         counts[1:] &= valid[:-1]
         counts[:-1] &= valid[1:]
@@ -85,17 +93,38 @@ def gradient_continuity_score(
         counts[:, :-1] &= valid[:, 1:]
     else:
         raise ValueError(f"The gradient operator must be 'forward' or 'central', got {operator!r}.")
-    along_x *= along_x  # in place: fresh arrays of this size cost more than the arithmetic
-    along_y *= along_y
-    along_x += along_y
-    magnitudes = np.sqrt(along_x, out=along_x)[counts]
+    magnitudes = _valid_values(magnitudes, counts)
     if magnitudes.size == 0:
         return float("nan")
     smooth = _below_quantile(magnitudes, 1 - edge_fraction)
     mean = smooth.mean()  # numpy sums pairwise: float32 is exact enough, and twice as fast
-    smooth -= mean
-    deviation = np.sqrt(np.square(smooth, out=smooth).mean())
+    squares = 0.0
+    for start in range(0, smooth.size, BLOCK):
+        block = smooth[start : start + BLOCK] - mean
+        squares += float(block @ block)
+    deviation = (squares / smooth.size) ** 0.5
     return float(1 / (1 + deviation / mean)) if mean > 0 else 1.0
+
+
+def _valid_values(array: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """`array[valid]`, which is a view if all are valid."""
+    return array.ravel() if valid.all() else array[valid]
+
+
+def _forward_magnitudes(depth: np.ndarray) -> np.ndarray:
+    """Magnitudes of the forward differences, (H, W) to (H - 1, W - 1), some rows at a time."""
+    height, width = depth.shape
+    magnitudes = np.empty((height - 1, width - 1), np.float32)
+    step = max(1, BLOCK // width)
+    for top in range(0, height - 1, step):
+        rows = depth[top : top + step + 1]
+        along_x = rows[:-1, 1:] - rows[:-1, :-1]
+        along_y = rows[1:, :-1] - rows[:-1, :-1]
+        along_x *= along_x
+        along_y *= along_y
+        along_x += along_y
+        np.sqrt(along_x, out=magnitudes[top : top + step])
+    return magnitudes
 
 
 def _below_quantile(values: np.ndarray, fraction: float) -> np.ndarray:
