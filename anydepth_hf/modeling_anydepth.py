@@ -109,6 +109,10 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
         super().__init__(config)
         self.backbone = build_backbone(config)
         self.head = build_head(config, self.backbone.channels[0])
+        if config.output_activation == "relu" and config.num_output_channels == 1:
+            # a ReLU that starts negative everywhere would never learn; `_init_weights` reads this
+            last_conv = [module for module in self.head.modules() if isinstance(module, nn.Conv2d)][-1]
+            last_conv.initial_bias = 1.0
         self.post_init()
         self.train(self.training)
 

@@ -13,13 +13,19 @@ from .modeling_sdt_inference import can_infer, infer
 
 @torch.no_grad()
 def init_conv(module: nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-    """PyTorch's own initialisation, with which the official heads train, or normal with `module.initializer_std`."""
+    """PyTorch's own initialisation, with which the official heads train.
+
+    Attributes of the module change it: weights are normal with `initializer_std`, biases are `initial_bias`.
+    """
     std = getattr(module, "initializer_std", None)
     if std is not None:
         init.normal_(module.weight, std=std)
     else:
         init.kaiming_uniform_(module.weight, a=math.sqrt(5))
-    if module.bias is not None:
+    initial_bias = getattr(module, "initial_bias", None)
+    if initial_bias is not None:
+        init.constant_(module.bias, initial_bias)
+    elif module.bias is not None:
         bound = 0.0 if std is not None else nn.init._calculate_fan_in_and_fan_out(module.weight)[0] ** -0.5
         init.uniform_(module.bias, -bound, bound)
 

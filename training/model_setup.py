@@ -56,14 +56,6 @@ def _with_new_head(arguments: TrainArguments) -> AnyDepthForDepthEstimation:
             model.backbone = _from_pretrained(type(model), source, config=config, part="backbone.").backbone
         else:
             model.backbone = _from_pretrained(type(model.backbone), source, config=config.backbone_config)
-    return _wake_output(model)
-
-
-def _wake_output(model: AnyDepthForDepthEstimation) -> AnyDepthForDepthEstimation:
-    """Lifts a new head's output above zero: where a ReLU output starts negative everywhere, it would never learn."""
-    if model.config.output_activation == "relu" and model.config.num_output_channels == 1:
-        last = [part for part in model.head.modules() if isinstance(part, nn.Conv2d)][-1]
-        nn.init.ones_(last.bias)
     return model
 
 

@@ -106,6 +106,46 @@ def test_weights_missing_from_a_checkpoint_are_initialised(model, tmp_path):
     assert 0.9 < weight.std() * (3 * weight[0].numel()) ** 0.5 < 1.1
 
 
+RELU_HEADS = {
+    "sdt": {},
+    "sdt-cls": {"head_input_norm": True, "predict_confidence": True},
+    "dpt": {"head_type": "dpt"},
+    "dpt-depth-anything": {"head_type": "dpt", "dpt_style": "depth_anything"},
+    "dpt-vggt": {"head_type": "dpt", "dpt_style": "vggt", "head_input_norm": True},
+    "dual-dpt": {"head_type": "dual_dpt", "head_input_norm": True},
+}
+
+
+@pytest.mark.parametrize("settings", RELU_HEADS.values(), ids=RELU_HEADS)
+@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+def test_a_new_relu_output_starts_positive_everywhere(settings, training):
+    for seed in range(10):
+        torch.manual_seed(seed)
+        config = AnyDepthConfig(backbone_config=dict(DINOV3), fusion_hidden_size=16, **settings)
+        model = AnyDepthForDepthEstimation(config).train(training)
+        with torch.no_grad():
+            prediction = model(2 * torch.randn(2, 3, 48, 64)).predicted_depth
+        assert prediction.min() > config.min_depth and prediction.std() > 0
+
+
+def test_only_new_relu_outputs_are_lifted(tmp_path):
+    def last_bias(model):
+        return model.head.output_conv[-1].bias
+
+    assert last_bias(tiny_model()).item() == 1
+    assert last_bias(tiny_model(output_activation="exp")).abs().item() < 0.2
+    assert (last_bias(tiny_model(num_output_channels=4)).abs() < 0.2).all()
+    model = tiny_model()
+    torch.nn.init.constant_(last_bias(model), -0.25)
+    model.save_pretrained(tmp_path / "model")
+    assert last_bias(AnyDepthForDepthEstimation.from_pretrained(tmp_path / "model")).item() == -0.25
+    # an encoder alone, as for fine-tuning with Trainer
+    model.backbone.save_pretrained(tmp_path / "encoder")
+    new = AnyDepthForDepthEstimation.from_pretrained(tmp_path / "encoder", config=model.config)
+    assert last_bias(new).item() == 1
+    assert torch.equal(new.backbone.embeddings.cls_token, model.backbone.embeddings.cls_token)
+
+
 def is_frozen(model):
     trainable = any(p.requires_grad for p in model.backbone.parameters())
     return not trainable and not any(m.training for m in model.backbone.modules())
