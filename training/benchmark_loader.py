@@ -6,7 +6,6 @@ Files are read once before timing, so the numbers are those of decoding and arit
 """
 
 import argparse
-import itertools
 import os
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np  # noqa: E402
+import psutil  # noqa: E402
 import torch  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 from torch.utils.data import default_collate  # noqa: E402
@@ -27,6 +27,8 @@ from training.data.loader import build_train_loader  # noqa: E402
 from training.data.readers import DepthSample  # noqa: E402
 from training.data.sources import PairDataset, open_dataset  # noqa: E402
 from training.data.transforms import TrainTransform, resize_nearest, rotate  # noqa: E402
+from training.data.worker_memory import keep_freed_memory  # noqa: E402
+from training.filtering import ScoreOptions, score_depth  # noqa: E402
 
 MEAN, STD = (torch.tensor(value).view(3, 1, 1) for value in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
 
@@ -73,15 +75,26 @@ def loader_batches(dataset, arguments: argparse.Namespace, num_workers: int) -> 
         yield from loader
 
 
-def images_per_second(batches: Iterator[dict], batch_size: int, samples: int, warm_up: int) -> float:
-    """Speed after `warm_up` batches, which start workers and fill their queues."""
+def processor_time() -> float:
+    """Seconds that this process and its workers have computed."""
+    process = psutil.Process()
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
+
+
+def speed(batches: Iterator[dict], batch_size: int, samples: int, warm_up: int) -> tuple[float, float]:
+    """Images per second, and milliseconds of processor time per image in all processes.
+
+    The first `warm_up` batches are not counted: they start workers and fill their queues.
+    """
     for _ in range(warm_up):
         next(batches)
-    count = max(1, samples // batch_size - warm_up)
-    start = time.perf_counter()
+    count = max(1, samples // batch_size)
+    start, start_of_work = time.perf_counter(), processor_time()
     for _ in range(count):
         next(batches)
-    return count * batch_size / (time.perf_counter() - start)
+    images, seconds, work = count * batch_size, time.perf_counter() - start, processor_time() - start_of_work
+    return images / seconds, 1000 * work / images
 
 
 def milliseconds(function: Callable, repeats: int) -> float:
@@ -94,7 +107,8 @@ def milliseconds(function: Callable, repeats: int) -> float:
 
 
 def breakdown(dataset: PairDataset, size: int, batch_size: int) -> dict[str, float]:
-    """Milliseconds of each part of one sample's way, in one thread."""
+    """Milliseconds of each part of one sample's way, in one thread with a worker's treatment of memory."""
+    keep_freed_memory()
     indices = range(min(len(dataset), 16))
     parts: dict[str, list[float]] = {}
     for index in indices:
@@ -107,7 +121,8 @@ def breakdown(dataset: PairDataset, size: int, batch_size: int) -> dict[str, flo
         labels = torch.from_numpy(np.ascontiguousarray(resize_nearest(depth, (size, size))))
         whole = TrainTransform(size=size, rotation_probability=0.5)
         rng = np.random.default_rng(0)
-        result = whole(sample, rng)
+        results = [whole(sample, rng)["pixel_values"]] * batch_size
+        stack = torch.stack(results)
         timed = {
             "decode image": lambda rgb=rgb: read_rgb(rgb),
             "decode depth": lambda index=index: dataset.read_depth(index),
@@ -115,10 +130,11 @@ def breakdown(dataset: PairDataset, size: int, batch_size: int) -> dict[str, flo
             "  resize the window": lambda square=square: resize_image(square, (size, size)),
             "  resize its depth": lambda depth=depth: resize_nearest(depth, (size, size)),
             "  rotate (half of the samples)": lambda a=pixels, b=labels: rotate(a, b, 2.0),
-            "stack": lambda result=result: default_collate([result] * batch_size),
+            "stack the pixels": lambda a=results, b=stack: torch.stack(a, out=b),
+            "(filter.py: both scores)": lambda a=sample: score_depth(a.depth, a.valid, ScoreOptions()),
         }
         for name, function in timed.items():
-            share = {"  rotate (half of the samples)": 0.5, "stack": 1 / batch_size}.get(name, 1.0)
+            share = {"  rotate (half of the samples)": 0.5, "stack the pixels": 1 / batch_size}.get(name, 1.0)
             parts.setdefault(name, []).append(share * milliseconds(function, 5))
     return {name: float(np.mean(times)) for name, times in parts.items()}
 
@@ -144,22 +160,16 @@ def main() -> None:
     rows = {"plain loop, 1 process": plain_loop(dataset, arguments.size, arguments.batch_size, 10**9)}
     for workers in sorted({0, 1, arguments.num_workers}):
         rows[f"this loader, {workers} workers"] = loader_batches(dataset, arguments, workers)
-    speeds = {}
+    print(f"{'':24s} {'images/s':>9s} {'x plain':>8s} {'ms of processor time an image':>30s}")
+    plain = None
     for name, batches in rows.items():
         waits = 2 if name.endswith((" 0 workers", " process")) else warm_up
-        speeds[name] = images_per_second(
-            batches, arguments.batch_size, arguments.samples + waits * arguments.batch_size, waits
-        )
-        ratio = speeds[name] / speeds["plain loop, 1 process"]
-        print(f"{name:24s} {speeds[name]:7.1f} images/s  {ratio:5.2f} x the plain loop")
+        images_per_second, work = speed(batches, arguments.batch_size, arguments.samples, waits)
+        batches.close()
+        plain = plain or images_per_second
+        print(f"{name:24s} {images_per_second:9.1f} {images_per_second / plain:8.2f} {work:30.1f}")
     if isinstance(dataset, PairDataset):
-        print("\nmilliseconds of processor time per image, which other programs on the machine do not change:")
-        rng = np.random.default_rng(0)
-        transform = TrainTransform(size=arguments.size)
-        indices = itertools.cycle(range(min(len(dataset), 32)))
-        plain = milliseconds(lambda: plain_transform(dataset[next(indices)], arguments.size, rng), 64)
-        ours = milliseconds(lambda: transform(dataset[next(indices)], rng), 64)
-        print(f"  plain loop {plain:.1f}, this loader {ours:.1f}: {plain / ours:.2f} x; of this loader:")
+        print("\nmilliseconds of processor time an image, of this loader's parts, the files read before:")
         for name, value in breakdown(dataset, arguments.size, arguments.batch_size).items():
             print(f"  {name:34s} {value:6.2f}")
 

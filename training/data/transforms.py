@@ -103,11 +103,10 @@ class TrainTransform:
         labels = torch.from_numpy(np.ascontiguousarray(resize_nearest(depth, size)))
         if self.color is not None:
             pixels = torch.from_numpy(self.color(pixels.permute(1, 2, 0).numpy(), rng)).permute(2, 0, 1)
-        # to planes while still converting: a later .contiguous() would cost as much as all the rest
-        pixels = pixels.to(torch.float32, memory_format=torch.contiguous_format).mul_(self._scale).add_(self._shift)
+        values = self._normalize(pixels)
         if rng.random() < self.rotation_probability:
-            pixels, labels = rotate(pixels, labels, rng.uniform(-self.max_rotation, self.max_rotation))
-        return {"pixel_values": pixels, "labels": labels, "name": sample.name}
+            values, labels = rotate(values, labels, rng.uniform(-self.max_rotation, self.max_rotation))
+        return {"pixel_values": values, "labels": labels, "name": sample.name}
 
     def _window(self, shape: tuple[int, int], size: tuple[int, int], rng: np.random.Generator) -> tuple[slice, slice]:
         """The part of the source that becomes the result: the largest window with the aspect ratio of `size`."""
@@ -119,13 +118,20 @@ class TrainTransform:
             slices.append(slice(start, start + length))
         return tuple(slices)
 
+    def _normalize(self, pixels: torch.Tensor) -> torch.Tensor:
+        """uint8 (3, h, w) of any strides to float32 planes, a few rows at a time that stay in the cache."""
+        values = torch.empty(pixels.shape)
+        for source, result in zip(pixels.split(32, dim=1), values.split(32, dim=1), strict=True):
+            result.copy_(source).mul_(self._scale).add_(self._shift)
+        return values
+
 
 def resize_nearest(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Takes for each pixel of the result the source pixel its centre falls into; (H, W) to `size`."""
     if array.shape == tuple(size):
         return array
     rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip(size, array.shape, strict=True))
-    return array[rows[:, None], columns]
+    return array.take(rows, axis=0).take(columns, axis=1)
 
 
 def rotate(pixels: torch.Tensor, labels: torch.Tensor, degrees: float) -> tuple[torch.Tensor, torch.Tensor]:
