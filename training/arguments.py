@@ -108,7 +108,10 @@ class TrainArguments:
         if not self.output_dir:
             raise ValueError("give --output_dir: where checkpoints and the trained model go")
         if "scenes" in self.dataset and len(self.dataset) > 1:
-            raise ValueError("--dataset scenes renders on the training device and cannot be mixed with data sets")
+            raise ValueError(
+                "--dataset scenes renders on the training device and cannot be mixed with data sets; "
+                "scenes,num_samples=50000,image_size=768x1024 can"
+            )
         if len(self.image_size) > 1 and self.dataset != ["scenes"]:
             raise ValueError("several --image_size are for --dataset scenes; a data set is cut to one size")
         if self.scene_store and self.dataset != ["scenes"]:

@@ -87,7 +87,7 @@ class OwnDataset:
 
     def __getitem__(self, index: int) -> DepthSample:
         sample = self.dataset[index]
-        if self.spec["name"] == "hub":
+        if self.spec["name"] in ("hub", "scenes"):
             name = f"{index:06d}"
         else:  # the path below the image folder: `--predictions` looks for it there
             folder = os.path.join(self.spec.get("root") or "", self.spec.get("rgb_dir") or "")

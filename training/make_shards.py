@@ -1,10 +1,12 @@
-"""Turns any data set that consists of files into Parquet or WebDataset shards for streaming.
+"""Turns a data set of files, or procedural scenes, into Parquet or WebDataset shards for streaming.
 
     python training/make_shards.py hypersim,root=/data/hypersim --output shards/hypersim --format parquet
     # then, as a data set of the trainer:   hub,path=shards/hypersim,streaming=true
+    python training/make_shards.py scenes,num_samples=50000,image_size=384x512 --output shards/scenes
 
-Images keep their bytes. Depth becomes float32 TIFF in the reader's units, lossless, with 0 for "no label" (the far
-plane is applied here). Rows are shuffled over all shards. The same command goes on with an interrupted run.
+Image files keep their bytes; scenes become PNG. Depth becomes float32 TIFF in the reader's units, lossless, with 0 for
+"no label" (the far plane is applied here). Rows are shuffled over all shards. The same command goes on with an
+interrupted run.
 """
 
 import argparse
@@ -22,7 +24,9 @@ from PIL import Image  # noqa: E402
 
 from training.data.decoding import DataError, require  # noqa: E402
 from training.data.manifest import claim_folder  # noqa: E402
+from training.data.readers import DepthSample  # noqa: E402
 from training.data.sources import DatasetSpec, PairDataset, open_dataset  # noqa: E402
+from training.scenes.dataset import SceneDataset  # noqa: E402
 
 FLOAT_PREDICTOR = {317: 3}  # TIFF's predictor for floating point halves the size
 
@@ -34,10 +38,19 @@ def encode_depth(depth: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def encode_image(image: np.ndarray) -> bytes:
+    """uint8 (H, W, 3) as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 class Shards:
     """Writes one shard per item; runs in worker processes and gives the messages of skipped samples."""
 
-    def __init__(self, dataset: PairDataset, order: np.ndarray, arguments: argparse.Namespace, paths: list[Path]):
+    def __init__(
+        self, dataset: PairDataset | SceneDataset, order: np.ndarray, arguments: argparse.Namespace, paths: list[Path]
+    ):
         self.dataset, self.order, self.arguments, self.paths = dataset, order, arguments, paths
 
     def __len__(self) -> int:
@@ -58,7 +71,6 @@ class Shards:
 
     def _rows(self, indices: np.ndarray, skipped: list[str]) -> Iterator[dict]:
         for index in indices.tolist():
-            rgb, _ = self.dataset.paths(index)
             try:
                 sample = self.dataset[index]  # decodes the image too, so that no shard holds a damaged one
             except DataError as error:
@@ -69,12 +81,17 @@ class Shards:
             depth = np.where(sample.valid, sample.depth, np.float32(0))
             yield {
                 "key": f"{index:09d}",
-                "extension": os.path.splitext(rgb)[1].lower(),
-                "image": Path(rgb).read_bytes(),
+                **self._image(index, sample),
                 "depth": encode_depth(depth),
                 "is_metric": sample.is_metric,
-                "name": os.path.relpath(rgb, self.dataset.root) if self.dataset.root else rgb,
             }
+
+    def _image(self, index: int, sample: DepthSample) -> dict:
+        if isinstance(self.dataset, SceneDataset):
+            return {"extension": ".png", "image": encode_image(sample.image), "name": sample.name}
+        path, root = self.dataset.paths(index)[0], self.dataset.root
+        name = os.path.relpath(path, root) if root else path
+        return {"extension": os.path.splitext(path)[1].lower(), "image": Path(path).read_bytes(), "name": name}
 
 
 def _write_parquet(path: Path, rows: Iterator[dict]) -> None:
@@ -109,8 +126,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     spec = DatasetSpec.parse(arguments.dataset)
     dataset = open_dataset(spec)
-    if not isinstance(dataset, PairDataset):
-        raise DataError(f"Data set {spec.name!r} does not consist of files; there is nothing to turn into shards.")
+    if not isinstance(dataset, (PairDataset, SceneDataset)):
+        raise DataError(
+            f"Data set {spec.name!r} is in shards already: those of files and 'scenes' are turned into them."
+        )
     output = Path(arguments.output)
     settings = {name: getattr(arguments, name) for name in ("format", "shard_size", "seed")}
     claim_folder(output / "shards.json", spec, dataset, settings)

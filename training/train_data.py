@@ -13,8 +13,8 @@ from anydepth_hf import AnyDepthConfig
 from training.arguments import TrainArguments
 from training.data.decoding import DataError
 from training.data.loader import build_train_loader
-from training.data.readers import READERS, DepthSample
-from training.data.sources import DatasetSpec, open_dataset
+from training.data.readers import DepthSample
+from training.data.sources import NAMES, DatasetSpec, open_dataset
 from training.data.transforms import ColorAugmentation, TrainTransform
 
 SCENES = "scenes"
@@ -28,7 +28,7 @@ def parse_dataset(text: str) -> DatasetSpec:
     """
     if text.startswith("{"):
         return DatasetSpec.parse(json.loads(text))
-    if "," in text or text in ("hub", "pairs", *READERS):
+    if "," in text or text in NAMES:
         return DatasetSpec.parse(text)
     return DatasetSpec(name="hub", path=text)
 

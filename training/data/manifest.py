@@ -4,10 +4,12 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from training.data.decoding import DataError
 from training.data.layouts import format_list
+from training.data.readers import DepthSample
 from training.data.sources import DatasetSpec, PairDataset
 
 
@@ -18,7 +20,7 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def claim_folder(path: Path, spec: DatasetSpec, dataset: PairDataset, settings: dict) -> None:
+def claim_folder(path: Path, spec: DatasetSpec, dataset: Sequence[DepthSample], settings: dict) -> None:
     """Writes a folder's manifest, or checks that the one there says the same.
 
     Args:
@@ -29,7 +31,8 @@ def claim_folder(path: Path, spec: DatasetSpec, dataset: PairDataset, settings: 
     Raises:
         DataError: the folder holds results of other samples or settings; names what differs.
     """
-    pairs = format_list([dataset.paths(index) for index in range(len(dataset))])
+    # scenes have no files: the specification says all
+    pairs = format_list(map(dataset.paths, range(len(dataset)))) if isinstance(dataset, PairDataset) else ""
     manifest = {
         "dataset": dataclasses.asdict(spec),
         "samples": len(dataset),

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +16,10 @@ from training.data.mixtures import Mixture
 from training.data.own import OwnDepth
 from training.data.readers import READERS, DepthReader, DepthSample, get_reader
 
+if TYPE_CHECKING:
+    from training.scenes.dataset import SceneDataset
+
+NAMES = (*READERS, "pairs", "hub", "scenes")
 NUM_PROBES = 64
 
 
@@ -23,7 +29,7 @@ class DatasetSpec:
 
     Attributes:
         name: `hypersim`, `vkitti2`, `irs`, `blendedmvs`, `tartanair`, or for own data `pairs` (two folders, or a list
-            file) or `hub` (Hugging Face `datasets`).
+            file) or `hub` (Hugging Face `datasets`), or `scenes` (procedural, rendered on the CPU when they are read).
         root: folder of the official layout; with `list`, the folder that relative paths start from.
         list: list file of `<rgb> <depth>` lines, instead of looking through `root`.
         root_from, root_to: prefix of the paths in the list, and its replacement.
@@ -40,8 +46,9 @@ class DatasetSpec:
         config: `hub`: configuration name.
         image_column, depth_column: `hub`: columns, found by name if not given.
         streaming: `hub`: read as a stream, nothing is downloaded or converted beforehand.
-        num_samples: `hub`, streaming: samples of an epoch, where the data set does not say.
+        num_samples: `scenes`: how many; `hub`, streaming: samples of an epoch, where the data set does not say.
         shuffle_buffer: `hub`, streaming: rows among which a worker shuffles (after shuffling the shards).
+        image_size, kind, seed: `scenes`: HxW in pixels, the kind (default: all), seed; two seeds share no scene.
     """
 
     name: str
@@ -66,6 +73,9 @@ class DatasetSpec:
     streaming: bool = False
     num_samples: int | None = None
     shuffle_buffer: int = 256
+    image_size: str | None = None
+    kind: str | None = None
+    seed: int = 0
 
     def __post_init__(self):
         self.include, self.exclude = (
@@ -98,7 +108,7 @@ class DatasetSpec:
         if unknown := sorted(values.keys() - set(known)):
             raise DataError(f"Unknown data set option {unknown[0]!r}; there are {', '.join(known)}.")
         if "name" not in values:
-            raise DataError(f"A data set needs a name: one of {', '.join([*READERS, 'pairs', 'hub'])}.")
+            raise DataError(f"A data set needs a name: one of {', '.join(NAMES)}.")
         return cls(**values)
 
     def reader(self) -> DepthReader:
@@ -183,9 +193,19 @@ def _probe(dataset: PairDataset) -> None:
         )
 
 
+def _open_scenes(spec: DatasetSpec):
+    from training.scenes.dataset import SceneDataset
+
+    size = re.fullmatch(r"(\d+)x(\d+)", str(spec.image_size))
+    if not size or not spec.num_samples:
+        raise DataError("The data set 'scenes' needs num_samples and image_size, e.g. scenes,num_samples=1000,"
+                        "image_size=384x512.")  # fmt: skip
+    return SceneDataset(spec.num_samples, spec.seed, (int(size[1]), int(size[2])), spec.kind)
+
+
 def open_dataset(
     spec: DatasetSpec | dict | str | Sequence[DatasetSpec | dict | str], epoch_size: int | None = None
-) -> "PairDataset | HubDataset | HubStream | Mixture":
+) -> "PairDataset | HubDataset | HubStream | SceneDataset | Mixture":
     """Opens one data set, or several as a mixture: concatenated, or drawn by weights if each has a `weight`.
 
     Args:
@@ -203,8 +223,10 @@ def open_dataset(
         spec = DatasetSpec.parse(spec)
         if spec.name == "hub":
             return open_hub(spec)
-        if spec.name not in (*READERS, "pairs"):
-            raise DataError(f"Unknown data set {spec.name!r}: choose one of {', '.join([*READERS, 'pairs', 'hub'])}.")
+        if spec.name == "scenes":
+            return _open_scenes(spec)
+        if spec.name not in NAMES:
+            raise DataError(f"Unknown data set {spec.name!r}: choose one of {', '.join(NAMES)}.")
         return _open_pairs(spec)
     specs = [DatasetSpec.parse(item) for item in spec]
     if not specs:

@@ -2,6 +2,7 @@
 
 from training.data.readers import DepthSample
 
+from .collate import KIND_NAMES
 from .render import render_batch
 
 
@@ -11,9 +12,14 @@ class SceneDataset:
     Args:
         size: (height, width) in pixels.
         kind: one of `training.scenes.KIND_NAMES`, or None for the mixture.
+
+    Raises:
+        ValueError: unknown kind.
     """
 
     def __init__(self, length: int, seed: int = 0, size: tuple[int, int] = (384, 512), kind: str | None = None):
+        if kind is not None and kind not in KIND_NAMES:
+            raise ValueError(f"unknown scene kind {kind!r}: choose one of {', '.join(KIND_NAMES)}, or none for all")
         self.length, self.seed, self.size, self.kind = length, seed, size, kind
 
     def __len__(self) -> int:

@@ -54,6 +54,18 @@ def test_shards_hold_what_the_files_hold(tmp_path, dataset, format, extension, c
         assert np.array_equal(sample.image, original.image) and np.array_equal(sample.valid, original.valid)
 
 
+def test_scenes(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    spec = "scenes,num_samples=3,image_size=24x32,seed=5"
+    make_shards.main([spec, "--output", str(tmp_path / "shards"), "--num-workers", "0"])
+    shards, scenes = open_dataset(f"hub,path={tmp_path / 'shards'}"), open_dataset(spec)
+    stored = {shards[index].depth.tobytes(): shards[index] for index in range(len(shards))}
+    for scene in (scenes[index] for index in range(3)):
+        assert np.array_equal(stored[scene.depth.tobytes()].image, scene.image)
+    with pytest.raises(SystemExit, match="another dataset"):
+        make_shards.main([spec.replace("seed=5", "seed=6"), "--output", str(tmp_path / "shards")])
+
+
 def test_interrupted_conversion_goes_on(tmp_path, dataset):
     output = tmp_path / "shards"
     convert(dataset, output)

@@ -145,6 +145,8 @@ def test_pairs_of_folders(tmp_path):
         ("irs", "needs root"),
         ("pairs", "needs rgb_dir and depth_dir"),
         ("hub", "needs path"),
+        ("scenes,num_samples=3", "needs num_samples and image_size"),
+        ("scenes,num_samples=3,image_size=32", "needs num_samples and image_size"),
         ([], "names no data set"),
         (["irs,weight=1", "irs"], "weight to all"),
     ],
@@ -183,6 +185,11 @@ def test_mixtures(tmp_path):
 
     for name in ("irs", "tartanair"):
         writers.write_dataset(name, tmp_path / name, 3)
+    scenes = "scenes,num_samples=2,image_size=24x32,kind=indoor"
+    mixture = open_dataset([f"irs,root={tmp_path}/irs", scenes])
+    assert len(mixture) == 5 and mixture[4].depth.shape == (24, 32)
+    with pytest.raises(ValueError, match="choose one of indoor"):
+        open_dataset(f"{scenes},kind=moon")
     mixture = open_dataset([f"irs,root={tmp_path}/irs,weight=2", f"tartanair,root={tmp_path}/tartanair,weight=1"])
     assert len(mixture) == 6 and np.allclose(mixture[4].depth, writers.scene(1, 60, 80)[1])
     with pytest.raises(DataError, match="Weights"):
