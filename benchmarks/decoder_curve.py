@@ -3,7 +3,7 @@
     python benchmarks/decoder_curve.py train --encoder anydepth_hf/bundled --output runs/decoder_curve
     python benchmarks/decoder_curve.py plot runs/decoder_curve --picture curve.png
 
-`train` runs `training/train.py training/configs/decoder-curve.yaml` once for each decoder and seed, and passes over
+`train` runs `training/train.py benchmarks/decoder_curve.yaml` once for each decoder and seed, and passes over
 what is done; `plot` prints a table and draws the curve. AbsRel is that of 256 held-out scenes at the end of the
 training, aligned in disparity; FLOPs are the decoder's at 512x512, as `anydepth benchmark` counts them.
 """
@@ -23,7 +23,7 @@ from anydepth_hf import AnyDepthConfig  # noqa: E402
 from anydepth_hf.flops import count  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = "training/configs/decoder-curve.yaml"
+CONFIG = "benchmarks/decoder_curve.yaml"
 SIZE = 512
 
 
