@@ -6,9 +6,8 @@ from pathlib import Path
 import yaml
 from huggingface_hub import ModelCard
 
-from conversion.licenses import WEIGHTS, license_problems
+from anydepth_hf.licenses import FROM_SCRATCH, WEIGHTS, license_problems
 
-FROM_SCRATCH = "from-scratch"
 PLACEHOLDER = re.compile(r"\[?More Information Needed\]?|\bTODO\b|\bTBD\b|\{\{.*?\}\}", re.IGNORECASE)
 
 
@@ -45,20 +44,29 @@ def card_problems(path: Path, prediction_type: str) -> list[str]:
 def card_license_problems(card: ModelCard, directory: Path) -> list[str]:
     data = card.data
     identifier = data.license_name if data.license == "other" else data.license
-    if not identifier:
-        return ["it states no licence (`license:`, and with `license: other` also `license_name:`)"]
     base_models = [data.base_model] if isinstance(data.base_model, str) else list(data.base_model or [])
+    problems = []
+    if not identifier:
+        metadata = card.content.removesuffix(card.text).splitlines()
+        # where training/train.py asks for it, else below the opening line
+        line = next((number for number, text in enumerate(metadata, start=1) if "license:" in text), 2)
+        problems.append(
+            f"it states no licence: fill in `license:`, and with `license: other` also `license_name:`, in line {line}"
+        )
     if not base_models and FROM_SCRATCH not in (data.tags or []):
-        return [
+        problems.append(
             "it names no `base_model` (the encoder's repository on the Hub); a model trained without one has the tag "
             f"`{FROM_SCRATCH}` instead"
-        ]
+        )
+    if problems:
+        return problems
     problems = license_problems(identifier, base_models)
     for name in base_models:
         terms = WEIGHTS.get(name)
         if terms and terms.needs_copy and not any((directory / file).is_file() for file in ("LICENSE", "LICENSE.md")):
             problems.append(
-                f"a copy of the {terms.title} must lie beside it as LICENSE.md, because {name} is under it"
+                f"a copy of the {terms.title} must lie beside it as LICENSE.md, because {name} is under it "
+                f"(`hf download {name} LICENSE.md --local-dir {directory}`)"
             )
         if terms and terms.notice not in card.text:
             problems.append(f"it must show the words {terms.notice!r}, because {name} is under the {terms.title}")

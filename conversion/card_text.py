@@ -8,8 +8,8 @@ import yaml
 from anydepth_hf import AnyDepthConfig
 from anydepth_hf.benchmark import input_size
 from anydepth_hf.flops import count
+from anydepth_hf.licenses import APACHE, License
 from conversion.card_results import PAPER, Measured, measured_table, published_table
-from conversion.licenses import APACHE, License
 from conversion.releases import Release
 
 ENCODER_PAPERS = {

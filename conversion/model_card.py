@@ -19,12 +19,11 @@ from huggingface_hub import ModelCard, ModelCardData  # noqa: E402
 
 import anydepth_hf  # noqa: E402
 from anydepth_hf import AnyDepthConfig  # noqa: E402
+from anydepth_hf.licenses import APACHE, FROM_SCRATCH, WEIGHTS  # noqa: E402
 from anydepth_hf.rows import row, row_config, row_names  # noqa: E402
 from conversion import card_text as text  # noqa: E402
-from conversion.card_check import FROM_SCRATCH  # noqa: E402
 from conversion.card_results import Measured, measured_index, published_index, read_results  # noqa: E402
 from conversion.da3 import DEPTH_FIELDS  # noqa: E402
-from conversion.licenses import APACHE, WEIGHTS  # noqa: E402
 from conversion.releases import Release, release  # noqa: E402
 
 CARDS = Path(__file__).resolve().parents[1] / "model_cards"

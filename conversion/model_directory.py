@@ -9,9 +9,14 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
+import torch
+from safetensors import SafetensorError
 from transformers.dynamic_module_utils import get_relative_import_files
 
+from anydepth_hf import AnyDepthForDepthEstimation, AnyDepthImageProcessor
 from conversion.card_check import card_problems
+from conversion.reference import REFERENCE_FILE, write_reference
+from conversion.writing import quiet
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "anydepth_hf"
@@ -19,7 +24,7 @@ REQUIRED = {
     "config.json": "a model directory has one",
     "preprocessor_config.json": "save the image processor there with `save_pretrained`",
     "README.md": "write the model card with `python conversion/model_card.py`",
-    "reference.safetensors": "write it with `python conversion/reference.py {directory} --write`",
+    REFERENCE_FILE: "write it with `python conversion/reference.py {directory} --write`",
 }
 UPLOADED = (*REQUIRED, "model*.safetensors", "model.safetensors.index.json", "LICENSE*", "NOTICE*")
 UPLOADED += ("training_config.yaml", "run.json", "*.png", "*.jpg")
@@ -56,6 +61,23 @@ def code_files(directory: Path) -> dict[str, Path]:
             raise UploadError(f"{directory} names the code file {path.name}, which anydepth_hf does not have.")
     paths += [Path(file) for path in list(paths) for file in get_relative_import_files(path)]
     return {path.name: path for path in paths}
+
+
+def add_reference(directory: Path) -> None:
+    """Writes the reference output of a model directory that has none, such as a trained one; says so.
+
+    Raises:
+        UploadError: the model does not load, or predicts nothing that a comparison could rest on.
+    """
+    if (directory / REFERENCE_FILE).exists() or not (directory / "config.json").is_file():
+        return
+    try:
+        with quiet():
+            model = AnyDepthForDepthEstimation.from_pretrained(directory, dtype=torch.float32)
+            processor = AnyDepthImageProcessor.from_pretrained(directory)
+        print(f"wrote {write_reference(model, processor, directory)}")
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UploadError(" ".join(str(error).split())) from None
 
 
 def collect_files(directory: Path, include: Iterable[str] = ()) -> tuple[dict[str, Path], list[str]]:

@@ -3,8 +3,9 @@
     python conversion/push_to_hub.py DIRECTORY AIGeeksGroup/AnyDepth --dry-run
     python conversion/push_to_hub.py DIRECTORY AIGeeksGroup/AnyDepth --create --tag v1.0
 
-The directory is a converted or a trained model with a model card (README.md) and a reference output. What is uploaded
-is first loaded, in a process of its own, by the code that goes with it, and must give the reference output.
+The directory is a converted or a trained model with a model card (README.md). What is uploaded is first loaded, in a
+process of its own, by the code that goes with it, and must give the reference output beside it, which is written where
+there is none.
 Log in with `hf auth login` or set HF_TOKEN.
 """
 
@@ -21,7 +22,7 @@ from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFound
 from huggingface_hub.hf_api import RepoFile  # noqa: E402
 from huggingface_hub.utils.sha import git_hash, sha_fileobj  # noqa: E402
 
-from conversion.model_directory import UploadError, check, collect_files, matches  # noqa: E402
+from conversion.model_directory import UploadError, add_reference, check, collect_files, matches  # noqa: E402
 
 # Leftovers of an earlier upload that would be loaded instead of, or beside, the new weights.
 WEIGHTS = ("model*.safetensors", "model.safetensors.index.json")
@@ -110,6 +111,7 @@ def push(
     Raises:
         UploadError: with what to do; the repository is as it was.
     """
+    add_reference(directory)
     files, left_out = collect_files(directory, include)
     if not dry_run:
         api.whoami()

@@ -17,19 +17,17 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import torch  # noqa: E402
 from huggingface_hub import HfApi  # noqa: E402
 from huggingface_hub.errors import HTTPError  # noqa: E402
 
-from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor  # noqa: E402
+from anydepth_hf import AnyDepthConfig  # noqa: E402
+from anydepth_hf.licenses import WEIGHTS  # noqa: E402
 from anydepth_hf.rows import row, row_names  # noqa: E402
 from conversion.convert import convert  # noqa: E402
 from conversion.layouts import ConversionError  # noqa: E402
-from conversion.licenses import WEIGHTS  # noqa: E402
 from conversion.model_card import OWNER, released_config, row_card, stored_results, write  # noqa: E402
-from conversion.model_directory import UPLOADED, UploadError, check, collect_files, matches  # noqa: E402
+from conversion.model_directory import UPLOADED, UploadError, add_reference, check, collect_files, matches  # noqa: E402
 from conversion.push_to_hub import explain, push  # noqa: E402
-from conversion.reference import REFERENCE_FILE, write_reference  # noqa: E402
 from conversion.releases import release  # noqa: E402
 
 
@@ -89,9 +87,7 @@ def prepare(name: str, weights: Path, output: Path, owner: str = OWNER, settings
             build(name, inputs, built, settings or [])
             check_architecture(name, AnyDepthConfig.from_pretrained(built))
             os.replace(built, directory)
-    if not (directory / REFERENCE_FILE).is_file():
-        model = AnyDepthForDepthEstimation.from_pretrained(directory, dtype=torch.float32)
-        write_reference(model, AnyDepthImageProcessor.from_pretrained(directory), directory)
+    add_reference(directory)
     if inputs.license is not None:
         shutil.copyfile(inputs.license, directory / "LICENSE.md")
     write(row_card(name, owner, directory, stored_results(name)), directory / "README.md")

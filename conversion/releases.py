@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from anydepth_hf.licenses import CC_BY_NC_SA, WEIGHTS, License
 from anydepth_hf.rows import row
-from conversion.licenses import CC_BY_NC_SA, WEIGHTS, License
 
 # The SDT weights that the paper's authors released (AIGeeksGroup/AnyDepth), by row.
 AUTHORS_DECODERS = {"dav2-base-sdt": "dav2_sdt_vitb.pth", "da3-large-sdt": "da3_sdt_vitl.pth"}

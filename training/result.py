@@ -7,7 +7,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from huggingface_hub import HfApi, ModelCard, ModelCardData
+from huggingface_hub import HfApi, ModelCardData
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError
 from safetensors import SafetensorError
 from torch import nn
@@ -15,6 +15,7 @@ from torch import nn
 from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
 from training.arguments import TrainArguments
 from training.model_setup import finished_model
+from training.provenance import missing_line, notices, provenance, starting_point
 
 MEANING = {
     ("disparity", "relative"): "**disparity** (1 / depth), known up to a scale and a shift: large is near",
@@ -22,12 +23,11 @@ MEANING = {
     ("depth", "relative"): "**depth**, known up to a scale and a shift: large is far",
     ("depth", "metric"): "**depth** in metres: large is far",
 }
-STARTING_POINTS = {"row": "the encoder of the row", "model": "the model", "architecture": "random weights"}
 
 
 def model_card(
     config: AnyDepthConfig, arguments: TrainArguments, run: dict, environment: dict, validation: dict | None
-) -> ModelCard:
+) -> str:
     """
     The README.md of a trained model.
 
@@ -38,8 +38,6 @@ def model_card(
     """
     name = arguments.hub_model_id or Path(arguments.output_dir).resolve().name
     location = arguments.hub_model_id or arguments.output_dir
-    kind, source = next((kind, value) for kind in STARTING_POINTS if (value := getattr(arguments, kind)))
-    start = STARTING_POINTS[kind] + ("" if kind == "architecture" else f" `{source}`")
     data = ", ".join(f"`{item}`" for item in arguments.dataset)
     data += f" of the kind {arguments.scene_kind}" if arguments.scene_kind else ""
     data += f" at {', '.join(arguments.image_size)}"
@@ -53,21 +51,20 @@ def model_card(
         )
     else:
         results = "It was not validated during training."
-    is_hub_id = kind == "model" and not Path(source).exists()
+    origin = provenance(arguments)
     card_data = ModelCardData(
         library_name="transformers",
         pipeline_tag="depth-estimation",
-        tags=["anydepth", config.prediction_type],
-        base_model=source if is_hub_id else None,
+        **{**origin, "tags": ["anydepth", config.prediction_type, *origin.get("tags", [])]},
     )
-    return ModelCard(f"""---
-{card_data.to_yaml()}
+    return f"""---
+{missing_line(origin)}{card_data.to_yaml()}
 ---
 
 # {name}
 
 Monocular depth estimation with AnyDepth (arXiv:2601.02760). `predicted_depth` is
-{MEANING[config.prediction_type, config.depth_estimation_type]}.
+{MEANING[config.prediction_type, config.depth_estimation_type]}.{notices(origin)}
 
 ```python
 import anydepth_hf  # noqa: F401
@@ -78,7 +75,7 @@ predicted = pipeline("depth-estimation", model="{location}")("picture.jpg")["pre
 
 ## Training
 
-- From {start}; encoder: {arguments.encoder}. Data: {data}.
+- From {starting_point(arguments)}; encoder: {arguments.encoder}. Data: {data}.
 - {run["step"]} steps in {run["minutes"]:.0f} minutes on {environment["device"]}.
 - Processes: {run["processes"]}; batch of each: {arguments.batch_size}; accumulation steps: \
 {arguments.gradient_accumulation_steps}; precision: {run["precision"]}.
@@ -87,14 +84,14 @@ predicted = pipeline("depth-estimation", model="{location}")("picture.jpg")["pre
 - {results}
 
 `training_config.yaml` starts the same training; `run.json` has versions and the state of the code.
-""")
+"""
 
 
 def save_model(
     model: nn.Module,
     prepared: nn.Module,
     processor: AnyDepthImageProcessor,
-    card: ModelCard,
+    card: str,
     directory: Path,
     accelerator: Accelerator,
 ) -> bool:
@@ -116,7 +113,7 @@ def save_model(
             temporary.mkdir(parents=True)
             finished_model(model).save_pretrained(temporary, state_dict=state_dict)
             processor.save_pretrained(temporary)
-            card.save(temporary / "README.md")
+            (temporary / "README.md").write_text(card, encoding="utf-8")
             for path in temporary.iterdir():
                 os.replace(path, directory / path.name)
         except (OSError, SafetensorError) as exception:

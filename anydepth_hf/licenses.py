@@ -58,6 +58,9 @@ APACHE = License(
     derivatives=("apache-2.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "dinov3-license"),
 )
 
+# The tag of a card whose model was trained without anybody else's weights, and so names no `base_model`.
+FROM_SCRATCH = "from-scratch"
+
 # Licences of weights by repository on the Hub, as their owners state them.
 WEIGHTS: dict[str, License] = {
     "AIGeeksGroup/AnyDepth": CC_BY_NC_SA,
@@ -92,7 +95,7 @@ def license_problems(identifier: str, base_models: list[str]) -> list[str]:
     problems = []
     for name in base_models:
         if name not in WEIGHTS:
-            problems.append(f"the licence of {name} is not known here; read it and add it to conversion/licenses.py")
+            problems.append(f"the licence of {name} is not known here; read it and add it to anydepth_hf/licenses.py")
         elif identifier not in WEIGHTS[name].derivatives:
             allowed = " or ".join(WEIGHTS[name].derivatives)
             problems.append(
