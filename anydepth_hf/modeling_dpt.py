@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .modeling_sdt import split_levels
+from .modeling_sdt import prepare_levels
 
 
 class Reassemble(nn.Module):
@@ -174,10 +174,7 @@ class DPTHead(nn.Module):
         Raises:
             ValueError: other than four levels, or class tokens missing.
         """
-        feature_maps, cls_tokens = split_levels(feature_maps, cls_tokens, self.use_cls_token)
-        if self.norm is not None:
-            feature_maps = [self.norm(level.movedim(1, -1)).movedim(-1, 1) for level in feature_maps]
-            cls_tokens = [self.norm(token) for token in cls_tokens] if self.use_cls_token else None
+        feature_maps, cls_tokens = prepare_levels(feature_maps, cls_tokens, self.use_cls_token, self.norm)
         height, width = feature_maps[0].shape[-2:]
         aspect_ratio = width / height
         levels = []

@@ -224,9 +224,6 @@ class SDTHead(nn.Module):
     def fuse(self, feature_maps: Sequence[torch.Tensor], cls_tokens: Sequence[torch.Tensor] | None) -> torch.Tensor:
         """Fused and enhanced features `(batch_size, fusion_channels, height, width)` at the patch grid."""
         tokens = [level.flatten(2).transpose(1, 2) for level in feature_maps]
-        if self.norm is not None:
-            tokens = [self.norm(level) for level in tokens]
-            cls_tokens = [self.norm(token) for token in cls_tokens] if self.use_cls_token else None
         fused = self.weighted_fusion(tokens, cls_tokens)
         return self.detail_enhancer(fused.transpose(1, 2).reshape(len(fused), -1, *feature_maps[0].shape[-2:]))
 
@@ -256,7 +253,7 @@ class SDTHead(nn.Module):
         Raises:
             ValueError: other than four levels, or class tokens missing.
         """
-        feature_maps, cls_tokens = split_levels(feature_maps, cls_tokens, self.use_cls_token)
+        feature_maps, cls_tokens = prepare_levels(feature_maps, cls_tokens, self.use_cls_token, self.norm)
         features = self.fuse(feature_maps, cls_tokens)
         if self.fast_inference and can_infer(self, features):
             return infer(self, features)
@@ -265,14 +262,17 @@ class SDTHead(nn.Module):
         return self.output_conv(features)
 
 
-def split_levels(feature_maps, cls_tokens, use_cls_token: bool):
-    """Checks the four levels that a head is given and takes (map, class token) pairs apart."""
+def prepare_levels(feature_maps, cls_tokens, use_cls_token: bool, norm: nn.LayerNorm | None):
+    """Checks the four levels that a head is given, takes (map, class token) pairs apart and applies its input norm."""
     if len(feature_maps) != 4:
         raise ValueError(f"The head fuses four encoder levels, got {len(feature_maps)}.")
     if not isinstance(feature_maps[0], torch.Tensor):
         feature_maps, cls_tokens = zip(*feature_maps)
     if use_cls_token and cls_tokens is None:
         raise ValueError("The head reads class tokens: pass `cls_tokens`, or build it with `use_cls_token=False`.")
+    if norm is not None:
+        feature_maps = [norm(level.movedim(1, -1)).movedim(-1, 1) for level in feature_maps]
+        cls_tokens = [norm(token) for token in cls_tokens] if use_cls_token else None
     return feature_maps, cls_tokens
 
 
