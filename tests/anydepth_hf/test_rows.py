@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from anydepth_hf import AnyDepthForDepthEstimation
-from anydepth_hf.rows import row, row_config, row_encoder, row_names
 from anydepth_hf.licenses import WEIGHTS
+from anydepth_hf.rows import row, row_config, row_encoder, row_names
 
 EVALUATION_SETS = ["nyuv2", "kitti", "eth3d", "scannet", "diode"]
 SMALL_ENCODER = {"hidden_size": 48, "num_hidden_layers": 4, "num_attention_heads": 3, "out_indices": [1, 2, 3, 4]}

@@ -7,10 +7,10 @@ import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
 
+from anydepth_hf.licenses import WEIGHTS, license_problems
 from anydepth_hf.rows import row, row_names
 from conversion.card_check import card_problems
 from conversion.card_results import read_results
-from anydepth_hf.licenses import WEIGHTS, license_problems
 from conversion.model_card import BUNDLED, CARDS, bundled_card, released_config, row_card, stored_cards, write
 from conversion.releases import DEFAULT_ROW, release
 from tests.card_schema import card_errors
