@@ -19,6 +19,7 @@ from .store import SceneStore
 
 _Key = tuple[int, list[int], int, int]
 """Epoch, seeds, height, width of one batch."""
+SAME_SIZE = 32  # so many scenes in a row have one size in a store
 
 
 class _Renderer(Dataset):
@@ -96,32 +97,42 @@ class _Keys(Sampler):
         self.epoch, self.first_batch = 0, 0
 
     def __len__(self) -> int:
+        if self.repeats:
+            return sum(len(seeds) // self.count for seeds in self._seeds_of_sizes().values())
         return self.length // self.count
 
     def __iter__(self) -> Iterator[_Key]:
-        drawn = 0 if self.repeats else self.epoch
-        first = (self.seed << 64) + drawn * self.length  # seeds of different runs never meet
+        for seeds, size in (self._shuffled() if self.repeats else self._new())[self.first_batch :]:
+            yield self.epoch, list(seeds[self.part]), *size
+
+    def _new(self) -> list[tuple]:
+        """Batches of scenes that no other epoch has."""
+        first = (self.seed << 64) + self.epoch * self.length  # seeds of different runs never meet
         batches = []
         for batch in range(len(self)):
-            size = random.Random(f"{self.seed} {drawn} {batch}").choice(self.sizes)
-            batches.append((list(range(first + batch * self.count, first + (batch + 1) * self.count)), size))
-        if self.repeats and self.epoch:
-            batches = self._shuffled(batches)
-        for seeds, size in batches[self.first_batch :]:
-            yield self.epoch, seeds[self.part], *size
+            size = random.Random(f"{self.seed} {self.epoch} {batch}").choice(self.sizes)
+            batches.append((range(first + batch * self.count, first + (batch + 1) * self.count), size))
+        return batches
 
-    def _shuffled(self, batches: list[tuple]) -> list[tuple]:
-        """The same scenes in new batches, each of one size."""
+    def _shuffled(self) -> list[tuple]:
+        """The same scenes in every epoch, in other batches, each of one size."""
         generator = random.Random(f"{self.seed} {self.epoch}")
-        of_size: dict[tuple[int, int], list[int]] = {}
-        for seeds, size in batches:
-            of_size.setdefault(size, []).extend(seeds)
         batches = []
-        for size, seeds in of_size.items():
+        for size, seeds in self._seeds_of_sizes().items():
             generator.shuffle(seeds)
-            batches += [(seeds[start : start + self.count], size) for start in range(0, len(seeds), self.count)]
+            whole = len(seeds) // self.count * self.count
+            batches += [(seeds[start : start + self.count], size) for start in range(0, whole, self.count)]
         generator.shuffle(batches)
         return batches
+
+    def _seeds_of_sizes(self) -> dict[tuple[int, int], list[int]]:
+        """Which scenes have which size: the same for every size of a batch, so that runs can share a store."""
+        seeds: dict[tuple[int, int], list[int]] = {}
+        for block in range(0, self.length, SAME_SIZE):
+            size = random.Random(f"{self.seed} 0 {block // SAME_SIZE}").choice(self.sizes)
+            first = (self.seed << 64) + block
+            seeds.setdefault(size, []).extend(range(first, first + min(SAME_SIZE, self.length - block)))
+        return seeds
 
 
 class SceneBatches:
@@ -129,7 +140,7 @@ class SceneBatches:
 
     Batch k of an epoch is a function of `seed`, epoch, k and the global batch size alone: processes take contiguous
     slices of it, and a resume with `set_position` renders nothing that was seen before. No two epochs share a scene,
-    unless there is a store: then all show those of the first, shuffled and augmented, and only the first renders.
+    unless there is a store: then all show the same, shuffled and augmented, and only the first renders.
 
     Args:
         length: scenes in one epoch.
@@ -174,16 +185,16 @@ class SceneBatches:
                 f"bad batch options: batch_size={batch_size}, process_index={process_index}, "
                 f"num_processes={num_processes}"
             )
-        if length < batch_size * num_processes:
-            raise ValueError(
-                f"an epoch of {length} scenes is less than one batch of {batch_size * num_processes}: raise the "
-                "number of scenes or lower the batch size"
-            )
         self.epoch, self.batch = 0, 0
         self.skipped: list[str] = []  # scenes never fail to read; TrainLoader has this attribute
         device, files = torch.device(device), None if store is None else SceneStore(store, kind)
         repeats = store is not None
         self._keys = _Keys(length, list(sizes), batch_size, seed, process_index, num_processes, repeats)
+        if not len(self._keys):
+            raise ValueError(
+                f"an epoch of {length} scenes is less than one batch of {batch_size * num_processes}, or has less of "
+                "each size: raise the number of scenes or lower the batch size"
+            )
         renderer = _Renderer(kind, sky_depth, device, compiled, files, transform or TrainTransform())
         # a forked process cannot use CUDA
         context = "spawn" if num_workers and device.type == "cuda" else None
@@ -194,7 +205,7 @@ class SceneBatches:
         )  # fmt: skip
 
     def __len__(self) -> int:
-        """Batches of an epoch for this process; an incomplete last global batch is dropped."""
+        """Batches of an epoch for this process; an incomplete last global batch (in a store: of a size) is dropped."""
         return len(self._keys)
 
     def set_position(self, epoch: int, batch: int = 0) -> None:

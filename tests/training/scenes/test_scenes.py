@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from training.data.decoding import DataError
 from training.data.transforms import TrainTransform
@@ -170,12 +171,18 @@ class TestBatches:
             self.batches(**options)
 
     def test_store(self, tmp_path):
-        """The first epoch renders, the others read, shuffle and augment, whatever the number of processes."""
+        """The first epoch renders, the others read, shuffle and augment, whatever the size and number of batches."""
         plain = TrainTransform(flip_probability=0, rotation_probability=0)
         first = list(self.batches(store=tmp_path, transform=plain))
-        for batch, rendered in zip(first, self.batches(), strict=True):
-            assert batch["name"] == rendered["name"] and torch.equal(batch["labels"], rendered["labels"])
-            torch.testing.assert_close(batch["pixel_values"], rendered["pixel_values"], rtol=0, atol=1e-5)
+        for batch in first:
+            seeds = [int(name.removeprefix("scene ")) for name in batch["name"]]
+            rendered = render_batch(seeds, *batch["labels"].shape[1:], "cpu")
+            assert torch.equal(batch["labels"], torch.where(rendered["sky"], FAR, rendered["depth"]))
+            mean, std = (
+                torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+            )
+            pixels = (rendered["image"] / 255 - mean) / std
+            torch.testing.assert_close(batch["pixel_values"], pixels, rtol=0, atol=1e-5)
         files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
         loader = self.batches(store=tmp_path, num_workers=1)
         loader.set_position(1)
@@ -195,6 +202,21 @@ class TestBatches:
             each.set_position(1)
         for batch, *slices in zip(whole, *parts, strict=True):
             assert torch.equal(batch["pixel_values"], torch.cat([part["pixel_values"] for part in slices]))
+        assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == files
+
+    def test_store_of_several_sizes(self, tmp_path):
+        """A batch has one size, and a scene the same in every run; what fills no batch is left out."""
+        sizes = {}
+        for batch_size in (3, 8):
+            loader = SceneBatches(80, [(8, 8), (8, 16), (16, 8)], batch_size=batch_size, seed=3, store=tmp_path)
+            batches = list(loader)
+            assert len(batches) == len(loader)
+            for batch in batches:
+                for name in batch["name"]:
+                    assert sizes.setdefault(name, batch["labels"].shape[1:]) == batch["labels"].shape[1:]
+        assert len(set(sizes.values())) > 1
+        with pytest.raises(ValueError, match="less than one batch of 70"):
+            SceneBatches(80, [(8, 8), (8, 16)], batch_size=70, store=tmp_path)
 
     def test_damaged_file_in_the_store(self, tmp_path):
         list(self.batches(store=tmp_path))
