@@ -123,12 +123,13 @@ def bundled_card(directory: Path, results: list[Path]) -> ModelCard:
         ),
         results=text.results(measured, None, "trained"),
         training="Scenes rendered by `training/scenes`, and nothing else: no photographs, no other model's "
-        "predictions. `training_config.yaml` beside the weights has all options, seed included; `run.json` the "
-        "command and the versions.",
+        "predictions. `training_config.yaml` beside the weights has all options of the last run, seed included; "
+        "`run.json` the command and the versions. The runs before it, and what was tried, are in `docs/bundled.md` of "
+        "the project.",
         limits=text.limits(config)
         + "\n- It has seen no photograph in training; expect less than from any model of the tables.\n"
-        "- Trained for 82 minutes on a CPU: it finds the layout of rooms and streets, not the outlines of objects, "
-        "and close-ups mislead it. Two frames say little about accuracy.",
+        "- Trained for 98 minutes on a CPU: it finds the layout of rooms and streets, not the outlines of objects, "
+        "and close-ups mislead it. Three single frames say little about accuracy on photographs.",
         licenses=text.license_rows(APACHE, {}),
     )
 

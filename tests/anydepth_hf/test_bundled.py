@@ -1,10 +1,14 @@
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from transformers import pipeline
 
 from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthForDepthEstimation
 from anydepth_hf.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_weights_are_small_and_load_in_full_precision_without_a_key_left_over():
@@ -20,6 +24,11 @@ def test_first_command_predicts_the_photograph_of_the_package(tmp_path, monkeypa
     assert main(["predict"]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["coffee_disparity.png", "coffee_disparity_color.png"]
     assert "coffee_disparity.png" in capsys.readouterr().out
+    shown, drawn = (
+        np.asarray(Image.open(folder / "coffee_disparity_color.png").convert("RGB"), dtype=np.float32)
+        for folder in (ROOT / "docs/images", tmp_path)
+    )
+    assert np.abs(shown - drawn).mean() < 1  # the README shows what the command writes
 
 
 def test_pipeline_loads_it_by_the_constant():
