@@ -61,8 +61,9 @@ def plain_transform(sample: DepthSample, size: int, rng: np.random.Generator) ->
 def plain_loop(dataset, size: int, batch_size: int, samples: int) -> Iterator[dict]:
     """Batches of a loop in this process: read, transform, stack."""
     rng = np.random.default_rng(0)
+    order = rng.permutation(len(dataset))
     for start in range(0, samples, batch_size):
-        indices = [index % len(dataset) for index in range(start, start + batch_size)]
+        indices = [order[index % len(dataset)] for index in range(start, start + batch_size)]
         yield default_collate([plain_transform(dataset[index], size, rng) for index in indices])
 
 
@@ -141,7 +142,7 @@ def breakdown(dataset: PairDataset, size: int, batch_size: int) -> dict[str, flo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", help="name,option=value,... as in training")
+    parser.add_argument("dataset", nargs="+", help="name,option=value,... as in training; several are mixed")
     parser.add_argument("--size", type=int, default=768)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--samples", type=int, default=240, help="images timed in each row")
@@ -155,7 +156,8 @@ def main() -> None:
     except DataError as error:
         sys.exit(f"benchmark_loader.py: {error}")
     height, width = sample.depth.shape
-    print(f"{arguments.dataset}: {height}x{width} to {arguments.size}x{arguments.size}, {os.cpu_count()} cores\n")
+    names = " ".join(arguments.dataset)
+    print(f"{names}: {height}x{width} to {arguments.size}x{arguments.size}, {os.cpu_count()} cores\n")
     warm_up = max(2, 4 * arguments.num_workers)
     rows = {"plain loop, 1 process": plain_loop(dataset, arguments.size, arguments.batch_size, 10**9)}
     for workers in sorted({0, 1, arguments.num_workers}):
