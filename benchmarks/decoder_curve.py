@@ -20,10 +20,13 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from anydepth_hf import AnyDepthConfig  # noqa: E402
+from anydepth_hf.benchmark_report import markdown_table  # noqa: E402
 from anydepth_hf.flops import count  # noqa: E402
+from anydepth_hf.rows import row  # noqa: E402
+from training.data.decoding import require  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = "benchmarks/decoder_curve.yaml"
+CONFIG = Path(__file__).resolve().with_suffix(".yaml")
 SIZE = 512
 
 
@@ -38,12 +41,12 @@ def compact(fusion: int, *widths: int) -> dict:
 
 
 DECODERS = {
-    "sdt-paper": {"head_type": "sdt"},
+    "sdt-paper": row("dinov3-small-sdt")["config"],
     "sdt-192-128-96-48-16": compact(192, 128, 96, 48, 16),
-    "sdt-192-128-64-32-16": compact(192, 128, 64, 32, 16),
+    "sdt-192-128-64-32-16": row("dinov3-small-sdt-compact")["config"],
     "sdt-128-64-32-16-16": compact(128, 64, 32, 16, 16),
     "sdt-64-32-16-16-16": compact(64, 32, 16, 16, 16),
-    "dpt-paper": {"head_type": "dpt", "fusion_hidden_size": 512, "num_output_channels": 256},
+    "dpt-paper": row("dinov3-small-dpt")["config"],
     "dpt-depth-anything-v2-small": {
         "head_type": "dpt",
         "dpt_style": "depth_anything",
@@ -67,12 +70,12 @@ def train(args: argparse.Namespace) -> None:
             **DECODERS[decoder],
         }
         command = [
-            sys.executable, "training/train.py", CONFIG, "--architecture", json.dumps(architecture),
+            sys.executable, str(ROOT / "training/train.py"), str(CONFIG), "--architecture", json.dumps(architecture),
             "--encoder_weights", str(args.encoder), "--output_dir", str(directory), "--seed", str(seed), "--resume",
         ]  # fmt: skip
         command += ["--scene_store", str(args.scene_store)] if args.scene_store else []
         print(f"{decoder}, seed {seed}", flush=True)
-        if status := subprocess.run(command, cwd=ROOT).returncode:
+        if status := subprocess.run(command).returncode:
             sys.exit(status)
 
 
@@ -94,22 +97,19 @@ def read_runs(folder: Path) -> list[dict]:
 
 def plot(args: argparse.Namespace) -> None:
     decoders = read_runs(args.runs)
-    print("| decoder | parameters (M) | GFLOPs at 512x512 | AbsRel, mean | of each seed |")
-    print("| --- | --- | --- | --- | --- |")
+    table = [["decoder", "parameters (M)", "GFLOPs at 512x512", "AbsRel, mean", "of each seed"]]
     for entry in decoders:
-        seeds = ", ".join(f"{value:.4f}" for value in entry["abs_rel"])
-        mean = statistics.mean(entry["abs_rel"])
-        print(f"| {entry['name']} | {entry['parameters'] / 1e6:.2f} | {entry['gflops']:.1f} | {mean:.4f} | {seeds} |")
+        seeds, mean = ", ".join(f"{value:.4f}" for value in entry["abs_rel"]), statistics.mean(entry["abs_rel"])
+        cost = f"{entry['parameters'] / 1e6:.2f}", f"{entry['gflops']:.1f}"
+        table.append([entry["name"], *cost, f"{mean:.4f}", seeds])
+    print(markdown_table(table))
     if args.picture:
         draw(decoders, args.picture)
 
 
 def draw(decoders: list[dict], picture: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    require("matplotlib").use("Agg")
+    pyplot = require("matplotlib.pyplot")
     figure, axes = pyplot.subplots(figsize=(7.5, 4.2), layout="constrained")
     for kind, colour in (("sdt", "tab:blue"), ("dpt", "tab:orange")):
         chosen = [entry for entry in decoders if entry["name"].startswith(kind)]

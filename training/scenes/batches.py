@@ -13,7 +13,7 @@ from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from training.data.readers import DepthSample
 from training.data.transforms import TrainTransform
 
-from .collate import KIND_NAMES, build_scenes
+from .collate import build_scenes, check_kind
 from .render import FAR, render_scenes, to_device
 from .store import SceneStore
 
@@ -176,10 +176,7 @@ class SceneBatches:
         store: str | os.PathLike | None = None,
         transform: TrainTransform | None = None,
     ):
-        if kind is not None and kind not in KIND_NAMES:
-            raise ValueError(
-                f"unknown scene kind {kind!r}: choose one of {', '.join(KIND_NAMES)}, or none for a mixture"
-            )
+        check_kind(kind)
         if batch_size < 1 or not 0 <= process_index < num_processes:
             raise ValueError(
                 f"bad batch options: batch_size={batch_size}, process_index={process_index}, "

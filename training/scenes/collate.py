@@ -27,10 +27,15 @@ WEIGHTS_WIDE = (10, 4, 66, 14, 4, 2)
 WEIGHTS = (50, 7, 22, 9, 7, 5)
 
 
-def build_scene(seed, height, width, kind=None):
-    """Tables of one scene (see `Scene.tables`). Raises ValueError for an unknown kind."""
+def check_kind(kind):
+    """Raises ValueError for an unknown kind; None stands for the mixture."""
     if kind is not None and kind not in BUILDERS:
         raise ValueError(f"unknown scene kind {kind!r}: choose one of {', '.join(KIND_NAMES)}, or none for a mixture")
+
+
+def build_scene(seed, height, width, kind=None):
+    """Tables of one scene (see `Scene.tables`). Raises ValueError for an unknown kind."""
+    check_kind(kind)
     scene = Scene(seed, height, width)
     if kind is None:
         weights = WEIGHTS_WIDE if width >= WIDE_ASPECT * height else WEIGHTS

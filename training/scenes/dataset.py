@@ -2,7 +2,7 @@
 
 from training.data.readers import DepthSample
 
-from .collate import KIND_NAMES
+from .collate import check_kind
 from .render import render_batch
 
 
@@ -18,8 +18,7 @@ class SceneDataset:
     """
 
     def __init__(self, length: int, seed: int = 0, size: tuple[int, int] = (384, 512), kind: str | None = None):
-        if kind is not None and kind not in KIND_NAMES:
-            raise ValueError(f"unknown scene kind {kind!r}: choose one of {', '.join(KIND_NAMES)}, or none for all")
+        check_kind(kind)
         self.length, self.seed, self.size, self.kind = length, seed, size, kind
 
     def __len__(self) -> int:
