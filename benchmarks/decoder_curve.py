@@ -142,7 +142,10 @@ def main() -> None:
     command.add_argument("--picture", type=Path, help="PNG or SVG to write")
     command.set_defaults(run=plot)
     args = parser.parse_args()
-    args.run(args)
+    try:
+        args.run(args)
+    except (OSError, ValueError, ImportError) as error:
+        sys.exit(f"decoder_curve.py: {' '.join(str(error).split())}")
 
 
 if __name__ == "__main__":
