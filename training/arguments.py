@@ -43,6 +43,9 @@ class TrainArguments:
         default_factory=lambda: ["768x768"], metadata={"help": "HxW; of several, scenes draw one for each batch"}
     )
     squash: bool = field(default=False, metadata={"help": "resize to image_size instead of a random crop"})
+    min_crop: float = field(
+        default=1.0, metadata={"help": "smallest random crop, as a share of the sides of the largest that fits"}
+    )
     flip_probability: float = 0.5
     rotation_probability: float = 0.5
     max_rotation: float = field(default=2.5, metadata={"help": "degrees"})
@@ -55,6 +58,10 @@ class TrainArguments:
     scene_store: str | None = field(
         default=None,
         metadata={"help": "folder that keeps rendered scenes: every epoch shows those of the first, augmented"},
+    )
+    scene_size: list[str] = field(
+        default_factory=list,
+        metadata={"help": "HxW of the scenes in the store, from which image_size is cut (default: image_size)"},
     )
     num_workers: int | None = field(
         default=None, metadata={"help": "processes that read, or render scenes, for each process (default: by cores)"}
@@ -121,18 +128,21 @@ class TrainArguments:
                 raise ValueError(f"--{name} must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.warmup_ratio < 1:
             raise ValueError(f"--warmup_ratio is a share of the run in [0, 1), not {self.warmup_ratio}")
-        self.sizes  # noqa: B018  (raises for a malformed size)
+        if self.scene_size and not self.scene_store:
+            raise ValueError("--scene_size is for scenes from a --scene_store: others are rendered at image_size")
+        if not 0 < self.min_crop <= 1:
+            raise ValueError(f"--min_crop is a share of the largest crop in (0, 1], not {self.min_crop}")
+        self.sizes, self.scene_sizes  # noqa: B018  (raise for a malformed size)
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
         """`image_size` as (height, width) pairs."""
-        try:
-            sizes = [tuple(int(side) for side in size.lower().split("x")) for size in self.image_size]
-        except ValueError:
-            sizes = [()]
-        if any(len(size) != 2 or min(size) < 1 for size in sizes):
-            raise ValueError(f"--image_size {' '.join(self.image_size)}: write sizes as HEIGHTxWIDTH, e.g. 768x768")
-        return sizes
+        return _sizes("image_size", self.image_size)
+
+    @property
+    def scene_sizes(self) -> list[tuple[int, int]]:
+        """Sizes of rendered scenes as (height, width) pairs: `scene_size`, or `image_size` without it."""
+        return _sizes("scene_size", self.scene_size) or self.sizes
 
     def to_yaml(self) -> str:
         """The options as a config file that starts the same training."""
@@ -140,6 +150,16 @@ class TrainArguments:
         if self.architecture:
             values["architecture"] = json.loads(self.architecture)
         return yaml.safe_dump(values, sort_keys=False)
+
+
+def _sizes(option: str, given: list[str]) -> list[tuple[int, int]]:
+    try:
+        sizes = [tuple(int(side) for side in size.lower().split("x")) for size in given]
+    except ValueError:
+        sizes = [()]
+    if any(len(size) != 2 or min(size) < 1 for size in sizes):
+        raise ValueError(f"--{option} {' '.join(given)}: write sizes as HEIGHTxWIDTH, e.g. 768x768")
+    return sizes
 
 
 def parse_arguments(argv: list[str]) -> TrainArguments:
@@ -179,7 +199,7 @@ def _read_config(path: Path) -> dict:
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
             raise ValueError(f"{path}: unknown option {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
-    for name in ("dataset", "validation_dataset", "image_size", "trackers"):
+    for name in ("dataset", "validation_dataset", "image_size", "scene_size", "trackers"):
         if name in values:
             items = values[name] if isinstance(values[name], list) else [values[name]]
             values[name] = [json.dumps(item) if isinstance(item, dict) else str(item) for item in items]

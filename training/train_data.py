@@ -66,6 +66,7 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
     transform = TrainTransform(
         size=arguments.sizes[0],
         squash=arguments.squash,
+        min_crop=arguments.min_crop,
         flip_probability=arguments.flip_probability,
         rotation_probability=arguments.rotation_probability,
         max_rotation=arguments.max_rotation,
@@ -83,8 +84,9 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
 
         return SceneBatches(
             arguments.scenes_per_epoch,
-            arguments.sizes,
+            arguments.scene_sizes,
             device=accelerator.device,
+            shown_sizes=arguments.sizes if arguments.scene_size else (),
             kind=arguments.scene_kind,
             store=arguments.scene_store,
             transform=transform,

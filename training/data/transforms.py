@@ -61,6 +61,8 @@ class TrainTransform:
         size: side of the square result, or (height, width).
         squash: resize the whole image to `size`, aspect ratio lost, instead of cropping.
         random_crop: `False` takes the window at the centre.
+        min_crop: smallest window, as a share of the sides of the largest that fits; the share is uniform in
+            [min_crop, 1]. 1, as in the paper, always takes the largest.
         flip_probability: of mirroring left and right.
         rotation_probability, max_rotation: rotation by a uniform angle within +-`max_rotation` degrees; corners that
             the image does not reach get the mean colour and no label.
@@ -70,6 +72,7 @@ class TrainTransform:
     size: int | tuple[int, int] = 768
     squash: bool = False
     random_crop: bool = True
+    min_crop: float = 1.0
     flip_probability: float = 0.5
     rotation_probability: float = 0.5
     max_rotation: float = 2.5
@@ -109,8 +112,10 @@ class TrainTransform:
         return {"pixel_values": values, "labels": labels, "name": sample.name}
 
     def _window(self, shape: tuple[int, int], size: tuple[int, int], rng: np.random.Generator) -> tuple[slice, slice]:
-        """The part of the source that becomes the result: the largest window with the aspect ratio of `size`."""
+        """The part of the source that becomes the result: a window with the aspect ratio of `size`."""
         scale = max(target / side for target, side in zip(size, shape, strict=True))
+        if self.min_crop < 1:
+            scale /= rng.uniform(self.min_crop, 1)
         slices = []
         for side, target in zip(shape, size, strict=True):
             length = min(side, max(1, round(target / scale)))

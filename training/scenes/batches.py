@@ -1,6 +1,7 @@
 """Training batches of scenes, rendered by worker processes straight into the memory of the training device."""
 
 import dataclasses
+import math
 import os
 import random
 from collections.abc import Iterator, Sequence
@@ -34,9 +35,10 @@ class _Renderer(Dataset):
         compiled: bool,
         store: SceneStore | None,
         transform: TrainTransform,
+        shown_sizes: Sequence[tuple[int, int]],
     ):
         self.kind, self.sky_depth, self.device, self.compiled = kind, sky_depth, device, compiled
-        self.store, self.transform = store, transform
+        self.store, self.transform, self.shown_sizes = store, transform, shown_sizes
 
     def __getitem__(self, key: _Key) -> dict:
         epoch, seeds, height, width = key
@@ -60,7 +62,7 @@ class _Renderer(Dataset):
     def _stored(self, epoch: int, seeds: list[int], height: int, width: int) -> dict:
         """The batch from the store, augmented: each epoch sees its scenes in another way."""
         scenes = self.store.fetch(seeds, height, width, lambda missing: self._render(missing, height, width))
-        transform = dataclasses.replace(self.transform, size=(height, width))
+        transform = dataclasses.replace(self.transform, size=self._shown_size(epoch, seeds[0], height, width))
         images = scenes["image"].permute(0, 2, 3, 1).numpy()
         depths = torch.where(scenes["depth"] > 0, scenes["depth"], self.sky_depth).numpy()
         samples = []
@@ -68,6 +70,14 @@ class _Renderer(Dataset):
             sample = DepthSample(image, depth, depth > 0, True, f"scene {seed}")
             samples.append(transform(sample, np.random.default_rng([seed, epoch])))
         return default_collate(samples)
+
+    def _shown_size(self, epoch: int, seed: int, height: int, width: int) -> tuple[int, int]:
+        """Of the sizes whose shape keeps at least half of the scene one at random, the same for the whole batch."""
+        if not self.shown_sizes:
+            return height, width
+        stretch = {size: abs(math.log2(size[1] * height / (size[0] * width))) for size in self.shown_sizes}
+        fitting = [size for size in self.shown_sizes if stretch[size] <= 1] or [min(stretch, key=stretch.get)]
+        return random.Random(f"{epoch} {seed}").choice(fitting)
 
 
 def _first(batch):
@@ -153,6 +163,8 @@ class SceneBatches:
         num_workers: processes that render; 0: none but this one.
         compiled: render with `torch.compile`d kernels, which cost minutes at the start.
         store: folder that keeps rendered scenes (`SceneStore`); batches then lie on the CPU.
+        shown_sizes: what is cut from scenes of the store, for each batch one of those whose shape keeps at least half
+            of the scene; none: the scene's own size.
         transform: augmentation of scenes from the store; `size` is set to the batch's.
 
     Raises:
@@ -175,6 +187,7 @@ class SceneBatches:
         compiled: bool = False,
         store: str | os.PathLike | None = None,
         transform: TrainTransform | None = None,
+        shown_sizes: Sequence[tuple[int, int]] = (),
     ):
         check_kind(kind)
         if batch_size < 1 or not 0 <= process_index < num_processes:
@@ -192,7 +205,8 @@ class SceneBatches:
                 f"an epoch of {length} scenes is less than one batch of {batch_size * num_processes}, or has less of "
                 "each size: raise the number of scenes or lower the batch size"
             )
-        renderer = _Renderer(kind, sky_depth, device, compiled, files, transform or TrainTransform())
+        transform = transform or TrainTransform()
+        renderer = _Renderer(kind, sky_depth, device, compiled, files, transform, list(shown_sizes))
         # a forked process cannot use CUDA
         context = "spawn" if num_workers and device.type == "cuda" else None
         self._loader = DataLoader(

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from .builders_closeup import build_closeup
 from .builders_corridor import build_corridor
 from .builders_indoor import build_room
 from .builders_nature import build_terrain
@@ -19,12 +20,13 @@ BUILDERS = {
     "terrain": build_terrain,
     "solids": build_solids,
     "tabletop": build_tabletop,
+    "closeup": build_closeup,
 }
 KIND_NAMES = tuple(BUILDERS)
 # Share of each kind (per cent, in KIND_NAMES' order) in wide images, which are mostly driving scenes, and in others.
 WIDE_ASPECT = 2.0
-WEIGHTS_WIDE = (10, 4, 66, 14, 4, 2)
-WEIGHTS = (50, 7, 22, 9, 7, 5)
+WEIGHTS_WIDE = (10, 4, 66, 14, 3, 2, 1)
+WEIGHTS = (46, 6, 18, 7, 4, 5, 14)
 
 
 def check_kind(kind):

@@ -64,6 +64,16 @@ def test_random_crop_takes_every_window_of_the_long_side():
     assert starts == set(range(1, 18))
 
 
+def test_min_crop_takes_smaller_windows_too():
+    depth = np.arange(1, 129, dtype=np.float32)[:, None] * np.ones((1, 128), np.float32)
+    source = DepthSample(np.zeros((128, 128, 3), np.uint8), depth, depth > 0, True, "")
+    transform = TrainTransform(size=32, min_crop=0.5, **PLAIN)
+    rows = [transform(source, np.random.default_rng(seed))["labels"][:, 0].numpy() for seed in range(100)]
+    heights = np.array([(row[-1] - row[0]) * 32 / 31 for row in rows])
+    assert 62 <= heights.min() < 68 and 124 < heights.max() <= 129
+    assert min(row[0] for row in rows) < 5 and max(row[-1] for row in rows) > 124
+
+
 def test_rectangular_size_keeps_the_aspect_ratio():
     result = TrainTransform(size=(64, 96), random_crop=False, **PLAIN)(sample(200, 200), np.random.default_rng(0))
     assert result["labels"].shape == (64, 96)
