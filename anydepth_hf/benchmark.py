@@ -8,6 +8,7 @@ import platform
 import re
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from .benchmark_report import PUBLISHED_EFFICIENCY, report
 from .flops import count, decoder_modules
 from .rows import row, row_config, row_names
 
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")  # the last two record CUDA graphs on a GPU
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -75,14 +77,15 @@ def input_size(config: PreTrainedConfig, resolution: int) -> int:
     return max(1, round(resolution / patch_size)) * patch_size
 
 
-def build(config: PreTrainedConfig, device: torch.device, dtype: torch.dtype):
+def build(config: PreTrainedConfig, device: torch.device, dtype: torch.dtype, channels_last: bool = False):
     with torch.device(device):
-        return AutoModelForDepthEstimation.from_config(config).to(dtype).eval()
+        model = AutoModelForDepthEstimation.from_config(config).to(dtype).eval()
+    return model.to(memory_format=torch.channels_last) if channels_last else model
 
 
 @torch.inference_mode()
-def decoder_call(model, pixel_values: torch.Tensor):
-    """A function that runs the decoder alone, on the features of one forward pass."""
+def decoder_call(model, pixel_values: torch.Tensor, prepare: Callable = lambda module: module):
+    """A function that runs the decoder alone, each module `prepare`d, on the features of one forward pass."""
     calls = []
 
     def keep(module, args, kwargs):
@@ -94,6 +97,7 @@ def decoder_call(model, pixel_values: torch.Tensor):
     finally:
         for hook in hooks:
             hook.remove()
+    calls = [(prepare(module), args, kwargs) for module, args, kwargs in calls]
     return lambda: [module(*args, **kwargs) for module, args, kwargs in calls]
 
 
@@ -155,6 +159,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resolutions", nargs="+", type=int, default=[256, 512, 1024], metavar="N")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", choices=list(DTYPES), default="float32")
+    parser.add_argument("--channels-last", action="store_true", help="NHWC memory format, for tensor cores")
+    parser.add_argument(
+        "--compile", choices=COMPILE_MODES, help="time torch.compile'd models; reduce-overhead: CUDA graphs on a GPU"
+    )
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--runs", type=int, default=20, help="timed runs of each model; 0: no latency")
     parser.add_argument("--warmup", type=int, default=3)
@@ -171,6 +179,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--device cuda: PyTorch sees no CUDA device.")
     if min(args.resolutions) < 1 or args.batch_size < 1 or args.runs < 0 or args.warmup < 0:
         raise ValueError("--resolutions and --batch-size must be at least 1, --runs and --warmup not negative.")
+    if args.compile and args.runs and not args.warmup:
+        raise ValueError("--compile needs --warmup of at least 1, or the compilation would be timed.")
     if args.threads:
         torch.set_num_threads(args.threads)
     wanted = {"rows": row_names(), "peers": PEERS}
@@ -210,16 +220,19 @@ def measure(names: list[str], args: argparse.Namespace) -> list[dict]:
             if args.memory:
                 entry["peak_memory"] = peak_memory(config, size, args.batch_size, device, dtype)
             entries.append(entry)
+    prepare = partial(torch.compile, mode=args.compile, dynamic=False) if args.compile else lambda module: module
     if args.runs:
-        models = {name: build(config, device, dtype) for name, config in configs.items()}
+        models = {name: build(config, device, dtype, args.channels_last) for name, config in configs.items()}
         for resolution in args.resolutions:
             at = {entry["model"]: entry for entry in entries if entry["resolution"] == resolution}
             functions = {}
             for name, model in models.items():
                 size = at[name]["input_size"]
                 pixel_values = torch.randn(args.batch_size, 3, size, size, device=device, dtype=dtype)
-                functions[name, "decoder"] = decoder_call(model, pixel_values)
-                functions[name, "model"] = partial(model, pixel_values=pixel_values)
+                if args.channels_last:
+                    pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)
+                functions[name, "decoder"] = decoder_call(model, pixel_values, prepare)
+                functions[name, "model"] = partial(prepare(model), pixel_values=pixel_values)
             for (name, part), (median, deviation) in latencies(functions, device, args.runs, args.warmup).items():
                 at[name] |= {f"{part}_ms": median, f"{part}_ms_std": deviation}
     return entries
@@ -231,6 +244,8 @@ def environment(args: argparse.Namespace) -> dict:
         "device": torch.cuda.get_device_name() if cuda else f"{platform.processor() or platform.machine()} CPU",
         "threads": torch.get_num_threads(),
         "dtype": args.dtype,
+        "memory_format": "channels last" if args.channels_last else None,
+        "compile": args.compile,
         "tf32_convolutions": torch.backends.cudnn.allow_tf32 if cuda else None,
         "batch_size": args.batch_size,
         "runs": args.runs,

@@ -135,5 +135,20 @@ def test_the_command_measures_a_local_model(tmp_path, capsys):
     assert "no-such-model is neither a model" in capsys.readouterr().err
 
 
+def test_the_command_times_compiled_models(tmp_path, capsys):
+    AnyDepthConfig(backbone_config=TINY, fusion_hidden_size=16).save_pretrained(tmp_path / "tiny")
+    model, out = str(tmp_path / "tiny"), str(tmp_path / "out.json")
+    arguments = ["benchmark", "--models", model, "--resolutions", "28", "--runs", "1", "--device", "cpu"]
+    torch._dynamo.utils.counters.clear()
+    assert main([*arguments, "--warmup", "1", "--compile", "default", "--channels-last", "--json", out]) == 0
+    # the model and its decoder, each one graph
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2
+    assert not torch._dynamo.utils.counters["graph_break"]
+    assert "memory format channels last, compile default" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out.json").read_text())["models"][0]["decoder_ms"] > 0
+    assert main([*arguments, "--warmup", "0", "--compile", "default"]) == 2
+    assert "--compile needs --warmup" in capsys.readouterr().err
+
+
 def test_published_efficiency_is_that_of_rows():
     assert set(PUBLISHED_EFFICIENCY) <= set(row_names())
