@@ -10,6 +10,7 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
 from anydepth_hf.rows import row_config, row_encoder
 from training.arguments import TrainArguments
+from training.patch_detail import add_patch_detail
 
 
 def build_model(arguments: TrainArguments) -> nn.Module:
@@ -30,6 +31,8 @@ def build_model(arguments: TrainArguments) -> nn.Module:
             model.config.max_depth = arguments.far_plane
     model.config.freeze_backbone = arguments.encoder == "frozen"
     model.requires_grad_(True)
+    if arguments.patch_detail:
+        add_patch_detail(model.get_input_embeddings(), arguments.patch_detail)
     if arguments.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if arguments.encoder == "lora":
