@@ -13,12 +13,16 @@ from .scene import Frame
 
 
 def build_closeup(scene):
-    """A still life on a table, a flower or animal on the ground, or a portrait."""
+    """A still life on a table, or a flower, animal or person, in a room or outside."""
     rng = scene.rng
     subject = rng.choices((_still_life, _flower, _animal, _portrait), (52, 12, 18, 18))[0]
     outside = subject is not _still_life and rng.random() < 0.5
-    middle, reach, pitch = subject(scene, outside)
-    _frame(scene, middle, reach, pitch)
+    if outside:
+        _outdoors(scene)
+    elif subject is not _still_life:  # which has its own room around the table
+        _backdrop(scene, rng.uniform(*{_flower: (0.4, 4), _animal: (0.5, 4), _portrait: (0.4, 5)}[subject]))
+    middle, reach, pitch = subject(scene)
+    _aim(scene, middle, reach, pitch)
     if outside:
         draw_weather(scene)
     else:
@@ -26,7 +30,7 @@ def build_closeup(scene):
         scene.environment["room"] = (0, 0, 0, 0, 0, 0)
 
 
-def _frame(scene, middle, reach, pitch):
+def _aim(scene, middle, reach, pitch):
     """Looks at about `middle` from so far away that `reach` metres are a third to all of the half image."""
     rng = scene.rng
     focal = indoor_lens(scene)
@@ -73,7 +77,11 @@ def _outdoors(scene):
         scene.foliage(place, 0, 0, z, size, size, size, P.leaves(scene), holes=holes, leaf=leaf)
 
 
-def _still_life(scene, outside):
+# The subjects build themselves around the origin. They return the point to look at, the size that matters in metres,
+# and the camera's pitch in degrees.
+
+
+def _still_life(scene):
     rng = scene.rng
     height, hx, hy = rng.uniform(0.45, 0.95), rng.uniform(0.3, 1.0), rng.uniform(0.3, 0.6)
     _backdrop(scene, hy + rng.uniform(0.05, 4))
@@ -94,12 +102,8 @@ def _still_life(scene, outside):
     return (x, y, height + 0.5 * tall), max(0.07, 0.6 * tall) * rng.uniform(0.9, 1.8), pitch
 
 
-def _flower(scene, outside):
+def _flower(scene):
     rng = scene.rng
-    if outside:
-        _outdoors(scene)
-    else:
-        _backdrop(scene, rng.uniform(0.4, 4))
     z, radius = rng.uniform(0.4, 1.2), rng.uniform(0.04, 0.2)
     petals, leaf = P.plain(scene) if rng.random() < 0.5 else P.leaves(scene, P.any_color(rng)), P.leaves(scene)
     scene.rod(Frame(), (0, 0, 0), (0, 0, z), 0.05 * radius + 0.003, leaf)
@@ -117,13 +121,9 @@ def _flower(scene, outside):
     return (0, 0, z), radius * rng.uniform(0.9, 2), -clipped_gauss(rng, 40, 20, 0, 80)
 
 
-def _animal(scene, outside):
+def _animal(scene):
     """Body, head, ears, legs and tail of ellipsoids and rods; looks at the camera more often than not."""
     rng = scene.rng
-    if outside:
-        _outdoors(scene)
-    else:
-        _backdrop(scene, rng.uniform(0.5, 4))
     size = 10 ** rng.uniform(-1.2, -0.4)  # half the length of the body, metres
     coat = P.cloth(scene) if rng.random() < 0.7 else P.anything(scene)
     turned = Frame(yaw=rng.gauss(0, 0.9))
@@ -150,12 +150,8 @@ def _animal(scene, outside):
     return target, rng.uniform(1.0, 2.2) * head, rng.gauss(-10, 10)
 
 
-def _portrait(scene, outside):
+def _portrait(scene):
     rng = scene.rng
-    if outside:
-        _outdoors(scene)
-    else:
-        _backdrop(scene, rng.uniform(0.4, 5))
     height = rng.uniform(1.1, 1.9)
     person(scene, Frame(yaw=rng.gauss(0, 0.5)), height)
     if rng.random() < 0.3:
