@@ -29,11 +29,11 @@ class TrainArguments:
         default="frozen", metadata={"help": "what of the encoder is trained: nothing, everything, LoRA adapters"}
     )
     lora_rank: int = field(default=16, metadata={"help": "rank and alpha of the LoRA adapters"})
-    patch_detail: float = field(
-        default=0.0,
+    patch_detail: float | None = field(
+        default=None,
         metadata={
             "help": "for encoders without pretraining: adds fixed filters of what lies within a patch to the patch "
-            "embedding, with this share of its tokens' standard deviation, and trains it no further"
+            "embedding, with this share of its tokens' standard deviation, and trains it no further; 0 adds nothing"
         },
     )
     gradient_checkpointing: bool = field(default=False, metadata={"help": "recompute a trained encoder's activations"})
@@ -135,8 +135,8 @@ class TrainArguments:
                 raise ValueError(f"--{name} must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.warmup_ratio < 1:
             raise ValueError(f"--warmup_ratio is a share of the run in [0, 1), not {self.warmup_ratio}")
-        if self.patch_detail < 0 or self.patch_detail and self.encoder != "full":
-            raise ValueError("--patch_detail is a positive share, for an encoder that is trained: add --encoder full")
+        if self.patch_detail is not None and (self.patch_detail < 0 or self.encoder != "full"):
+            raise ValueError("--patch_detail is a share from 0 on, for an encoder that is trained: add --encoder full")
         if self.scene_size and not self.scene_store:
             raise ValueError("--scene_size is for scenes from a --scene_store: others are rendered at image_size")
         if not 0 < self.min_crop <= 1:

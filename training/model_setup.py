@@ -31,7 +31,7 @@ def build_model(arguments: TrainArguments) -> nn.Module:
             model.config.max_depth = arguments.far_plane
     model.config.freeze_backbone = arguments.encoder == "frozen"
     model.requires_grad_(True)
-    if arguments.patch_detail:
+    if arguments.patch_detail is not None:
         add_patch_detail(model.get_input_embeddings(), arguments.patch_detail)
     if arguments.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})

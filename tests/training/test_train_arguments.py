@@ -70,7 +70,7 @@ def test_command_line_wins_over_file_and_file_over_base(tmp_path):
         ("row: a\ndataset: me/mine\nimage_size: [64x64, 32x32]", "a data set is cut to one size"),
         ("row: a\ndataset: scenes\nscene_size: 64x64", "for scenes from a --scene_store"),
         ("row: a\ndataset: scenes\nmin_crop: 0", "--min_crop is a share"),
-        ("row: a\ndataset: scenes\npatch_detail: 0.5", "--patch_detail is a positive share"),
+        ("row: a\ndataset: scenes\npatch_detail: 0.5", "--patch_detail is a share from 0 on"),
         ("row: a\ndataset: [scenes, me/mine]", "cannot be mixed"),
         ("row: a\ndataset: scenes\nbatch_size: 0", "--batch_size must be at least 1"),
     ],
