@@ -128,8 +128,8 @@ def bundled_card(directory: Path, results: list[Path]) -> ModelCard:
         "the project.",
         limits=text.limits(config)
         + "\n- It has seen no photograph in training; expect less than from any model of the tables.\n"
-        "- Trained for 98 minutes on a CPU: it finds the layout of rooms and streets, not the outlines of objects, "
-        "and close-ups mislead it. Three single frames say little about accuracy on photographs.",
+        "- Trained for under three hours on a CPU: it finds the layout of rooms and streets, not the outlines of "
+        "objects, and close-ups mislead it. Three single frames say little about accuracy on photographs.",
         licenses=text.license_rows(APACHE, {}),
     )
 
