@@ -18,8 +18,8 @@ from .collate import build_scenes, check_kind
 from .render import FAR, render_scenes, to_device
 from .store import SceneStore
 
-_Key = tuple[int, list[int], int, int]
-"""Epoch, seeds, height, width of one batch."""
+_Key = tuple[int, list[int], int, int, int]
+"""Epoch, seeds, height, width of one batch of this process, and the first seed of the batch over all processes."""
 SAME_SIZE = 32  # so many scenes in a row have one size in a store
 
 
@@ -41,9 +41,9 @@ class _Renderer(Dataset):
         self.store, self.transform, self.shown_sizes = store, transform, shown_sizes
 
     def __getitem__(self, key: _Key) -> dict:
-        epoch, seeds, height, width = key
+        epoch, seeds, height, width, first = key
         if self.store:
-            return self._stored(epoch, seeds, height, width)
+            return self._stored(epoch, seeds, height, width, self._shown_size(epoch, first, height, width))
         rendered = self._render(seeds, height, width)
         mean, std = (
             torch.tensor(values, device=self.device).view(1, 3, 1, 1) * 255
@@ -59,10 +59,10 @@ class _Renderer(Dataset):
         scenes = to_device(build_scenes(seeds, height, width, self.kind), self.device)
         return render_scenes(scenes, height, width, compiled=self.compiled)
 
-    def _stored(self, epoch: int, seeds: list[int], height: int, width: int) -> dict:
+    def _stored(self, epoch: int, seeds: list[int], height: int, width: int, size: tuple[int, int]) -> dict:
         """The batch from the store, augmented: each epoch sees its scenes in another way."""
         scenes = self.store.fetch(seeds, height, width, lambda missing: self._render(missing, height, width))
-        transform = dataclasses.replace(self.transform, size=self._shown_size(epoch, seeds[0], height, width))
+        transform = dataclasses.replace(self.transform, size=size)
         images = scenes["image"].permute(0, 2, 3, 1).numpy()
         depths = torch.where(scenes["depth"] > 0, scenes["depth"], self.sky_depth).numpy()
         samples = []
@@ -72,7 +72,7 @@ class _Renderer(Dataset):
         return default_collate(samples)
 
     def _shown_size(self, epoch: int, seed: int, height: int, width: int) -> tuple[int, int]:
-        """Of the sizes whose shape keeps at least half of the scene one at random, the same for the whole batch."""
+        """Of the sizes whose shape keeps at least half of the scene one at random, the same on every process."""
         if not self.shown_sizes:
             return height, width
         stretch = {size: abs(math.log2(size[1] * height / (size[0] * width))) for size in self.shown_sizes}
@@ -113,7 +113,7 @@ class _Keys(Sampler):
 
     def __iter__(self) -> Iterator[_Key]:
         for seeds, size in (self._shuffled() if self.repeats else self._new())[self.first_batch :]:
-            yield self.epoch, list(seeds[self.part]), *size
+            yield self.epoch, list(seeds[self.part]), *size, seeds[0]
 
     def _new(self) -> list[tuple]:
         """Batches of scenes that no other epoch has."""

@@ -219,12 +219,18 @@ class TestBatches:
             SceneBatches(80, [(8, 8), (8, 16)], batch_size=70, store=tmp_path)
 
     def test_store_of_larger_scenes(self, tmp_path):
-        """Batches are cut to sizes whose shape fits the scene's, another one each epoch."""
+        """Batches are cut to sizes whose shape fits the scene's, another one each epoch, the same on every process."""
         plain = TrainTransform(flip_probability=0, rotation_probability=0)
-        shown, seen = [(16, 24), (16, 16), (8, 32)], set()
-        loader = SceneBatches(32, [(32, 40)], batch_size=8, store=tmp_path, transform=plain, shown_sizes=shown)
+
+        def batches(**options):
+            options = {"batch_size": 8, "store": tmp_path, "transform": plain} | options
+            return SceneBatches(32, [(32, 40)], shown_sizes=[(16, 24), (16, 16), (8, 32)], **options)
+
+        loader, seen = batches(), set()
+        parts = [batches(batch_size=4, process_index=rank, num_processes=2) for rank in range(2)]
         for _ in range(3):
-            for batch in loader:
+            for batch, *slices in zip(loader, *parts, strict=True):
+                assert torch.equal(batch["labels"], torch.cat([part["labels"] for part in slices]))
                 size = tuple(batch["labels"].shape[1:])
                 seen.add(size)
                 assert batch["pixel_values"].shape == (8, 3, *size)
