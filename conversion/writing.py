@@ -119,7 +119,8 @@ def check_written(directory: Path, expected: torch.Tensor) -> None:
     """
     with quiet():
         reloaded = AnyDepthForDepthEstimation.from_pretrained(directory)
-    if not torch.equal(run(reloaded), expected):
+    # to rounding: on some CPUs the order of summation follows where the weights lie in memory
+    if not torch.allclose(run(reloaded), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item()):
         raise ConversionError("The model that was written gives other outputs than the converted one.")
 
 
