@@ -90,7 +90,8 @@ def test_save_reload_and_resave_are_bit_equal(model, tmp_path):
     assert weights[0] == weights[1]
     image = torch.randn(1, 3, 40, 56)
     with torch.no_grad():
-        assert torch.equal(model(image).predicted_depth, loaded(image).predicted_depth)
+        # to rounding: on some CPUs the order of summation follows where the weights lie in memory
+        torch.testing.assert_close(model(image).predicted_depth, loaded(image).predicted_depth, rtol=1e-5, atol=1e-6)
 
 
 def test_weights_missing_from_a_checkpoint_are_initialised(model, tmp_path):
