@@ -18,7 +18,7 @@ from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
 from .layouts import ConversionError, Part
 from .reading import SOURCES, read_parts
 from .settings import Settings
-from .writing import build_model, check_output, check_written, collect_tensors, quiet, run, staged
+from .writing import build_model, check_output, check_weights, check_written, collect_tensors, quiet, run, staged
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ def convert(
         with quiet():
             model.save_pretrained(directory)
             processor.save_pretrained(directory)
+        check_weights(directory, model)
         expected = run(model)
         del model
         check_written(directory, expected)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from transformers.utils import logging
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
@@ -110,6 +111,21 @@ def staged(output: Path) -> Iterator[Path]:
         os.replace(staging / "new", output)
     finally:
         shutil.rmtree(staging)
+
+
+def check_weights(directory: Path, model: AnyDepthForDepthEstimation) -> None:
+    """
+    Compares the files in `directory` with the model, a tensor at a time.
+
+    Raises:
+        ConversionError: a weight in them is not, to the bit, that of the model.
+    """
+    weights = model.state_dict()
+    for path in sorted(directory.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            for name in file.keys():
+                if not torch.equal(file.get_tensor(name), weights[name]):
+                    raise ConversionError(f"{path.name} holds other values of {name} than the converted model.")
 
 
 def check_written(directory: Path, expected: torch.Tensor) -> None:

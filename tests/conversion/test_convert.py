@@ -1,5 +1,7 @@
 """Official checkpoints from the file to `from_pretrained`: the official implementations' numbers, and unseen sizes."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,8 @@ from transformers import (
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
 from conversion.convert import convert, main
+from conversion.layouts import ConversionError
+from conversion.writing import check_weights
 from tests.conversion.official import (
     official_depth_anything_dpt,
     official_dinov2,
@@ -75,6 +79,12 @@ def test_depth_anything_v2(reference, tmp_path, size):
     assert_relative(model(expected["pixel_values"]).predicted_depth, expected["output"])
 
 
+def assert_same_weights(module, original):
+    ours, theirs = module.state_dict(), original.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+
+
 @pytest.mark.parametrize("name", ["sdt_cls", "sdt_nocls", "dpt_dinov3_cls"])
 @torch.no_grad()
 def test_bare_decoder(reference, tmp_path, name):
@@ -98,6 +108,7 @@ def test_bare_decoder(reference, tmp_path, name):
     # the DPT's 256 outputs reach tens; which CPU computes them decides their last digits
     atol = 5e-6 * max(1.0, fixture["output"].abs().max().item())
     torch.testing.assert_close(model.head(maps, tokens), fixture["output"], rtol=0, atol=atol)
+    assert_same_weights(model.backbone, encoder)
     pixel_values = torch.randn(1, 3, 48, 64)
     for ours, original in zip(model.backbone(pixel_values).feature_maps, encoder(pixel_values).feature_maps):
         torch.testing.assert_close(ours, original, rtol=0, atol=5e-6)
@@ -346,6 +357,7 @@ def test_bare_decoder_on_depth_anything_3(reference, tmp_path):
     for index in range(4):
         tokens = levels.feature_maps[index].flatten(2).transpose(1, 2)
         torch.testing.assert_close(tokens, tensors[f"56x98.feature_maps.{index}"], rtol=0, atol=5e-6)
+    assert_same_weights(model.head, original.head)
     expected = original.head(levels.feature_maps, levels.cls_tokens)
     torch.testing.assert_close(model.head(levels.feature_maps, levels.cls_tokens), expected, rtol=0, atol=5e-6)
     assert model.config.prediction_type == "disparity"
@@ -430,3 +442,15 @@ def test_command_line(reference, tmp_path, capsys):
         main([*arguments, "--set", HEADS])
     with pytest.raises(SystemExit, match="did you mean `backbone.out_layers`"):
         main([*arguments, "--overwrite", "--set", "backbone.out_layer=1,2,3,4"])
+
+
+def test_one_wrong_bit_in_what_was_written_is_noticed(tmp_path):
+    model = build(dinov3())
+    model.save_pretrained(tmp_path)
+    check_weights(tmp_path, model)
+    weights = load_file(tmp_path / "model.safetensors")
+    name = min(weights)
+    weights[name].view(torch.int32).flatten()[0] ^= 1
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ConversionError, match=re.escape(name)):
+        check_weights(tmp_path, model)
