@@ -18,8 +18,9 @@ from .collate import build_scenes, check_kind
 from .render import FAR, render_scenes, to_device
 from .store import SceneStore
 
-_Key = tuple[int, list[int], int, int, int]
-"""Epoch, seeds, height, width of one batch of this process, and the first seed of the batch over all processes."""
+_Size = tuple[int, int]
+_Key = tuple[int, list[int], _Size, _Size]
+"""Epoch and seeds of one batch of this process, (height, width) of its scenes, and of what is shown of them."""
 SAME_SIZE = 32  # so many scenes in a row have one size in a store
 
 
@@ -35,15 +36,14 @@ class _Renderer(Dataset):
         compiled: bool,
         store: SceneStore | None,
         transform: TrainTransform,
-        shown_sizes: Sequence[tuple[int, int]],
     ):
         self.kind, self.sky_depth, self.device, self.compiled = kind, sky_depth, device, compiled
-        self.store, self.transform, self.shown_sizes = store, transform, shown_sizes
+        self.store, self.transform = store, transform
 
     def __getitem__(self, key: _Key) -> dict:
-        epoch, seeds, height, width, first = key
+        epoch, seeds, (height, width), shown = key
         if self.store:
-            return self._stored(epoch, seeds, height, width, self._shown_size(epoch, first, height, width))
+            return self._stored(epoch, seeds, height, width, shown)
         rendered = self._render(seeds, height, width)
         mean, std = (
             torch.tensor(values, device=self.device).view(1, 3, 1, 1) * 255
@@ -59,10 +59,10 @@ class _Renderer(Dataset):
         scenes = to_device(build_scenes(seeds, height, width, self.kind), self.device)
         return render_scenes(scenes, height, width, compiled=self.compiled)
 
-    def _stored(self, epoch: int, seeds: list[int], height: int, width: int, size: tuple[int, int]) -> dict:
+    def _stored(self, epoch: int, seeds: list[int], height: int, width: int, shown: _Size) -> dict:
         """The batch from the store, augmented: each epoch sees its scenes in another way."""
         scenes = self.store.fetch(seeds, height, width, lambda missing: self._render(missing, height, width))
-        transform = dataclasses.replace(self.transform, size=size)
+        transform = dataclasses.replace(self.transform, size=shown)
         images = scenes["image"].permute(0, 2, 3, 1).numpy()
         depths = torch.where(scenes["depth"] > 0, scenes["depth"], self.sky_depth).numpy()
         samples = []
@@ -70,14 +70,6 @@ class _Renderer(Dataset):
             sample = DepthSample(image, depth, depth > 0, True, f"scene {seed}")
             samples.append(transform(sample, np.random.default_rng([seed, epoch])))
         return default_collate(samples)
-
-    def _shown_size(self, epoch: int, seed: int, height: int, width: int) -> tuple[int, int]:
-        """Of the sizes whose shape keeps at least half of the scene one at random, the same on every process."""
-        if not self.shown_sizes:
-            return height, width
-        stretch = {size: abs(math.log2(size[1] * height / (size[0] * width))) for size in self.shown_sizes}
-        fitting = [size for size in self.shown_sizes if stretch[size] <= 1] or [min(stretch, key=stretch.get)]
-        return random.Random(f"{epoch} {seed}").choice(fitting)
 
 
 def _first(batch):
@@ -100,8 +92,10 @@ class _Keys(Sampler):
         rank: int,
         num_processes: int,
         repeats: bool,
+        shown_sizes: list[_Size],
     ):
         self.length, self.sizes, self.seed, self.repeats = length, sizes, seed, repeats
+        self.shown_sizes = shown_sizes
         self.count = batch_size * num_processes
         self.part = slice(rank * batch_size, (rank + 1) * batch_size)
         self.epoch, self.first_batch = 0, 0
@@ -113,7 +107,16 @@ class _Keys(Sampler):
 
     def __iter__(self) -> Iterator[_Key]:
         for seeds, size in (self._shuffled() if self.repeats else self._new())[self.first_batch :]:
-            yield self.epoch, list(seeds[self.part]), *size, seeds[0]
+            yield self.epoch, list(seeds[self.part]), size, self._shown_size(seeds[0], size)
+
+    def _shown_size(self, seed: int, size: _Size) -> _Size:
+        """Of the sizes whose shape keeps at least half of a scene of `size` one at random, for the batch of `seed`."""
+        if not self.shown_sizes:
+            return size
+        height, width = size
+        stretch = {shown: abs(math.log2(shown[1] * height / (shown[0] * width))) for shown in self.shown_sizes}
+        fitting = [shown for shown in self.shown_sizes if stretch[shown] <= 1] or [min(stretch, key=stretch.get)]
+        return random.Random(f"{self.epoch} {seed}").choice(fitting)
 
     def _new(self) -> list[tuple]:
         """Batches of scenes that no other epoch has."""
@@ -199,14 +202,15 @@ class SceneBatches:
         self.skipped: list[str] = []  # scenes never fail to read; TrainLoader has this attribute
         device, files = torch.device(device), None if store is None else SceneStore(store, kind)
         repeats = store is not None
-        self._keys = _Keys(length, list(sizes), batch_size, seed, process_index, num_processes, repeats)
+        self._keys = _Keys(
+            length, list(sizes), batch_size, seed, process_index, num_processes, repeats, list(shown_sizes)
+        )
         if not len(self._keys):
             raise ValueError(
                 f"an epoch of {length} scenes is less than one batch of {batch_size * num_processes}, or has less of "
                 "each size: raise the number of scenes or lower the batch size"
             )
-        transform = transform or TrainTransform()
-        renderer = _Renderer(kind, sky_depth, device, compiled, files, transform, list(shown_sizes))
+        renderer = _Renderer(kind, sky_depth, device, compiled, files, transform or TrainTransform())
         # a forked process cannot use CUDA
         context = "spawn" if num_workers and device.type == "cuda" else None
         self._loader = DataLoader(

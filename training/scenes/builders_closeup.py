@@ -111,7 +111,7 @@ def _flower(scene):
         away = radius * rng.uniform(0.8, 2.5)
         angle, size = rng.random() * 6.28, radius * rng.uniform(0.2, 0.7)
         place = (away * math.cos(angle), away * math.sin(angle), z - radius * rng.uniform(0.2, 2.5))
-        scene.ellipsoid(Frame(yaw=0).child(*place[:2], 0, angle), 0, 0, place[2], size, size * 0.4, size * 0.15, leaf)
+        scene.ellipsoid(Frame().child(*place[:2], 0, angle), 0, 0, place[2], size, size * 0.4, size * 0.15, leaf)
     count, rings = rng.randint(5, 12), rng.randint(1, 3)
     for ring in range(rings):
         for k in range(count):
