@@ -220,8 +220,8 @@ def measure(names: list[str], args: argparse.Namespace) -> list[dict]:
             if args.memory:
                 entry["peak_memory"] = peak_memory(config, size, args.batch_size, device, dtype)
             entries.append(entry)
-    prepare = partial(torch.compile, mode=args.compile, dynamic=False) if args.compile else lambda module: module
     if args.runs:
+        prepare = partial(torch.compile, mode=args.compile, dynamic=False, disable=not args.compile)
         models = {name: build(config, device, dtype, args.channels_last) for name, config in configs.items()}
         for resolution in args.resolutions:
             at = {entry["model"]: entry for entry in entries if entry["resolution"] == resolution}

@@ -10,6 +10,7 @@ from anydepth_hf.benchmark_report import PUBLISHED_EFFICIENCY
 from anydepth_hf.cli import main
 from anydepth_hf.flops import count
 from anydepth_hf.rows import row_config, row_names
+from tests.conftest import needs_compiler
 
 TINY = {"model_type": "dinov2", "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "image_size": 56,
         "patch_size": 14, "out_indices": [1, 2, 3, 4]}  # fmt: skip
@@ -135,6 +136,7 @@ def test_the_command_measures_a_local_model(tmp_path, capsys):
     assert "no-such-model is neither a model" in capsys.readouterr().err
 
 
+@needs_compiler
 def test_the_command_times_compiled_models(tmp_path, capsys):
     AnyDepthConfig(backbone_config=TINY, fusion_hidden_size=16).save_pretrained(tmp_path / "tiny")
     model, out = str(tmp_path / "tiny"), str(tmp_path / "out.json")

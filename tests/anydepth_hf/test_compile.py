@@ -1,13 +1,12 @@
 """`torch.compile` of whole models, and what its compiler makes of the sampling."""
 
 import re
-import shutil
 
 import pytest
 import torch
 
 from anydepth_hf import AnyDepthForDepthEstimation, SDTHead
-from tests.conftest import TINY_BACKBONES
+from tests.conftest import TINY_BACKBONES, needs_compiler
 
 
 @pytest.mark.parametrize("model_type", TINY_BACKBONES)
@@ -31,7 +30,7 @@ def test_one_graph_serves_all_sizes(save_tiny_model, model_type):
     assert len(graphs) <= 2
 
 
-@pytest.mark.skipif(not shutil.which("g++"), reason="Inductor needs a C++ compiler")
+@needs_compiler
 def test_the_compiler_fuses_the_sampling():
     """Sampling, the grid's arithmetic and the pixel shuffle become one kernel for each DySample; no call of a library.
 
