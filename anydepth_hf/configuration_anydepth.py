@@ -99,7 +99,8 @@ class AnyDepthConfig(PreTrainedConfig):
     fusion_hidden_size (`int`, *optional*, defaults to 256):
         Width of the tokens after fusion (SDT) or of the fusion path (DPT; 512 in the paper's baseline).
     upsample_hidden_sizes (`list[int]`, *optional*):
-        SDT: width after each of the four 2x upsampling steps; `fusion_hidden_size` each (the paper) when not given.
+        SDT: width after each 2x upsampling step; four times `fusion_hidden_size` (the paper) when not given. Three
+        make 8x upsampling, for encoders with patches of 8 pixels.
     output_hidden_sizes (`list[int]`, *optional*):
         SDT: widths of the two convolutions before the last; half of the last upsampling width and 32 when not given.
     dysample_groups (`int`, *optional*, defaults to 4):
@@ -125,6 +126,12 @@ class AnyDepthConfig(PreTrainedConfig):
         What `predicted_depth` holds. The paper's models predict disparity (1 / depth).
     depth_estimation_type (`"relative"` or `"metric"`, *optional*, defaults to `"relative"`):
         Whether predictions are known up to a scale and a shift, or are in metres (1 / metre for disparity).
+    relative_loss (`"affine_invariant"` or `"log"`, *optional*, defaults to `"affine_invariant"`):
+        What a relative model is trained with: the paper's affine-invariant loss on disparity, or a scale-invariant
+        loss on the logarithm of depth, which a model without a pretrained encoder learns from much faster. The latter
+        goes with the activation `"exp"` and a `min_depth` of 0.
+    gradient_matching_weight (`float`, *optional*, defaults to 2.0):
+        Weight of the gradient matching term beside either loss of a relative model.
     min_depth (`float`, *optional*, defaults to 0.001):
         Added to the activated output; lower end of the bins.
     max_depth (`float`, *optional*, defaults to 100.0):
@@ -169,6 +176,8 @@ class AnyDepthConfig(PreTrainedConfig):
     predict_confidence: bool = False
     prediction_type: Literal["disparity", "depth"] = "disparity"
     depth_estimation_type: Literal["relative", "metric"] = "relative"
+    relative_loss: Literal["affine_invariant", "log"] = "affine_invariant"
+    gradient_matching_weight: float | int = 2.0
     min_depth: float | int = 0.001
     max_depth: float | int = 100.0
     freeze_backbone: bool = True
@@ -235,16 +244,17 @@ class AnyDepthConfig(PreTrainedConfig):
             raise ValueError(
                 f"`backbone_config.out_indices` must lie in 1..{num_layers} (block i is i + 1), got {indices}."
             )
-        for name in ("upsample_hidden_sizes", "reassemble_hidden_sizes"):
-            if getattr(self, name) is not None and len(getattr(self, name)) != 4:
-                raise ValueError(f"`{name}` needs four widths, got {getattr(self, name)}.")
+        for name, counts in (("upsample_hidden_sizes", (3, 4)), ("reassemble_hidden_sizes", (4,))):
+            if getattr(self, name) is not None and len(getattr(self, name)) not in counts:
+                expected = " or ".join({3: "three", 4: "four"}[count] for count in counts)
+                raise ValueError(f"`{name}` needs {expected} widths, got {getattr(self, name)}.")
         if self.output_hidden_sizes is not None and len(self.output_hidden_sizes) != 2:
             raise ValueError(f"`output_hidden_sizes` needs two widths, got {self.output_hidden_sizes}.")
         if self.head_type == "sdt":
-            widths = [self.fusion_hidden_size, *(self.upsample_hidden_sizes or [])[:3]]
+            widths = [self.fusion_hidden_size, *(self.upsample_hidden_sizes or [])[:-1]]
             if any(width % self.dysample_groups for width in widths):
                 raise ValueError(
-                    f"`fusion_hidden_size` and the first three `upsample_hidden_sizes` ({widths}) must be multiples "
+                    f"`fusion_hidden_size` and all `upsample_hidden_sizes` but the last ({widths}) must be multiples "
                     f"of `dysample_groups`={self.dysample_groups}; change either."
                 )
         if self.apply_backbone_norm and self.backbone_config.model_type in BACKBONE_CONFIGS:

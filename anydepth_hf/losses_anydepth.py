@@ -66,13 +66,13 @@ def gradient_matching_loss(
     residual: torch.Tensor, valid: torch.Tensor, scales: int = GRADIENT_MATCHING_SCALES
 ) -> torch.Tensor:
     """
-    L_gm: |d/dx| + |d/dy| of the normalised residual, summed over the scales ::1, ::2, ::4, ::8.
+    L_gm: |d/dx| + |d/dy| of the residual, summed over the scales ::1, ::2, ::4, ::8.
 
     A difference counts where both neighbours are valid; each scale is divided by its number of valid pixels
     (Ranftl et al., arXiv:1907.01341 equation 11).
 
     Args:
-        residual: `affine_invariant_residual` (B, H, W).
+        residual: `affine_invariant_residual` or `log_residual` (B, H, W).
         valid: bool (B, H, W).
 
     Returns:
@@ -87,21 +87,26 @@ def gradient_matching_loss(
     return loss
 
 
+def log_residual(prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """ln prediction - ln target of depth (B, H, W), 0 where not `valid`; a prediction is made at least 1e-6."""
+    error = prediction.clamp(min=EPSILON).log() - torch.where(valid, target, 1.0).log()
+    return torch.where(valid, error, 0.0)
+
+
 def scale_invariant_log_loss(
-    prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, variance_focus: float = SILOG_VARIANCE_FOCUS
+    residual: torch.Tensor, valid: torch.Tensor, variance_focus: float = SILOG_VARIANCE_FOCUS
 ) -> torch.Tensor:
     """
-    SILog: sqrt(mean(e^2) - variance_focus * mean(e)^2) with e = ln prediction - ln target, both depth in metres.
+    SILog: sqrt(mean(e^2) - variance_focus * mean(e)^2) of e = ln prediction - ln target; no scale of either changes it
+    at a variance focus of 1.
 
     Args:
-        prediction: depth (B, H, W), made at least 1e-6. target: depth (B, H, W). valid: bool (B, H, W).
+        residual: `log_residual` (B, H, W). valid: bool (B, H, W).
 
     Returns:
         One value per image, (B,); 0 with no gradient where an image is already exact.
     """
-    error = prediction.clamp(min=EPSILON).log() - torch.where(valid, target, 1.0).log()
-    error = torch.where(valid, error, 0.0)
-    variance = _mean_per_image(error.square(), valid) - variance_focus * _mean_per_image(error, valid).square()
+    variance = _mean_per_image(residual.square(), valid) - variance_focus * _mean_per_image(residual, valid).square()
     exact = variance <= EPSILON**2  # the slope of sqrt is infinite at 0
     return torch.where(exact, 0.0, torch.where(exact, 1.0, variance).sqrt())
 
@@ -112,12 +117,16 @@ def depth_loss(
     *,
     prediction_type: str = "disparity",
     depth_estimation_type: str = "relative",
+    relative_loss: str = "affine_invariant",
+    gradient_matching_weight: float = GRADIENT_MATCHING_WEIGHT,
     max_depth: float = 100.0,
 ) -> torch.Tensor:
     """
     The training loss of a model, from its raw output and depth labels.
 
-    Relative models: L_ssi + 2 L_gm against per-image min-max disparity (or depth, for models that predict it).
+    Relative models: L_ssi + 2 L_gm against per-image min-max disparity (or depth, for models that predict it), or,
+    with the `relative_loss` "log", SILog with a variance focus of 1 and L_gm, both of ln prediction - ln labels (after
+    Li and Snavely, arXiv:1804.00607 section 4).
     Metric models: SILog on metres; a predicted disparity is then 1/metre.
 
     Args:
@@ -140,19 +149,24 @@ def depth_loss(
         raise ValueError(f'prediction_type is {prediction_type!r}: use "disparity" or "depth"')
     if depth_estimation_type not in ("relative", "metric"):
         raise ValueError(f'depth_estimation_type is {depth_estimation_type!r}: use "relative" or "metric"')
+    if relative_loss not in ("affine_invariant", "log"):
+        raise ValueError(f'relative_loss is {relative_loss!r}: use "affine_invariant" or "log"')
 
     with torch.autocast(device_type=prediction.device.type, enabled=False):
         dtype = torch.promote_types(prediction.dtype, torch.float32)
         prediction, labels = prediction.to(dtype), labels.to(dtype)
         valid = valid_labels(labels, max_depth)
-        if depth_estimation_type == "metric":
+        is_metric = depth_estimation_type == "metric"
+        if is_metric or relative_loss == "log":
             depth = prediction if prediction_type == "depth" else prediction.clamp(min=EPSILON).reciprocal()
-            per_image = scale_invariant_log_loss(depth, labels, valid)
+            residual = log_residual(depth, labels, valid)
+            per_image = scale_invariant_log_loss(residual, valid, SILOG_VARIANCE_FOCUS if is_metric else 1.0)
         else:
             to_target = depth_to_disparity_target if prediction_type == "disparity" else _stretch_to_unit
             residual = affine_invariant_residual(prediction, to_target(labels, valid), valid)
             per_image = affine_invariant_loss(residual, valid)
-            per_image = per_image + GRADIENT_MATCHING_WEIGHT * gradient_matching_loss(residual, valid)
+        if not is_metric:
+            per_image = per_image + gradient_matching_weight * gradient_matching_loss(residual, valid)
         return per_image.sum() / valid.flatten(1).any(dim=1).sum().clamp(min=1)
 
 

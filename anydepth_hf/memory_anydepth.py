@@ -38,7 +38,8 @@ def required_memory(model: nn.Module, pixel_values: torch.Tensor) -> int:
     values = ENCODER_VALUES * model.config.backbone_config.hidden_size * batch_size * patches
     if hasattr(model.head, "stages"):
         widths = [stage[1].out_channels for stage in model.head.stages()]
-        values = max(values, patches * (16 * widths[1] + 64 * widths[2]))
+        before, after = 4 ** (len(widths) - 2) * widths[-3], 4 ** (len(widths) - 1) * widths[-2]
+        values = max(values, patches * (before + after))
     return pixel_values.element_size() * values
 
 

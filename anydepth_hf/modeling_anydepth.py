@@ -225,6 +225,8 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
                 labels,
                 prediction_type=self.config.prediction_type,
                 depth_estimation_type=self.config.depth_estimation_type,
+                relative_loss=self.config.relative_loss,
+                gradient_matching_weight=self.config.gradient_matching_weight,
                 max_depth=self.config.max_depth,
             )
         return AnyDepthOutput(

@@ -132,12 +132,12 @@ class DySample(nn.Module):
 
 
 class UpsampleBlock(nn.Module):
-    """Two steps of `ReLU(BN(Conv3x3(DySample_x2(X))))`: 4x upsampling (paper eq. 3 and 4)."""
+    """Steps of `ReLU(BN(Conv3x3(DySample_x2(X))))`, two in the paper: 4x upsampling (eq. 3 and 4)."""
 
     def __init__(self, in_channels: int, channels: Sequence[int], dysample_groups: int, dysample_scope: bool):
         super().__init__()
-        self.dysample1 = self.step(in_channels, channels[0], dysample_groups, dysample_scope)
-        self.dysample2 = self.step(channels[0], channels[1], dysample_groups, dysample_scope)
+        for index, (before, after) in enumerate(zip([in_channels, *channels], channels), start=1):
+            self.add_module(f"dysample{index}", self.step(before, after, dysample_groups, dysample_scope))
 
     @staticmethod
     def step(in_channels: int, out_channels: int, groups: int, scope: bool) -> nn.Sequential:
@@ -149,7 +149,9 @@ class UpsampleBlock(nn.Module):
         )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return self.dysample2(self.dysample1(features))
+        for step in self.children():
+            features = step(features)
+        return features
 
 
 def refinement(channels: int) -> nn.Sequential:
@@ -159,15 +161,16 @@ def refinement(channels: int) -> nn.Sequential:
 
 class SDTHead(nn.Module):
     """
-    Simple Depth Transformer: fuses the tokens of four encoder levels, then upsamples the result 16 times along one
-    path. Loads the `state_dict` of the official head (repository AIGeeksGroup/AnyDepth) unchanged.
+    Simple Depth Transformer: fuses the tokens of four encoder levels, then upsamples the result along one path: 16 times
+    as in the paper, or 8 times for encoders with patches of 8 pixels. Loads the `state_dict` of the official head
+    (repository AIGeeksGroup/AnyDepth) unchanged.
 
     Args:
         in_channels: width of the encoder's tokens.
         fusion_channels: width after fusion.
         n_output_channels: channels of the result.
         use_cls_token: mix each level's class token into its patch tokens (readout "project" of DPT).
-        upsample_channels: width after each of the four 2x steps; `fusion_channels` each in the paper.
+        upsample_channels: width after each of three or four 2x steps; four times `fusion_channels` in the paper.
         output_channels: widths of the two hidden convolutions at full resolution; `(last width // 2, 32)` by default.
         dysample_groups: groups of channels that share sampling positions.
         dysample_scope: predict the range of the offsets per position.
@@ -178,7 +181,7 @@ class SDTHead(nn.Module):
     (`modeling_sdt_inference.py`); `head.fast_inference = False` keeps to the layers as they are written here.
 
     Raises:
-        ValueError: a width that DySample's groups do not divide, or a number of upsampling widths other than four.
+        ValueError: a width that DySample's groups do not divide, or neither three nor four upsampling widths.
     """
 
     fast_inference = True
@@ -197,14 +200,14 @@ class SDTHead(nn.Module):
     ):
         super().__init__()
         widths = list(upsample_channels or [fusion_channels] * 4)
-        if len(widths) != 4:
-            raise ValueError(f"`upsample_channels` needs four widths, one for each 2x step; got {widths}.")
-        if any(width % dysample_groups for width in (fusion_channels, *widths[:3])):
+        if len(widths) not in (3, 4):
+            raise ValueError(f"`upsample_channels` needs three or four widths, one for each 2x step; got {widths}.")
+        if any(width % dysample_groups for width in (fusion_channels, *widths[:-1])):
             raise ValueError(
-                f"The widths {fusion_channels} and {widths[:3]} must be multiples of "
+                f"The widths {fusion_channels} and {widths[:-1]} must be multiples of "
                 f"`dysample_groups`={dysample_groups}."
             )
-        hidden = list(output_channels or (widths[3] // 2, 32))
+        hidden = list(output_channels or (widths[-1] // 2, 32))
         self.use_cls_token = use_cls_token
         self.norm = nn.LayerNorm(in_channels) if input_norm else None
         self.weighted_fusion = WeightedFusion(in_channels, fusion_channels, use_cls_token)
@@ -212,9 +215,9 @@ class SDTHead(nn.Module):
         self.upsample_1 = UpsampleBlock(fusion_channels, widths[:2], dysample_groups, dysample_scope)
         self.refinement_1 = refinement(widths[1])
         self.upsample_2 = UpsampleBlock(widths[1], widths[2:], dysample_groups, dysample_scope)
-        self.refinement_2 = refinement(widths[3])
+        self.refinement_2 = refinement(widths[-1])
         self.output_conv = nn.Sequential(
-            nn.Conv2d(widths[3], hidden[0], kernel_size=3, padding=1),
+            nn.Conv2d(widths[-1], hidden[0], kernel_size=3, padding=1),
             nn.ReLU(),
             nn.Conv2d(hidden[0], hidden[1], kernel_size=3, padding=1),
             nn.ReLU(),
@@ -228,13 +231,11 @@ class SDTHead(nn.Module):
         return self.detail_enhancer(fused.transpose(1, 2).reshape(len(fused), -1, *feature_maps[0].shape[-2:]))
 
     def stages(self) -> list[list[nn.Module]]:
-        """The layers after fusion in order, in four lists that begin with a DySample each."""
-        return [
-            [*self.upsample_1.dysample1],
-            [*self.upsample_1.dysample2, *self.refinement_1],
-            [*self.upsample_2.dysample1],
-            [*self.upsample_2.dysample2, *self.refinement_2, *self.output_conv],
-        ]
+        """The layers after fusion in order, in a list for each 2x step, which begins with its DySample."""
+        steps = [[*step] for block in (self.upsample_1, self.upsample_2) for step in block.children()]
+        steps[1] += self.refinement_1
+        steps[-1] += [*self.refinement_2, *self.output_conv]
+        return steps
 
     def forward(
         self,
@@ -248,7 +249,8 @@ class SDTHead(nn.Module):
             cls_tokens: four class tokens `(batch_size, in_channels)`; needed when `use_cls_token` is set.
 
         Returns:
-            `(batch_size, n_output_channels, 16 * height, 16 * width)`, no activation applied.
+            `(batch_size, n_output_channels, 16 * height, 16 * width)` (8 times with three upsampling widths), no
+            activation applied.
 
         Raises:
             ValueError: other than four levels, or class tokens missing.

@@ -249,14 +249,14 @@ def infer(head: nn.Module, features: torch.Tensor) -> torch.Tensor:
     """What `head` makes of its fused features `(batch_size, channels, height, width)`, without gradients.
 
     Weights and maps are float32, or bfloat16 where that was asked for and the CPU multiplies it; the result
-    `(batch_size, n_output_channels, 16 * height, 16 * width)` has the dtype that the layers would give.
+    `(batch_size, n_output_channels, scale * height, scale * width)` has the dtype that the layers would give.
     """
     result_dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else features.dtype
     dtype = torch.bfloat16 if result_dtype == torch.bfloat16 and has_fast_bfloat16() else torch.float32
     with torch.autocast("cpu", enabled=False):
         stages = prepared_stages.get(head, dtype)
-        batch_size, _, height, width = features.shape
-        result = features.new_empty(batch_size, stages[-1].out_channels, 16 * height, 16 * width, dtype=result_dtype)
+        height, width = (side * 2 ** len(stages) for side in features.shape[-2:])
+        result = features.new_empty(len(features), stages[-1].out_channels, height, width, dtype=result_dtype)
         for image, prediction in zip(features.permute(0, 2, 3, 1), result.permute(0, 2, 3, 1)):
             image = image.to(dtype).contiguous()
             for stage in stages[:-1]:

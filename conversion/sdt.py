@@ -19,14 +19,14 @@ def read_head(state_dict: StateDict, settings: Settings) -> Part:
         # official heads store the readout whether or not they run it
         notes.append("Assumed use_cls_token=true, as the readout is stored; --set use_cls_token=false otherwise.")
     width = state_dict["weighted_fusion.projections.0.0.weight"].shape[0]
-    upsampling = [state_dict[f"{step}.1.weight"].shape[0] for step in STEPS]
+    upsampling = [state_dict[name].shape[0] for step in STEPS if (name := f"{step}.1.weight") in state_dict]
     hidden = [state_dict[f"output_conv.{index}.weight"].shape[0] for index in (0, 2)]
     fields = {
         "head_type": "sdt",
         "use_cls_token": use_cls_token,
         "fusion_hidden_size": width,
         "upsample_hidden_sizes": None if upsampling == [width] * 4 else upsampling,
-        "output_hidden_sizes": None if hidden == [upsampling[3] // 2, 32] else hidden,
+        "output_hidden_sizes": None if hidden == [upsampling[-1] // 2, 32] else hidden,
         # an x and a y offset for each of the 2 x 2 new pixels and each group
         "dysample_groups": state_dict[f"{STEPS[0]}.0.offset.weight"].shape[0] // 8,
         "dysample_scope": f"{STEPS[0]}.0.scope.weight" in state_dict,

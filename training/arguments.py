@@ -75,6 +75,14 @@ class TrainArguments:
     )
     on_error: Literal["raise", "skip"] = field(default="raise", metadata={"help": "at a sample that cannot be read"})
 
+    # loss
+    relative_loss: Literal["affine_invariant", "log"] | None = field(
+        default=None, metadata={"help": "of a relative model, see AnyDepthConfig (default: what the model says)"}
+    )
+    gradient_matching_weight: float | None = field(
+        default=None, metadata={"help": "of the loss of a relative model (default: what the model says, 2)"}
+    )
+
     # optimisation; the length is max_minutes, else max_steps, else num_epochs
     num_epochs: float = 5.0
     max_steps: int | None = None

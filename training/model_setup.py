@@ -29,6 +29,9 @@ def build_model(arguments: TrainArguments) -> nn.Module:
         model = _from_pretrained(AnyDepthForDepthEstimation, arguments.model)
         if arguments.far_plane is not None:
             model.config.max_depth = arguments.far_plane
+    for name in ("relative_loss", "gradient_matching_weight"):
+        if getattr(arguments, name) is not None:
+            setattr(model.config, name, getattr(arguments, name))
     model.config.freeze_backbone = arguments.encoder == "frozen"
     model.requires_grad_(True)
     if arguments.patch_detail is not None:

@@ -51,7 +51,8 @@ def test_files_keep_keys_of_others_but_no_misspelt_ones():
     [
         ({"fusion_hidden_size": 30}, "multiples of `dysample_groups`=4"),
         ({"upsample_hidden_sizes": [64, 64, 30, 16]}, "multiples of `dysample_groups`=4"),
-        ({"upsample_hidden_sizes": [64, 64]}, "needs four widths"),
+        ({"upsample_hidden_sizes": [64, 64]}, "needs three or four widths"),
+        ({"reassemble_hidden_sizes": [64, 64, 64]}, "needs four widths"),
         ({"output_hidden_sizes": [64]}, "needs two widths"),
         ({"min_depth": 5, "max_depth": 2}, "min_depth < max_depth"),
         ({"num_output_channels": 0}, "at least 1"),

@@ -76,16 +76,20 @@ def test_value_and_gradient_equal_the_float64_reference(prediction_type):
     assert not ours.grad[1].any()
 
 
+@pytest.mark.parametrize("relative_loss", ["affine_invariant", "log"])
 @pytest.mark.parametrize(
     ("prediction_type", "depth_estimation_type"),
     [("disparity", "relative"), ("depth", "relative"), ("depth", "metric"), ("disparity", "metric")],
 )
-def test_gradient_equals_finite_differences(prediction_type, depth_estimation_type):
+def test_gradient_equals_finite_differences(prediction_type, depth_estimation_type, relative_loss):
     prediction, labels = make_batch(batch=2, height=5, width=6)
     prediction = prediction.double().add(0.1).requires_grad_()
 
     def loss(values):
-        return depth_loss(values, labels, prediction_type=prediction_type, depth_estimation_type=depth_estimation_type)
+        return depth_loss(
+            values, labels, prediction_type=prediction_type, depth_estimation_type=depth_estimation_type,
+            relative_loss=relative_loss,
+        )  # fmt: skip
 
     assert torch.autograd.gradcheck(loss, prediction, eps=1e-7, atol=1e-5)
 
@@ -153,10 +157,13 @@ def test_gradient_matching_by_hand():
     torch.testing.assert_close(gradient_matching_loss(residual, valid), torch.tensor([expected]))
 
 
-@pytest.mark.parametrize("depth_estimation_type", ["relative", "metric"])
+LOSSES = [{}, {"relative_loss": "log"}, {"depth_estimation_type": "metric"}]
+
+
+@pytest.mark.parametrize("options", LOSSES)
 @pytest.mark.parametrize("prediction", ["random", "constant", "huge"])
 @pytest.mark.parametrize("mask", ["empty", "one pixel", "constant", "mixed"])
-def test_degenerate_masks_give_finite_values_and_gradients(mask, prediction, depth_estimation_type):
+def test_degenerate_masks_give_finite_values_and_gradients(mask, prediction, options):
     values = {
         "random": torch.rand(3, 9, 7),
         "constant": torch.full((3, 9, 7), 0.001),
@@ -169,7 +176,7 @@ def test_degenerate_masks_give_finite_values_and_gradients(mask, prediction, dep
         labels[:] = 5.0
     if mask == "mixed":
         labels[2] = torch.rand(9, 7) + 1
-    loss = depth_loss(values, labels, depth_estimation_type=depth_estimation_type)
+    loss = depth_loss(values, labels, **options)
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(values.grad).all()
@@ -216,11 +223,32 @@ def test_silog_by_hand():
     torch.testing.assert_close(loss, expected)
 
 
+def test_log_loss_by_hand():
+    prediction, labels = torch.tensor([[[1.0, 4.0]]]), torch.tensor([[[2.0, 2.0]]])
+    low, high = torch.tensor([0.5, 2.0]).log()
+    gradients = (high - low) / 2  # of one difference among two pixels, at the finest of the scales alone
+    options = {"prediction_type": "depth", "relative_loss": "log"}
+    expected = (high - low) / 2 + 0.5 * gradients
+    torch.testing.assert_close(depth_loss(prediction, labels, gradient_matching_weight=0.5, **options), expected)
+    torch.testing.assert_close(depth_loss(prediction, labels, gradient_matching_weight=0, **options), (high - low) / 2)
+
+
+def test_log_loss_is_invariant_to_any_scale_and_zero_where_exact():
+    prediction, labels = make_batch()
+    prediction = prediction + 0.1
+    loss = depth_loss(prediction, labels, relative_loss="log")
+    scale = torch.tensor([0.1, 2.0, 9.0])[:, None, None]
+    torch.testing.assert_close(depth_loss(prediction * scale, labels, relative_loss="log"), loss, rtol=1e-4, atol=1e-5)
+    disparity = torch.where(valid_labels(labels, 100.0), 7 / labels, 5.0)
+    assert depth_loss(disparity, labels, relative_loss="log") < 1e-3 < loss
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"prediction_type": "inverse"}, "prediction_type is 'inverse'"),
         ({"depth_estimation_type": "absolute"}, "depth_estimation_type is 'absolute'"),
+        ({"relative_loss": "l1"}, "relative_loss is 'l1'"),
     ],
 )
 def test_unknown_types_are_refused(arguments, message):

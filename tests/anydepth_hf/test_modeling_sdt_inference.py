@@ -99,6 +99,7 @@ def test_official_output(name, min_channels, calls, monkeypatch):
         {},
         {"use_cls_token": False, "dysample_scope": False},
         {"upsample_channels": [16, 8, 12, 4], "output_channels": [6, 5], "n_output_channels": 3},
+        {"upsample_channels": [16, 12, 8]},
         {"dysample_groups": 2, "input_norm": True},
     ],
 )
