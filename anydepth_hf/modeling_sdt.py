@@ -161,9 +161,9 @@ def refinement(channels: int) -> nn.Sequential:
 
 class SDTHead(nn.Module):
     """
-    Simple Depth Transformer: fuses the tokens of four encoder levels, then upsamples the result along one path: 16 times
-    as in the paper, or 8 times for encoders with patches of 8 pixels. Loads the `state_dict` of the official head
-    (repository AIGeeksGroup/AnyDepth) unchanged.
+    Simple Depth Transformer: fuses the tokens of four encoder levels, then upsamples the result along one path: 16
+    times as in the paper, or 8 times for encoders with patches of 8 pixels. Loads the `state_dict` of the official
+    head (repository AIGeeksGroup/AnyDepth) unchanged.
 
     Args:
         in_channels: width of the encoder's tokens.
