@@ -1,5 +1,7 @@
 """Builds scenes from seeds and joins their tables into one batch."""
 
+import random
+
 import numpy as np
 import torch
 
@@ -9,7 +11,7 @@ from .builders_indoor import build_room
 from .builders_nature import build_terrain
 from .builders_solids import build_solids, build_tabletop
 from .builders_street import build_street
-from .layout import OBJECT, TERRAIN
+from .layout import MATERIAL, OBJECT, TERRAIN
 from .scene import Scene
 from .scene_sensor import draw_sensor
 
@@ -22,16 +24,23 @@ BUILDERS = {
     "tabletop": build_tabletop,
     "closeup": build_closeup,
 }
-KIND_NAMES = tuple(BUILDERS)
-# Share of each kind (per cent, in KIND_NAMES' order) in wide images, which are mostly driving scenes, and in others.
+# "plain": the mixture, and no surface has a pattern.
+KIND_NAMES = (*BUILDERS, "plain")
+# Share of each builder (per cent) in wide images, which are mostly driving scenes, and in others.
 WIDE_ASPECT = 2.0
 WEIGHTS_WIDE = (10, 4, 66, 14, 3, 2, 1)
-WEIGHTS = (46, 6, 18, 7, 4, 5, 14)
+WEIGHTS = (36, 5, 17, 6, 4, 8, 24)
+# Share of the other kinds' scenes in which each surface has nearly one colour, as most have in photographs, and what
+# is left there of the contrast of patterns, of bumps, dirt and gloss. A model finds objects there long before it does
+# among patterns.
+PLAIN_SHARE = 0.5
+PLAIN_CONTRAST = 0.1
+PLAIN_RELIEF = 0.2
 
 
 def check_kind(kind):
     """Raises ValueError for an unknown kind; None stands for the mixture."""
-    if kind is not None and kind not in BUILDERS:
+    if kind is not None and kind not in KIND_NAMES:
         raise ValueError(f"unknown scene kind {kind!r}: choose one of {', '.join(KIND_NAMES)}, or none for a mixture")
 
 
@@ -39,12 +48,26 @@ def build_scene(seed, height, width, kind=None):
     """Tables of one scene (see `Scene.tables`). Raises ValueError for an unknown kind."""
     check_kind(kind)
     scene = Scene(seed, height, width)
-    if kind is None:
+    build = BUILDERS.get(kind)
+    if build is None:
         weights = WEIGHTS_WIDE if width >= WIDE_ASPECT * height else WEIGHTS
-        kind = scene.rng.choices(KIND_NAMES, weights)[0]
-    BUILDERS[kind](scene)
+        (build,) = scene.rng.choices(tuple(BUILDERS.values()), weights)
+    build(scene)
     draw_sensor(scene)
-    return scene.tables()
+    tables = scene.tables()
+    if kind == "plain" or random.Random(f"{seed} plain").random() < PLAIN_SHARE:
+        make_plain(tables["materials"])
+    return tables
+
+
+def make_plain(materials):
+    """Takes patterns and relief from materials (rows of `MATERIAL`), in place; their mean colours stay."""
+    colors = [materials[:, MATERIAL.slices[name]] for name in ("color_a", "color_b", "color_c")]
+    mean = np.mean(colors, axis=0)
+    for color in colors:
+        color[:] = mean + PLAIN_CONTRAST * (color - mean)
+    for name in ("bump", "dirt", "mirror", "specular"):
+        materials[:, MATERIAL.slices[name]] *= PLAIN_RELIEF
 
 
 def collate(tables):

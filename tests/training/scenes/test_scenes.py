@@ -1,5 +1,6 @@
 """Whole scenes: determinism, shapes, statistics that training relies on, batches, data set, preview."""
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from training.data.decoding import DataError
 from training.data.transforms import TrainTransform
-from training.scenes import FAR, KIND_NAMES, SceneBatches, SceneDataset, build_scene, render_batch
+from training.scenes import FAR, KIND_NAMES, SceneBatches, SceneDataset, build_scene, collate, render_batch
 from training.scenes.collate import build_scenes
 from training.scenes.layout import CAMERA, OBJECT
 from training.scenes.render import render_scenes
@@ -84,6 +85,22 @@ def test_scenes_rendered_at_once_equal_scenes_rendered_one_by_one(monkeypatch):
 def test_any_size(size):
     scene = render_batch([1, 2], *size, "cpu")
     assert scene["image"].shape == (2, 3, *size) and scene["depth"].shape == (2, *size)
+
+
+def test_plain_scenes_have_the_same_depth_and_fewer_patterns():
+    mixed, plain = (render_batch(range(8), 48, 64, "cpu", kind) for kind in (None, "plain"))
+    assert torch.equal(mixed["depth"], plain["depth"])
+    patterned = [random.Random(f"{seed} plain").random() >= collate.PLAIN_SHARE for seed in range(8)]
+    assert 2 < sum(patterned) < 8
+    same = (mixed["image"] == plain["image"]).flatten(1).all(1)
+    assert same.tolist() == [not changed for changed in patterned]
+    # Clamped: the edges of things stay.
+    steps = [scenes["image"][patterned].float().diff(dim=-1).abs().clamp(max=10).mean() for scenes in (mixed, plain)]
+    assert steps[1] < steps[0]
+    tables = [build_scene(patterned.index(True), 48, 64, kind)["materials"] for kind in (None, "plain")]
+    colors = [np.stack([table[:, collate.MATERIAL.slices[f"color_{x}"]] for x in "abc"]) for table in tables]
+    np.testing.assert_allclose(colors[1].mean(0), colors[0].mean(0), atol=1e-6)
+    np.testing.assert_allclose(colors[1].std(0), collate.PLAIN_CONTRAST * colors[0].std(0), atol=1e-6)
 
 
 def test_unknown_kind():
