@@ -134,7 +134,12 @@ def trained_on(directory: Path) -> str:
     return f"{names} (`training_config.yaml` has all options, `run.json` the versions)"
 
 
-def limits(config: AnyDepthConfig) -> str:
+SKY_WITHOUT_LABEL = (
+    "Sky and everything beyond the training's far plane carry no label, so values there are extrapolated."
+)
+
+
+def limits(config: AnyDepthConfig, of_training: list[str]) -> str:
     points = []
     if config.depth_estimation_type == "relative":
         points.append(
@@ -143,7 +148,7 @@ def limits(config: AnyDepthConfig) -> str:
         )
     points += [
         "The camera's focal length is not used.",
-        "Sky and everything beyond the training's far plane carry no label, so values there are extrapolated.",
+        *of_training,
         "Glass, mirrors and pictures of scenes are often read as what they show.",
         "Not for measuring distances where a wrong one does harm.",
     ]

@@ -81,7 +81,7 @@ def row_card(
         architecture=text.architecture(config, f"Encoder `{encoder}`"),
         results=text.results(measured, entry["published"], item.origin),
         training=training,
-        limits=text.limits(config),
+        limits=text.limits(config, [text.SKY_WITHOUT_LABEL]),
         licenses=text.license_rows(item.license, {f"the encoder, `{encoder}`": WEIGHTS[encoder]}),
         encoder_paper=text.ENCODER_PAPERS[entry["encoder"]["source"]],
     )
@@ -126,10 +126,15 @@ def bundled_card(directory: Path, results: list[Path]) -> ModelCard:
         "predictions. `training_config.yaml` beside the weights has all options of the last run, seed included; "
         "`run.json` the command and the versions. The runs before it, and what was tried, are in `docs/bundled.md` of "
         "the project.",
-        limits=text.limits(config)
-        + "\n- It has seen no photograph in training; expect less than from any model of the tables.\n"
-        "- Trained for under three hours on a CPU: it finds the layout of rooms and streets, not the outlines of "
-        "objects, and close-ups mislead it. Three single frames say little about accuracy on photographs.",
+        limits=text.limits(
+            config,
+            [
+                "It has seen no photograph in training; expect less than from any model of the tables.",
+                "Trained for hours of a CPU, no more: it finds layout, buildings and large objects, with soft outlines; "
+                "what is small or thin is missing, and white walls may be taken for windows. Three single frames say "
+                "little about accuracy on photographs.",
+            ],
+        ),
         licenses=text.license_rows(APACHE, {}),
     )
 
