@@ -130,7 +130,7 @@ def bundled_card(directory: Path, results: list[Path]) -> ModelCard:
             config,
             [
                 "It has seen no photograph in training; expect less than from any model of the tables.",
-                "Trained for hours of a CPU, no more: it finds layout, buildings and large objects, with soft outlines; "
+                "Trained for hours of a CPU: it finds layout, buildings and large objects, with soft outlines; "
                 "what is small or thin is missing, and white walls may be taken for windows. Three single frames say "
                 "little about accuracy on photographs.",
             ],
