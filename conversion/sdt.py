@@ -19,7 +19,9 @@ def read_head(state_dict: StateDict, settings: Settings) -> Part:
         # official heads store the readout whether or not they run it
         notes.append("Assumed use_cls_token=true, as the readout is stored; --set use_cls_token=false otherwise.")
     width = state_dict["weighted_fusion.projections.0.0.weight"].shape[0]
-    upsampling = [state_dict[name].shape[0] for step in STEPS if (name := f"{step}.1.weight") in state_dict]
+    # a head of three widths has nothing of the last step
+    steps = STEPS if any(name.startswith(STEPS[-1]) for name in state_dict) else STEPS[:-1]
+    upsampling = [state_dict[f"{step}.1.weight"].shape[0] for step in steps]
     hidden = [state_dict[f"output_conv.{index}.weight"].shape[0] for index in (0, 2)]
     fields = {
         "head_type": "sdt",
