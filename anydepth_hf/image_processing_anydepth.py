@@ -79,17 +79,20 @@ def get_resized_size(height: int, width: int, size: SizeDict, multiple: int) -> 
     return tuple(max(multiple, int(side / multiple + 0.5) * multiple) for side in (new_height, new_width))
 
 
-def _pil_to_rgb(image: Image.Image) -> np.ndarray:
+def pil_to_rgb(image: Image.Image) -> np.ndarray:
     """uint8 RGB array of a PIL image of any mode: EXIF rotation applied, transparency laid on white."""
     # Pillow copies the image even where it has nothing to turn or convert
-    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-        image = ImageOps.exif_transpose(image)
+    try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            image = ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF data (struct.error, SyntaxError, KeyError ...): the pixels are good without them
+        pass
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         gray = np.asarray(image).astype(np.float32)
         if image.mode != "F":
             # 16-bit gray: Pillow's own conversion to 8 bits clips instead of scaling
             gray = gray / 65535 if image.mode.startswith("I;16") or gray.max() > 255 else gray / 255
-        elif gray.min() < 0 or gray.max() > 1:
+        elif not (gray.min() >= 0 and gray.max() <= 1):  # NaN is not in the range either
             raise ValueError("A PIL image of mode F must have values in [0, 1].")
         return np.repeat((gray.clip(0, 1) * 255).round().astype(np.uint8)[..., None], 3, axis=2)
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
@@ -167,7 +170,7 @@ class AnyDepthImageProcessor(BaseImageProcessor):
     ) -> torch.Tensor:
         """One image of any accepted kind as a `(3, H, W)` tensor: uint8, or floating point in [0, 1]."""
         if isinstance(image, Image.Image):
-            return torch.from_numpy(_pil_to_rgb(image)).permute(2, 0, 1).to(device or "cpu")
+            return torch.from_numpy(pil_to_rgb(image)).permute(2, 0, 1).to(device or "cpu")
         tensor = image if isinstance(image, torch.Tensor) else torch.from_numpy(np.array(image))
         layout = input_data_format or infer_channel_dimension_format(tensor.numpy(force=True), (1, 3, 4))
         if layout == ChannelDimension.LAST:
@@ -300,4 +303,4 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         return output
 
 
-__all__ = ["AnyDepthImageProcessor", "resize_image"]
+__all__ = ["AnyDepthImageProcessor", "pil_to_rgb", "resize_image"]

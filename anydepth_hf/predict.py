@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import PngImagePlugin
 from tqdm import tqdm
 from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 from transformers.utils import logging
 
 from . import BUNDLED_CHECKPOINT
+from .image_io import open_image
 from .visualization import colorize, encode_16bit
 
 BUNDLED_PHOTO = Path(BUNDLED_CHECKPOINT) / "coffee.jpg"
@@ -94,10 +95,9 @@ def predict(images: list[Path], model, processor, batch_size: int) -> Iterator[t
         groups: dict[tuple, list] = {}
         for path in images[start : start + batch_size]:
             try:
-                with Image.open(path) as file:
-                    image = ImageOps.exif_transpose(file.convert("RGBA") if file.mode == "P" else file)
-                    pixel_values = processor(image, return_tensors="pt").pixel_values
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                image = open_image(path)
+                pixel_values = processor(image, return_tensors="pt").pixel_values
+            except (OSError, ValueError, ImportError) as error:
                 yield path, error
                 continue
             groups.setdefault(tuple(pixel_values.shape), []).append((path, image.size[::-1], pixel_values))

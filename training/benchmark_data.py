@@ -3,7 +3,6 @@
 Preparation and split of the five sets are Marigold's (prs-eth/Marigold, `src/dataset` and `config/dataset_depth`).
 """
 
-import io
 import json
 import os
 import posixpath
@@ -13,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from anydepth_hf.image_io import open_image
 from training.data.decoding import DataError, naming, read_npy, read_png16
 from training.data.readers import DepthSample
 from training.evaluation_protocol import Protocol
@@ -181,9 +180,9 @@ class BenchmarkDataset:
 
     def __getitem__(self, index: int) -> DepthSample:
         rgb, depth_name, mask = self.samples[index]
-        with naming(f"{self.files.path}/{rgb}"), Image.open(io.BytesIO(self.files.read(rgb))) as file:
+        with naming(f"{self.files.path}/{rgb}"):
             # the pixels as stored, EXIF rotation not applied: the depth maps were made for these
-            image = np.array(file.convert("RGB"))
+            image = np.array(open_image(self.files.read(rgb), orient=False).convert("RGB"))
         with naming(f"{self.files.path}/{depth_name}"):
             values = DECODERS[self.benchmark.decoder](self.files.read(depth_name), self.benchmark)
             depth = (values / self.benchmark.scale).astype(np.float32)

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from PIL import Image
 
 Source = str | os.PathLike | bytes
 """A path, or the bytes of a file (as the columns of Hugging Face data sets hold them)."""
@@ -50,19 +49,20 @@ def open_binary(source: Source):
 def read_rgb(source: Source) -> np.ndarray:
     """Decodes an image to uint8 (H, W, 3) as the image processor does (EXIF rotation, transparency, 16 bits)."""
     # not at the top: it imports transformers, which takes seconds, and scoring depth files does without
-    from anydepth_hf.image_processing_anydepth import _pil_to_rgb
+    from anydepth_hf.image_io import open_image
+    from anydepth_hf.image_processing_anydepth import pil_to_rgb
 
-    with open_binary(source) as file, Image.open(file) as image:
-        return _pil_to_rgb(image)
+    return pil_to_rgb(open_image(source))
 
 
 def read_png(source: Source) -> np.ndarray:
     """Decodes a PNG or TIFF without any conversion: uint16 or float32 (H, W), or uint8 (H, W[, C])."""
-    with open_binary(source) as file, Image.open(file) as image:
-        mode = image.mode
-        array = np.asarray(image)
+    from anydepth_hf.image_io import open_image
+
+    image = open_image(source, orient=False)
+    array = np.asarray(image)
     # Pillow widens 16-bit files to mode "I" in some versions
-    return array.astype(np.uint16) if mode == "I" and 0 <= array.min() and array.max() <= 65535 else array
+    return array.astype(np.uint16) if image.mode == "I" and 0 <= array.min() and array.max() <= 65535 else array
 
 
 def read_png16(source: Source) -> np.ndarray:
