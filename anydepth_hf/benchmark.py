@@ -1,4 +1,4 @@
-"""`anydepth benchmark`: parameters, FLOPs, latency and memory of named rows and their peers, at random weights."""
+"""`anydepth benchmark`: parameters, FLOPs, latency and memory of presets and their peers, at random weights."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ from transformers import AutoModelForDepthEstimation, DepthAnythingConfig, Dinov
 
 from .benchmark_report import PUBLISHED_EFFICIENCY, report
 from .flops import count, decoder_modules
-from .rows import row, row_config, row_names
+from .presets import preset, preset_config, preset_names
 
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")  # the last two record CUDA graphs on a GPU
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -52,16 +52,16 @@ PEERS = {
 
 
 def model_config(name: str) -> PreTrainedConfig:
-    """The configuration of a row, of a peer, or in a folder or on the Hub.
+    """The configuration of a preset, of a peer, or in a folder or on the Hub.
 
     Raises:
         ValueError: none of these.
     """
-    if name in row_names():
-        return row_config(name)
+    if name in preset_names():
+        return preset_config(name)
     if name in PEERS:
         return PEERS[name]()
-    names = ", ".join([*row_names(), *PEERS])
+    names = ", ".join([*preset_names(), *PEERS])
     message = f"{name} is neither a model with a config.json nor one of {names}."
     if "/" not in name and not os.path.isdir(name):
         raise ValueError(message)
@@ -153,7 +153,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="NAME",
         default=list(PUBLISHED_EFFICIENCY),
-        help="named rows, peers (" + ", ".join(PEERS) + "), folders or Hub ids; 'rows' or 'peers' for all of them "
+        help="presets, peers (" + ", ".join(PEERS) + "), folders or Hub ids; 'presets' or 'peers' for all of them "
         "(default: %(default)s)",
     )
     parser.add_argument("--resolutions", nargs="+", type=int, default=[256, 512, 1024], metavar="N")
@@ -183,7 +183,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--compile needs --warmup of at least 1, or the compilation would be timed.")
     if args.threads:
         torch.set_num_threads(args.threads)
-    wanted = {"rows": row_names(), "peers": PEERS}
+    wanted = {"presets": preset_names(), "peers": PEERS}
     names = [name for given in args.models for name in wanted.get(given, [given])]
     names = list(dict.fromkeys(names))
     results = {"environment": environment(args), "parameters": parameters(names), "models": measure(names, args)}
@@ -196,8 +196,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def parameters(names: list[str]) -> dict[str, dict[str, int]]:
-    """Of the models, and of all rows for which the paper gives the decoder's."""
-    listed = [name for name in row_names() if "decoder_parameters_millions" in (row(name)["published"] or {})]
+    """Of the models, and of all presets for which the paper gives the decoder's."""
+    listed = [name for name in preset_names() if "decoder_parameters_millions" in (preset(name)["published"] or {})]
     entries = {}
     for name in dict.fromkeys([*listed, *names]):
         config = model_config(name)

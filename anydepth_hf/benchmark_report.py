@@ -1,6 +1,6 @@
 """Tables of `anydepth benchmark`: measured and published figures, in columns of their own."""
 
-from .rows import row, row_names
+from .presets import preset, preset_names
 
 # arXiv 2601.02760, Table 4, on an H100: FLOPs (G) of the decoder and latency (ms) by input size
 PUBLISHED_EFFICIENCY = {
@@ -29,7 +29,7 @@ def report(results: dict) -> str:
 def parameter_table(results: dict) -> str:
     rows = [["Model", "Decoder params (M)", "Paper (M)", "All params (M)"]]
     for name, entry in results["parameters"].items():
-        published = (row(name)["published"] or {}) if name in row_names() else {}
+        published = (preset(name)["published"] or {}) if name in preset_names() else {}
         decoder, everything = (f"{entry[key] / 1e6:.2f}" for key in ("decoder_parameters", "parameters"))
         rows.append([name, decoder, published.get("decoder_parameters_millions", "-"), everything])
     return markdown_table(rows)

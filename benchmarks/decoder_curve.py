@@ -22,7 +22,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from anydepth_hf import AnyDepthConfig  # noqa: E402
 from anydepth_hf.benchmark_report import markdown_table  # noqa: E402
 from anydepth_hf.flops import count  # noqa: E402
-from anydepth_hf.rows import row  # noqa: E402
+from anydepth_hf.presets import preset  # noqa: E402
 from training.data.decoding import require  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,12 +41,12 @@ def compact(fusion: int, *widths: int) -> dict:
 
 
 DECODERS = {
-    "sdt-paper": row("dinov3-small-sdt")["config"],
+    "sdt-paper": preset("dinov3-small-sdt")["config"],
     "sdt-192-128-96-48-16": compact(192, 128, 96, 48, 16),
-    "sdt-192-128-64-32-16": row("dinov3-small-sdt-compact")["config"],
+    "sdt-192-128-64-32-16": preset("dinov3-small-sdt-compact")["config"],
     "sdt-128-64-32-16-16": compact(128, 64, 32, 16, 16),
     "sdt-64-32-16-16-16": compact(64, 32, 16, 16, 16),
-    "dpt-paper": row("dinov3-small-dpt")["config"],
+    "dpt-paper": preset("dinov3-small-dpt")["config"],
     "dpt-depth-anything-v2-small": {
         "head_type": "dpt",
         "dpt_style": "depth_anything",

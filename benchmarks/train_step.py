@@ -1,6 +1,6 @@
 """Training steps with the encoder frozen, as AnyDepth runs them, beside a plain loop that keeps it in autograd.
 
-python benchmarks/train_step.py --rows dinov3-small-sdt dinov3-base-sdt --size 768 --output steps.json
+python benchmarks/train_step.py --presets dinov3-small-sdt dinov3-base-sdt --size 768 --output steps.json
 
 Both modes train the head alone, with random weights, in bf16 autocast, on random images: at the same batch (the
 largest that the plain loop fits), then each at its own largest.
@@ -19,7 +19,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import torch  # noqa: E402
 
 from anydepth_hf import AnyDepthForDepthEstimation  # noqa: E402
-from anydepth_hf.rows import row_config, row_names  # noqa: E402
+from anydepth_hf.presets import preset_config, preset_names  # noqa: E402
 
 MODES = {"frozen": True, "in autograd": False}
 
@@ -27,9 +27,9 @@ MODES = {"frozen": True, "in autograd": False}
 class Steps:
     """One model with its optimizer; calling it makes one training step on `batch_size` random images."""
 
-    def __init__(self, row: str, frozen: bool, size: int, device: torch.device):
+    def __init__(self, preset: str, frozen: bool, size: int, device: torch.device):
         torch.manual_seed(0)
-        self.model = AnyDepthForDepthEstimation(row_config(row, freeze_backbone=frozen)).to(device)
+        self.model = AnyDepthForDepthEstimation(preset_config(preset, freeze_backbone=frozen)).to(device)
         self.model.to(memory_format=torch.channels_last).train()
         self.optimizer = torch.optim.AdamW(self.model.head.parameters())
         self.size, self.device = size, device
@@ -59,9 +59,9 @@ def release(device: torch.device):
         torch.cuda.reset_peak_memory_stats()
 
 
-def largest_batch(row: str, frozen: bool, size: int, device: torch.device, limit: int) -> int:
+def largest_batch(preset: str, frozen: bool, size: int, device: torch.device, limit: int) -> int:
     """Largest power of two that one step fits into the device's memory; `limit` at most."""
-    steps, batch_size = Steps(row, frozen, size, device), 1
+    steps, batch_size = Steps(preset, frozen, size, device), 1
     while batch_size < limit:
         try:
             steps(2 * batch_size)
@@ -74,11 +74,11 @@ def largest_batch(row: str, frozen: bool, size: int, device: torch.device, limit
     return batch_size
 
 
-def measure(row: str, batches: dict[str, int], size: int, device: torch.device, repeats: int) -> dict[str, dict]:
+def measure(preset: str, batches: dict[str, int], size: int, device: torch.device, repeats: int) -> dict[str, dict]:
     """Median rate of the steps of both modes, one after the other, and the peak memory of one step."""
     result = {}
     for mode, batch_size in batches.items():
-        steps = Steps(row, MODES[mode], size, device)
+        steps = Steps(preset, MODES[mode], size, device)
         steps(batch_size)
         release(device)
         steps(batch_size)
@@ -92,7 +92,7 @@ def measure(row: str, batches: dict[str, int], size: int, device: torch.device, 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", nargs="+", default=["dinov3-small-sdt"], choices=row_names())
+    parser.add_argument("--presets", nargs="+", default=["dinov3-small-sdt"], choices=preset_names())
     parser.add_argument("--size", type=int, default=768, help="side of the square images")
     parser.add_argument("--batch-limit", type=int, default=256, help="largest batch tried")
     parser.add_argument("--repeats", type=int, default=5)
@@ -101,21 +101,21 @@ def main():
     args = parser.parse_args()
     device = torch.device(args.device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    report = {"device": name, "torch": torch.__version__, "size": args.size, "dtype": "bfloat16", "rows": {}}
+    report = {"device": name, "torch": torch.__version__, "size": args.size, "dtype": "bfloat16", "presets": {}}
     print(f"{name}, {args.size}x{args.size}, bf16 autocast, torch {torch.__version__}")
-    print(f"{'row':20} {'encoder':12} {'batch':>6} {'images/s':>9} {'peak GiB':>9}")
-    for row in args.rows:
+    print(f"{'preset':20} {'encoder':12} {'batch':>6} {'images/s':>9} {'peak GiB':>9}")
+    for preset in args.presets:
         largest = {
-            mode: largest_batch(row, frozen, args.size, device, args.batch_limit) for mode, frozen in MODES.items()
+            mode: largest_batch(preset, frozen, args.size, device, args.batch_limit) for mode, frozen in MODES.items()
         }
         common = dict.fromkeys(MODES, min(largest.values()))
-        results = [measure(row, batches, args.size, device, args.repeats) for batches in (common, largest)]
-        report["rows"][row] = {"same batch": results[0], "largest batch": results[1]}
+        results = [measure(preset, batches, args.size, device, args.repeats) for batches in (common, largest)]
+        report["presets"][preset] = {"same batch": results[0], "largest batch": results[1]}
         for result in results:
             for mode, figures in result.items():
                 peak = figures["peak_memory_gib"]
                 print(
-                    f"{row:20} {mode:12} {figures['batch_size']:6} {figures['images_per_second']:9.1f} "
+                    f"{preset:20} {mode:12} {figures['batch_size']:6} {figures['images_per_second']:9.1f} "
                     f"{'-' if peak is None else f'{peak:9.1f}':>9}",
                     flush=True,
                 )

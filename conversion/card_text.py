@@ -39,7 +39,7 @@ def summary(item: Release, entry: dict[str, Any], directory: Path | None) -> str
     if entry["published"] is None:
         source = f"**Not in the paper**: this project's own configuration of the head of [AnyDepth]({PAPER})."
     else:
-        source = f"A row of [AnyDepth]({PAPER}), {entry['published']['source'].split(', ')[1]}."
+        source = f"A preset of [AnyDepth]({PAPER}), {entry['published']['source'].split(', ')[1]}."
     text = (
         f"Monocular depth estimation: the encoder of `{entry['encoder']['id']}` {head}, as a model of Hugging Face "
         f"Transformers. {source}"
@@ -86,7 +86,7 @@ def results(measured: list[Measured], published: dict[str, Any] | None, origin: 
         parts.append("Nothing was measured with these weights yet; `training/evaluate.py` does it.")
     if published is not None:
         about = {
-            "authors": "for this row, by the authors of its head",
+            "authors": "for this preset, by the authors of its head",
             "official": "for heads of this kind that its authors fine-tuned; the weights here are the encoder's own "
             "release, without that fine-tuning",
             "trained": "for its authors' weights, which are not published; the weights here are others",
@@ -117,7 +117,7 @@ def training(item: Release, entry: dict[str, Any], directory: Path | None) -> tu
         return f"The head: {trained_on(directory)}. The encoder: see the card of `{encoder}`.", []
     else:
         text = (
-            f"The head: {names}, by the recipe `training/configs/{item.row}.yaml`. The encoder: see the card of "
+            f"The head: {names}, by the recipe `training/configs/{item.preset}.yaml`. The encoder: see the card of "
             f"`{encoder}`."
         )
     return text, list(table)

@@ -1,9 +1,9 @@
-"""Model cards from the registry of rows and stored results.
+"""Model cards from the presets and stored results.
 
     python conversion/model_card.py                                  rewrites model_cards/*.md
     python conversion/model_card.py dav2-base-sdt --directory DIR    writes DIR/README.md, by DIR's configuration
 
-Results are files of training/evaluate.py (`results.json`) in `model_cards/results/<row>/`, one for each data set or
+Results are files of training/evaluate.py (`results.json`) in `model_cards/results/<preset>/`, one for each data set or
 group of sets.
 """
 
@@ -20,7 +20,7 @@ from huggingface_hub import ModelCard, ModelCardData  # noqa: E402
 import anydepth_hf  # noqa: E402
 from anydepth_hf import AnyDepthConfig  # noqa: E402
 from anydepth_hf.licenses import APACHE, FROM_SCRATCH, WEIGHTS  # noqa: E402
-from anydepth_hf.rows import row, row_config, row_names  # noqa: E402
+from anydepth_hf.presets import preset, preset_config, preset_names  # noqa: E402
 from conversion import card_text as text  # noqa: E402
 from conversion.card_results import Measured, measured_index, published_index, read_results  # noqa: E402
 from conversion.da3 import DEPTH_FIELDS  # noqa: E402
@@ -33,28 +33,28 @@ OWNER = "AIGeeksGroup"
 
 
 def released_config(name: str) -> AnyDepthConfig:
-    """The configuration of a row as it is released: official heads of DA3 and VGGT predict depth."""
-    predicts_depth = release(name).origin == "official" and row(name)["encoder"]["source"] in ("da3", "vggt")
-    return row_config(name, **(DEPTH_FIELDS if predicts_depth else {}))
+    """The configuration of a preset as it is released: official heads of DA3 and VGGT predict depth."""
+    predicts_depth = release(name).origin == "official" and preset(name)["encoder"]["source"] in ("da3", "vggt")
+    return preset_config(name, **(DEPTH_FIELDS if predicts_depth else {}))
 
 
-def row_card(
+def preset_card(
     name: str, owner: str = OWNER, directory: Path | None = None, results: list[Path] | None = None
 ) -> ModelCard:
     """
-    The card of a row.
+    The card of a preset.
 
     Args:
-        name: of the row.
+        name: of the preset.
         owner: of the repository on the Hub.
         directory: the model that the card is for; its configuration counts, and whether it was trained here. Without
-            one, the row's.
+            one, the preset's.
         results: files of `training/evaluate.py` that were measured with these weights.
 
     Raises:
-        ValueError: no row of this name, or a file that holds no results.
+        ValueError: no preset of this name, or a file that holds no results.
     """
-    entry, item = row(name), release(name)
+    entry, item = preset(name), release(name)
     config = released_config(name) if directory is None else AnyDepthConfig.from_pretrained(directory)
     encoder = entry["encoder"]["id"]
     measured = read_results(results or [])
@@ -145,7 +145,7 @@ def stored_results(name: str) -> list[Path]:
 
 def stored_cards() -> dict[str, ModelCard]:
     """What `model_cards/` should hold, by file name."""
-    cards = {f"{name}.md": row_card(name, results=stored_results(name)) for name in row_names()}
+    cards = {f"{name}.md": preset_card(name, results=stored_results(name)) for name in preset_names()}
     bundled = Path(anydepth_hf.BUNDLED_CHECKPOINT)
     if (bundled / "config.json").is_file():
         cards[f"{BUNDLED}.md"] = bundled_card(bundled, stored_results(BUNDLED))
@@ -161,22 +161,24 @@ def write(card: ModelCard, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("row", nargs="?", help="a row; all of model_cards/ without one")
-    parser.add_argument("--directory", type=Path, help="the row's model directory: write its README.md")
+    parser.add_argument("preset", nargs="?", help="a preset; all of model_cards/ without one")
+    parser.add_argument("--directory", type=Path, help="the preset's model directory: write its README.md")
     parser.add_argument("--owner", default=OWNER, help="of the repository on the Hub (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace the README.md in --directory")
     arguments = parser.parse_args()
-    if (arguments.row is None) != (arguments.directory is None):
-        parser.error("a row and --directory go together")
+    if (arguments.preset is None) != (arguments.directory is None):
+        parser.error("a preset and --directory go together")
     try:
-        if arguments.row is None:
+        if arguments.preset is None:
             for name, card in stored_cards().items():
                 write(card, CARDS / name)
             return
         path = arguments.directory / "README.md"
         if path.exists() and not arguments.overwrite:
             sys.exit(f"{path} exists; give --overwrite to replace it.")
-        write(row_card(arguments.row, arguments.owner, arguments.directory, stored_results(arguments.row)), path)
+        write(
+            preset_card(arguments.preset, arguments.owner, arguments.directory, stored_results(arguments.preset)), path
+        )
     except (ValueError, OSError) as error:
         sys.exit(" ".join(str(error).split()))
 

@@ -1,9 +1,9 @@
-"""Puts the named rows on the Hub: converts, checks, writes cards, uploads. See docs/release.md.
+"""Puts the named presets on the Hub: converts, checks, writes cards, uploads. See docs/release.md.
 
     python conversion/release.py --weights WEIGHTS --output OUT              prepares and checks; uploads nothing
     python conversion/release.py --weights WEIGHTS --output OUT --push --create --tag v1.0
 
-A row that is prepared already is not prepared again, and one that the Hub has already is not uploaded again, so an
+A preset that is prepared already is not prepared again, and one that the Hub has already is not uploaded again, so an
 interrupted release is gone on with by the same command.
 """
 
@@ -22,10 +22,10 @@ from huggingface_hub.errors import HTTPError  # noqa: E402
 
 from anydepth_hf import AnyDepthConfig  # noqa: E402
 from anydepth_hf.licenses import WEIGHTS  # noqa: E402
-from anydepth_hf.rows import row, row_names  # noqa: E402
+from anydepth_hf.presets import preset, preset_names  # noqa: E402
 from conversion.convert import convert  # noqa: E402
 from conversion.layouts import ConversionError  # noqa: E402
-from conversion.model_card import OWNER, released_config, row_card, stored_results, write  # noqa: E402
+from conversion.model_card import OWNER, preset_card, released_config, stored_results, write  # noqa: E402
 from conversion.model_directory import UPLOADED, UploadError, add_reference, check, collect_files, matches  # noqa: E402
 from conversion.push_to_hub import explain, push  # noqa: E402
 from conversion.releases import release  # noqa: E402
@@ -34,10 +34,10 @@ from conversion.releases import release  # noqa: E402
 @dataclass(frozen=True)
 class Inputs:
     """
-    The files of a row below the weights folder.
+    The files of a preset below the weights folder.
 
     Args:
-        encoder: the encoder's checkpoint; `None` for a trained row, which holds its encoder.
+        encoder: the encoder's checkpoint; `None` for a trained preset, which holds its encoder.
         head: the authors' decoder, or the configuration that `training/train.py` wrote; `None` for an official model.
         license: the licence text that must go along.
     """
@@ -52,8 +52,8 @@ class Inputs:
 
 
 def find_inputs(name: str, weights: Path) -> Inputs:
-    """Where a row's files lie: `<last part of the encoder's id>/`, the decoder by its name, or `trained/<row>/`."""
-    item, encoder = release(name), row(name)["encoder"]
+    """Where a preset's files lie: `<last part of the encoder's id>/`, the decoder by name, or `trained/<preset>/`."""
+    item, encoder = release(name), preset(name)["encoder"]
     folder = weights / encoder["id"].split("/")[1]
     text = folder / "LICENSE.md" if WEIGHTS[encoder["id"]].needs_copy else None
     if item.origin == "trained":
@@ -63,10 +63,10 @@ def find_inputs(name: str, weights: Path) -> Inputs:
 
 def prepare(name: str, weights: Path, output: Path, owner: str = OWNER, settings: list[str] | None = None) -> Path:
     """
-    Makes the directory of a row below `output`, complete with reference output, licence and card.
+    Makes the directory of a preset below `output`, complete with reference output, licence and card.
 
     Args:
-        name: of the row.
+        name: of the preset.
         weights, output: folders.
         owner: of the repository, for the card.
         settings: `key=value` for the converter.
@@ -90,12 +90,12 @@ def prepare(name: str, weights: Path, output: Path, owner: str = OWNER, settings
     add_reference(directory)
     if inputs.license is not None:
         shutil.copyfile(inputs.license, directory / "LICENSE.md")
-    write(row_card(name, owner, directory, stored_results(name)), directory / "README.md")
+    write(preset_card(name, owner, directory, stored_results(name)), directory / "README.md")
     return directory
 
 
 def build(name: str, inputs: Inputs, directory: Path, settings: list[str]) -> None:
-    """The weights, configuration and processor of a row."""
+    """The weights, configuration and processor of a preset."""
     item = release(name)
     if item.origin == "trained":
         source = inputs.head.parent
@@ -106,13 +106,13 @@ def build(name: str, inputs: Inputs, directory: Path, settings: list[str]) -> No
     elif item.origin == "authors":
         print(convert("anydepth", inputs.head, directory, settings, encoder=inputs.encoder))
     else:
-        print(convert(row(name)["encoder"]["source"], inputs.encoder, directory, settings))
+        print(convert(preset(name)["encoder"]["source"], inputs.encoder, directory, settings))
 
 
 def check_architecture(name: str, config: AnyDepthConfig) -> None:
     """
     Raises:
-        UploadError: the encoder or the head is not the row's.
+        UploadError: the encoder or the head is not the preset's.
     """
     expected = released_config(name)
     for what, get in (
@@ -124,31 +124,31 @@ def check_architecture(name: str, config: AnyDepthConfig) -> None:
         ("prediction", lambda c: c.prediction_type),
     ):
         if get(config) != get(expected):
-            raise UploadError(f"This is not {name}: its {what} is {get(config)}, the row's {get(expected)}.")
+            raise UploadError(f"This is not {name}: its {what} is {get(config)}, the preset's {get(expected)}.")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--weights", type=Path, required=True, help="folder of the original files (docs/release.md)")
-    parser.add_argument("--output", type=Path, required=True, help="folder for one directory per row")
+    parser.add_argument("--output", type=Path, required=True, help="folder for one directory per preset")
     parser.add_argument(
-        "--rows", nargs="+", choices=row_names(), metavar="ROW", help="default: all whose files are there"
+        "--presets", nargs="+", choices=preset_names(), metavar="PRESET", help="default: all whose files are there"
     )
     parser.add_argument("--owner", default=OWNER, help="of the repositories (default: %(default)s)")
     parser.add_argument(
-        "--set", dest="settings", action="append", metavar="KEY=VALUE", help="for the converter; one row"
+        "--set", dest="settings", action="append", metavar="KEY=VALUE", help="for the converter; one preset"
     )
     parser.add_argument("--push", action="store_true", help="upload; without it everything but that is done")
     parser.add_argument("--create", action="store_true", help="make repositories that do not exist")
     parser.add_argument("--private", action="store_true", help="with --create: make them private")
     parser.add_argument("--tag", help="name for this version, such as v1.0")
     arguments = parser.parse_args()
-    if arguments.settings and len(arguments.rows or []) != 1:
-        parser.error("--set goes with a single row: --rows ROW")
+    if arguments.settings and len(arguments.presets or []) != 1:
+        parser.error("--set goes with a single preset: --presets PRESET")
     api, done, failed, lines = HfApi(), 0, False, []
-    for name in arguments.rows or row_names():
+    for name in arguments.presets or preset_names():
         missing = find_inputs(name, arguments.weights).missing
-        if missing and not arguments.rows:
+        if missing and not arguments.presets:
             lines.append(f"{name}: left out, no {', '.join(map(str, missing))}")
             continue
         repo_id = f"{arguments.owner}/{release(name).repo}"

@@ -1,31 +1,31 @@
-"""What each row's repository on the Hub holds: whose weights, under which name and licence."""
+"""What each preset's repository on the Hub holds: whose weights, under which name and licence."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from anydepth_hf.licenses import CC_BY_NC_SA, WEIGHTS, License
-from anydepth_hf.rows import row
+from anydepth_hf.presets import preset
 
-# The SDT weights that the paper's authors released (AIGeeksGroup/AnyDepth), by row.
+# The SDT weights that the paper's authors released (AIGeeksGroup/AnyDepth), by preset.
 AUTHORS_DECODERS = {"dav2-base-sdt": "dav2_sdt_vitb.pth", "da3-large-sdt": "da3_sdt_vitl.pth"}
 # Rows whose architecture is that of the encoder's own release, head included.
 OFFICIAL_MODELS = ("dav2-base-dpt", "da3-large-dual-dpt", "vggt-1b-dpt")
-# The row that `AIGeeksGroup/AnyDepth` itself is: the smaller of the authors' two.
-DEFAULT_ROW = "dav2-base-sdt"
+# The preset that `AIGeeksGroup/AnyDepth` itself is: the smaller of the authors' two.
+DEFAULT_PRESET = "dav2-base-sdt"
 
 
 @dataclass(frozen=True)
 class Release:
     """
     Args:
-        row: name of the row.
+        preset: name of the preset.
         repo: name of the repository, without its owner.
         origin: whose head it is: the paper's authors' (`decoder` is its file), the encoder's official one, or one
             trained with `training/train.py`.
         license: of the weights in the repository, encoder included.
     """
 
-    row: str
+    preset: str
     repo: str
     origin: Literal["authors", "official", "trained"]
     license: License
@@ -33,9 +33,9 @@ class Release:
 
 
 def release(name: str) -> Release:
-    """The release of a row. Raises `ValueError` for an unknown one."""
-    encoder = WEIGHTS[row(name)["encoder"]["id"]]
-    repo = "AnyDepth" if name == DEFAULT_ROW else f"AnyDepth-{name}"
+    """The release of a preset. Raises `ValueError` for an unknown one."""
+    encoder = WEIGHTS[preset(name)["encoder"]["id"]]
+    repo = "AnyDepth" if name == DEFAULT_PRESET else f"AnyDepth-{name}"
     if name in AUTHORS_DECODERS:
         return Release(name, repo, "authors", CC_BY_NC_SA, AUTHORS_DECODERS[name])
     return Release(name, repo, "official" if name in OFFICIAL_MODELS else "trained", encoder)

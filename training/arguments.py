@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -10,32 +11,28 @@ from typing import Literal
 import yaml
 from transformers import HfArgumentParser
 
+# Options that had another name before, still read under it on the command line, in configs and in checkpoints.
+RENAMED_OPTIONS = {"row": "preset"}
+
 
 @dataclass
 class TrainArguments:
     """Defaults are those of `configs/base.yaml` where it names one: the paper's recipe, with each value's source."""
 
-    # model: one of row, model, architecture
-    row: str | None = field(default=None, metadata={"help": "named row: its encoder's weights, a new head"})
+    # model: one of preset, model, architecture
+    preset: str | None = field(default=None, metadata={"help": "named model: its encoder's weights, a new head"})
     model: str | None = field(default=None, metadata={"help": "AnyDepth model to fine-tune: Hub id or directory"})
     architecture: str | None = field(
         default=None, metadata={"help": "AnyDepthConfig with a new head: JSON, or a mapping in YAML"}
     )
     encoder_weights: str | None = field(
         default=None,
-        metadata={"help": "Hub id or directory of an encoder or AnyDepth model (default: the row's own), or 'random'"},
+        metadata={"help": "Hub id or directory of an encoder or AnyDepth model (default: the preset's), or 'random'"},
     )
     encoder: Literal["frozen", "full", "lora"] = field(
         default="frozen", metadata={"help": "what of the encoder is trained: nothing, everything, LoRA adapters"}
     )
     lora_rank: int = field(default=16, metadata={"help": "rank and alpha of the LoRA adapters"})
-    patch_detail: float | None = field(
-        default=None,
-        metadata={
-            "help": "for encoders without pretraining: adds fixed filters of what lies within a patch to the patch "
-            "embedding, with this share of its tokens' standard deviation, and trains it no further; 0 adds nothing"
-        },
-    )
     gradient_checkpointing: bool = field(default=False, metadata={"help": "recompute a trained encoder's activations"})
     compile: bool = field(default=False, metadata={"help": "torch.compile the model"})
     channels_last: bool = field(default=False, metadata={"help": "NHWC memory format (convolutions on tensor cores)"})
@@ -120,10 +117,10 @@ class TrainArguments:
     hub_model_id: str | None = field(default=None, metadata={"help": "default: the name of output_dir"})
 
     def __post_init__(self):
-        given = [name for name in ("row", "model", "architecture") if getattr(self, name)]
+        given = [name for name in ("preset", "model", "architecture") if getattr(self, name)]
         if len(given) != 1:
             raise ValueError(
-                f"give exactly one of --row, --model and --architecture (given: {', '.join(given) or 'none'})"
+                f"give exactly one of --preset, --model and --architecture (given: {', '.join(given) or 'none'})"
             )
         if not self.dataset:
             raise ValueError("give --dataset: 'scenes', or one or more data set specs")
@@ -143,8 +140,6 @@ class TrainArguments:
                 raise ValueError(f"--{name} must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.warmup_ratio < 1:
             raise ValueError(f"--warmup_ratio is a share of the run in [0, 1), not {self.warmup_ratio}")
-        if self.patch_detail is not None and (self.patch_detail < 0 or self.encoder != "full"):
-            raise ValueError("--patch_detail is a share from 0 on, for an encoder that is trained: add --encoder full")
         if self.scene_size and not self.scene_store:
             raise ValueError("--scene_size is for scenes from a --scene_store: others are rendered at image_size")
         if not 0 < self.min_crop <= 1:
@@ -187,6 +182,7 @@ def parse_arguments(argv: list[str]) -> TrainArguments:
         ValueError: in one sentence, for a file that cannot be used or options that contradict each other.
         SystemExit: from argparse, for an unknown option or a value of the wrong type.
     """
+    argv = [_renamed(argument) for argument in argv]
     parser = HfArgumentParser(
         TrainArguments,
         prog="train.py",
@@ -201,6 +197,20 @@ def parse_arguments(argv: list[str]) -> TrainArguments:
     return arguments
 
 
+def _renamed(argument: str) -> str:
+    """The command-line argument under its present name."""
+    name, equals, value = argument.partition("=")
+    new = RENAMED_OPTIONS.get(name.removeprefix("--")) if name.startswith("--") else None
+    if new is None:
+        return argument
+    _announce_renaming(name.removeprefix("--"), new)
+    return f"--{new}{equals}{value}"
+
+
+def _announce_renaming(old: str, new: str) -> None:
+    print(f"--{old} is called --{new} now; the old name goes with version 0.3.", file=sys.stderr)
+
+
 def _read_config(path: Path) -> dict:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
@@ -211,6 +221,12 @@ def _read_config(path: Path) -> dict:
     if not isinstance(values, dict):
         raise ValueError(f"{path} must hold `option: value` lines")
     base = values.pop("base", None)
+    for old, new in RENAMED_OPTIONS.items():
+        if old in values:
+            old_value = values.pop(old)
+            if old_value is not None:
+                _announce_renaming(old, new)
+            values.setdefault(new, old_value)
     known = [argument.name for argument in dataclasses.fields(TrainArguments)]
     for name in values:
         if name not in known:

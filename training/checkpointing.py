@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from training.arguments import TrainArguments
+from training.arguments import RENAMED_OPTIONS, TrainArguments
 from training.ema import WeightAverage
 
 STATE_FILE = "trainer_state.json"
@@ -129,7 +129,8 @@ class Checkpoints:
         """
         newest = self.existing()[-1]
         content = json.loads((newest / STATE_FILE).read_text(encoding="utf-8"))
-        differences = _differences(content["run"], self.run)
+        saved = {RENAMED_OPTIONS.get(name, name): value for name, value in content["run"].items()}
+        differences = _differences(saved, self.run)
         if differences:
             raise ValueError(
                 f"{newest} belongs to another run and cannot be resumed with these options: {'; '.join(differences)}. "

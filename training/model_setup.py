@@ -8,9 +8,8 @@ from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
-from anydepth_hf.rows import row_config, row_encoder
+from anydepth_hf.presets import preset_config, preset_encoder
 from training.arguments import TrainArguments
-from training.patch_detail import add_patch_detail
 
 
 def build_model(arguments: TrainArguments) -> nn.Module:
@@ -21,7 +20,7 @@ def build_model(arguments: TrainArguments) -> nn.Module:
         `AnyDepthForDepthEstimation`, or a `PeftModel` around it for `--encoder lora`.
 
     Raises:
-        ValueError: weights that cannot be found or read, an unknown row, or options that do not fit together.
+        ValueError: weights that cannot be found or read, an unknown preset, or options that do not fit together.
     """
     if arguments.model is None:
         model = _with_new_head(arguments)
@@ -34,8 +33,6 @@ def build_model(arguments: TrainArguments) -> nn.Module:
             setattr(model.config, name, getattr(arguments, name))
     model.config.freeze_backbone = arguments.encoder == "frozen"
     model.requires_grad_(True)
-    if arguments.patch_detail is not None:
-        add_patch_detail(model.get_input_embeddings(), arguments.patch_detail)
     if arguments.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if arguments.encoder == "lora":
@@ -45,9 +42,9 @@ def build_model(arguments: TrainArguments) -> nn.Module:
 
 def _with_new_head(arguments: TrainArguments) -> AnyDepthForDepthEstimation:
     far_plane = {} if arguments.far_plane is None else {"max_depth": arguments.far_plane}
-    if arguments.row:
-        config = row_config(arguments.row, **far_plane)
-        source = arguments.encoder_weights or row_encoder(arguments.row)
+    if arguments.preset:
+        config = preset_config(arguments.preset, **far_plane)
+        source = arguments.encoder_weights or preset_encoder(arguments.preset)
     else:
         config = AnyDepthConfig(**json.loads(arguments.architecture), **far_plane)
         source = arguments.encoder_weights or "random"

@@ -8,7 +8,7 @@ from huggingface_hub import ModelCard
 
 from anydepth_hf import BUNDLED_CHECKPOINT
 from anydepth_hf.licenses import APACHE, FROM_SCRATCH, WEIGHTS
-from anydepth_hf.rows import row
+from anydepth_hf.presets import preset
 from training.arguments import TrainArguments
 
 INHERITED = ("base_model", "license", "license_name", "license_link")
@@ -18,17 +18,17 @@ def starting_point(arguments: TrainArguments) -> str:
     """Where the weights began, for people."""
     if arguments.model:
         return f"the model `{arguments.model}`"
-    encoder = arguments.encoder_weights or arguments.row or "random"
+    encoder = arguments.encoder_weights or arguments.preset or "random"
     return "random weights" if encoder == "random" else f"a new head and the encoder of `{encoder}`"
 
 
 def provenance(arguments: TrainArguments) -> dict[str, Any]:
     """
     The metadata `base_model`, `license`, `license_name`, `license_link` and `tags` of the trained model, as far as
-    they follow from where its weights began: a repository with a known licence, a directory with a model card, a row's
-    encoder, or random ones; from these and rendered scenes alone, the model is the project's own licence's.
+    they follow from where its weights began: a repository with a known licence, a directory with a model card, a
+    preset's encoder, or random ones; from these and rendered scenes alone, the model is the project's own licence's.
     """
-    encoder = row(arguments.row)["encoder"]["id"] if arguments.row else None
+    encoder = preset(arguments.preset)["encoder"]["id"] if arguments.preset else None
     source = arguments.model or arguments.encoder_weights or encoder or "random"
     if source == "random":
         return {"tags": [FROM_SCRATCH], **(APACHE.metadata if arguments.dataset == ["scenes"] else {})}

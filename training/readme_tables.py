@@ -5,7 +5,7 @@
 
 A block is `<!-- table NAME -->` ... `<!-- end table -->`; the names are those of `TABLES`. Results are what
 `anydepth benchmark --json results/benchmark/NAME.json` and `training/evaluate.py` (its results.json, copied to
-results/evaluation/NAME.json, NAME a row's or any other) write.
+results/evaluation/NAME.json, NAME a preset's or any other) write.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from anydepth_hf.benchmark_report import (
     markdown_table,
     parameter_table,
 )
-from anydepth_hf.rows import row, row_names
+from anydepth_hf.presets import preset, preset_names
 from training.benchmark_data import load_benchmark
 from training.evaluation_report import describe_protocol, write_text
 
@@ -56,11 +56,11 @@ def _cell(abs_rel: float | None, delta1: float | None) -> str:
 
 def published(results: Path) -> str:
     rows = [["Model", "Trained on", *(load_benchmark(name).title for name in SETS)]]
-    for name in row_names():
-        if (entry := row(name)["published"]) is None:
+    for name in preset_names():
+        if (entry := preset(name)["published"]) is None:
             continue
         cells = [_cell(entry["abs_rel_percent"].get(s), entry["delta1_percent"].get(s)) for s in SETS]
-        rows.append([row(name)["title"], entry["training_data"], *cells])
+        rows.append([preset(name)["title"], entry["training_data"], *cells])
     return markdown_table(rows) + "\n\nAbsRel % ↓ / δ1 % ↑ as the paper reports them, not measured here."
 
 
@@ -79,7 +79,7 @@ def measured(results: Path) -> str:
         for name in sets:
             metrics = (result["datasets"].get(name) or {}).get("metrics")
             cells.append(_cell(*(100 * metrics[key] for key in ("abs_rel", "delta1"))) if metrics else "-")
-        rows.append([row(model)["title"] if model in row_names() else model, *cells])
+        rows.append([preset(model)["title"] if model in preset_names() else model, *cells])
     notes = [f"{model}: {describe_protocol(result)}" for model, result in stored.items()]
     return "\n\n".join([markdown_table(rows), "AbsRel % ↓ / δ1 % ↑, measured here.", *notes])
 

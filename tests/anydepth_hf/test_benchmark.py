@@ -9,7 +9,7 @@ from anydepth_hf.benchmark import PEERS, decoder_call, input_size, latencies, mo
 from anydepth_hf.benchmark_report import PUBLISHED_EFFICIENCY
 from anydepth_hf.cli import main
 from anydepth_hf.flops import count
-from anydepth_hf.rows import row_config, row_names
+from anydepth_hf.presets import preset_config, preset_names
 from tests.conftest import needs_compiler
 
 TINY = {"model_type": "dinov2", "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "image_size": 56,
@@ -37,12 +37,12 @@ def sdt_flops(channels: int, patches: int, width: int = 256) -> tuple[int, int]:
 
 
 def test_flops_of_the_paper_at_256():
-    sdt = count(row_config("dinov3-large-sdt"), 256, 256)
+    sdt = count(preset_config("dinov3-large-sdt"), 256, 256)
     official, shared = sdt_flops(1024, 16)
     assert round(official / 1e9, 2) == 233.85
     assert sdt.official_decoder_flops == official
     assert sdt.decoder_flops == official - shared
-    dpt = count(row_config("dinov3-large-dpt", num_output_channels=1), 256, 256)
+    dpt = count(preset_config("dinov3-large-dpt", num_output_channels=1), 256, 256)
     assert round(dpt.decoder_flops / 1e9, 2) == 308.84
     assert dpt.official_decoder_flops == dpt.decoder_flops
     # charging the two transposed convolutions once per output position is what gives the paper's number
@@ -54,7 +54,7 @@ def test_flops_of_the_paper_at_256():
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_attention_is_counted_whatever_computes_it(attention):
-    config = row_config("dinov3-small-sdt", attn_implementation=attention)
+    config = preset_config("dinov3-small-sdt", attn_implementation=attention)
     encoder = count(config, 256, 256).flops - count(config, 256, 256).decoder_flops
     tokens, width = 16 * 16 + 5, 384
     layers = 12 * (2 * tokens * width * (4 * width + 8 * width) + 4 * tokens**2 * width)
@@ -153,4 +153,4 @@ def test_the_command_times_compiled_models(tmp_path, capsys):
 
 
 def test_published_efficiency_is_that_of_rows():
-    assert set(PUBLISHED_EFFICIENCY) <= set(row_names())
+    assert set(PUBLISHED_EFFICIENCY) <= set(preset_names())

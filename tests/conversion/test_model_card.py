@@ -8,11 +8,11 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 from anydepth_hf.licenses import WEIGHTS, license_problems
-from anydepth_hf.rows import row, row_names
+from anydepth_hf.presets import preset, preset_names
 from conversion.card_check import card_problems
 from conversion.card_results import read_results
-from conversion.model_card import BUNDLED, CARDS, bundled_card, released_config, row_card, stored_cards, write
-from conversion.releases import DEFAULT_ROW, release
+from conversion.model_card import BUNDLED, CARDS, bundled_card, preset_card, released_config, stored_cards, write
+from conversion.releases import DEFAULT_PRESET, release
 from tests.card_schema import card_errors
 from tests.hub_server import Repository
 
@@ -42,22 +42,22 @@ def results(tmp_path):
 
 
 def test_stored_cards_are_what_is_generated():
-    """`python conversion/model_card.py` rewrites them after a change of rows, results or texts."""
+    """`python conversion/model_card.py` rewrites them after a change of presets, results or texts."""
     generated = stored_cards()
-    assert {f"{name}.md" for name in row_names()} <= generated.keys()
+    assert {f"{name}.md" for name in preset_names()} <= generated.keys()
     for name, card in generated.items():
         assert (CARDS / name).read_text(encoding="utf-8") == str(card).rstrip() + "\n", name
     assert {path.name for path in CARDS.glob("*.md")} == generated.keys()
 
 
-@pytest.mark.parametrize("name", row_names())
+@pytest.mark.parametrize("name", preset_names())
 def test_a_rows_card_may_be_published(name, tmp_path):
     path = CARDS / f"{name}.md"
     card = ModelCard.load(path)
     assert card_errors(str(card)) == []
     assert ModelCard(str(card)).data.to_dict() == card.data.to_dict()
-    terms = WEIGHTS[row(name)["encoder"]["id"]]
-    assert terms.identifier == row(name)["encoder"]["license"]
+    terms = WEIGHTS[preset(name)["encoder"]["id"]]
+    assert terms.identifier == preset(name)["encoder"]["license"]
     (tmp_path / "README.md").write_text(str(card))
     problems = card_problems(tmp_path / "README.md", released_config(name).prediction_type)
     if terms.needs_copy:
@@ -68,7 +68,7 @@ def test_a_rows_card_may_be_published(name, tmp_path):
     assert ("**It is not depth**" in card.text) == (released_config(name).prediction_type == "disparity")
     assert terms.notice in card.text and "arXiv:" in card.text and "@article{ren2026anydepth" in card.text
     assert not re.search(r"\n\n\n|\{\{|\bNone\b", card.text)
-    in_paper = row(name)["published"] is not None
+    in_paper = preset(name)["published"] is not None
     assert ("Reported by the paper" in card.text) == in_paper == ("**Not in the paper**" not in card.text)
     assert ("No trained weights of it are released yet" in card.text) == (release(name).origin == "trained")
 
@@ -78,7 +78,7 @@ def test_the_hub_accepts_the_cards(hub, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
     for path in sorted(CARDS.glob("*.md")):
         ModelCard.load(path).validate()
-    text = (CARDS / f"{DEFAULT_ROW}.md").read_text(encoding="utf-8")
+    text = (CARDS / f"{DEFAULT_PRESET}.md").read_text(encoding="utf-8")
     for old, new in (
         ("license: ", "license: no"),
         ("value: 0.056", "value: good"),
@@ -90,13 +90,13 @@ def test_the_hub_accepts_the_cards(hub, monkeypatch):
 
 
 def test_the_examples_in_a_card_run(hub, save_tiny_model, run_process, tmp_path):
-    """The default row's card word for word, with a small model under its name."""
+    """The default preset's card word for word, with a small model under its name."""
     repository = hub.repositories["AIGeeksGroup/AnyDepth"] = Repository()
     repository.commit("main", {path.name: path.read_bytes() for path in save_tiny_model().iterdir()})
     repository.tags["v1.0"] = repository.branches["main"]
     (tmp_path / "elsewhere").mkdir()
     Image.linear_gradient("L").convert("RGB").save(tmp_path / "elsewhere" / "picture.jpg")
-    blocks = re.findall(r"```python\n(.*?)```", ModelCard.load(CARDS / f"{DEFAULT_ROW}.md").text, re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", ModelCard.load(CARDS / f"{DEFAULT_PRESET}.md").text, re.DOTALL)
     assert len(blocks) == 3
     code = f"import sys; sys.path.insert(0, {str(CARDS.parent)!r})\n" + "\n".join(blocks)
     code += "\nprint(tuple(result['predicted_depth'].shape), result['prediction_type'])"
@@ -110,7 +110,7 @@ def table(card: ModelCard, heading: str) -> str:
 
 def test_measured_and_published_numbers_are_apart(results):
     """Measured results are for the weights at hand; the paper's stay in their own table and keep their source."""
-    card = row_card(DEFAULT_ROW, results=[results])
+    card = preset_card(DEFAULT_PRESET, results=[results])
     measured, published = table(card, "Measured"), table(card, "Reported by the paper")
     assert "| KITTI | 9 | 12.5 | 12.5 | 0.125 | predicts disparity, scale and shift fitted in" in measured
     assert "| held-out scenes | 9 |" in measured and "768, no flip, float32" in measured
@@ -126,11 +126,11 @@ def test_measured_and_published_numbers_are_apart(results):
     assert card_errors(str(card)) == []
 
 
-@pytest.mark.parametrize("name", row_names())
+@pytest.mark.parametrize("name", preset_names())
 def test_only_the_authors_weights_carry_the_papers_results(name):
     results = ModelCard.load(CARDS / f"{name}.md").data.eval_results
     if release(name).origin == "authors":
-        published = row(name)["published"]
+        published = preset(name)["published"]
         values = {result.dataset_type: result.metric_value for result in results if result.metric_type == "abs_rel"}
         assert values == {key: round(value / 100, 4) for key, value in published["abs_rel_percent"].items()}
     else:
@@ -157,7 +157,7 @@ def test_the_bundled_models_card(save_tiny_model, results, tmp_path):
     assert "model=anydepth_hf.BUNDLED_CHECKPOINT" in card.text and "trust_remote_code" not in card.text
     assert "rendered scenes, without a pre-trained encoder" in card.text and "held-out scenes" in card.text
     assert "the paper" not in table(card, "Measured") and "Reported by the paper" not in card.text
-    assert BUNDLED not in row_names()
+    assert BUNDLED not in preset_names()
 
 
 def test_licences_of_what_a_model_is_made_from():

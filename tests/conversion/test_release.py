@@ -1,4 +1,4 @@
-"""The release of rows from original files: prepared, checked and uploaded, or left out with what is missing."""
+"""The release of presets from original files: prepared, checked and uploaded, or left out with what is missing."""
 
 import shutil
 import sys
@@ -8,7 +8,7 @@ import torch
 from huggingface_hub import HfApi, ModelCard
 
 from anydepth_hf import AnyDepthForDepthEstimation, AnyDepthImageProcessor, SDTHead
-from anydepth_hf.rows import row_config, row_names
+from anydepth_hf.presets import preset_config, preset_names
 from conversion import release as script
 from conversion.model_directory import UploadError
 from conversion.reference import check_reference
@@ -43,7 +43,7 @@ def weights(request, tmp_path, save_tiny_model, monkeypatch):
     (folder / "dinov3-vits16-pretrain-lvd1689m" / "LICENSE.md").write_text("DINOv3 License")
 
     def small(name):
-        return row_config(name, backbone_config=SMALL[name.split("-")[0]], fusion_hidden_size=16)
+        return preset_config(name, backbone_config=SMALL[name.split("-")[0]], fusion_hidden_size=16)
 
     monkeypatch.setattr(script, "released_config", small)
     return folder
@@ -51,7 +51,7 @@ def weights(request, tmp_path, save_tiny_model, monkeypatch):
 
 @pytest.fixture
 def unchecked(monkeypatch):
-    """Spares a test that prepares several rows the processes that load them."""
+    """Spares a test that prepares several presets the processes that load them."""
     monkeypatch.setattr(script, "check", lambda *_: "not checked")
     monkeypatch.setattr("conversion.push_to_hub.check", lambda *_: "not checked")
 
@@ -60,7 +60,7 @@ def test_the_authors_row_goes_to_the_hub(hub, weights, tmp_path, monkeypatch, ca
     """The whole command, with its checks: bare decoder and encoder in, a repository that says what it is out."""
     api = HfApi(endpoint=hub.url, token=TOKEN)
     monkeypatch.setattr(script, "HfApi", lambda: api)
-    options = ["--rows", "dav2-base-sdt", "--set", *HEADS, "--push", "--create", "--tag", "v1.0"]
+    options = ["--presets", "dav2-base-sdt", "--set", *HEADS, "--push", "--create", "--tag", "v1.0"]
     command = ["release.py", "--weights", str(weights), "--output", str(tmp_path / "out"), *options]
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit) as done:
@@ -97,26 +97,27 @@ def test_official_and_trained_rows(weights, tmp_path, unchecked):
 
 
 def test_rows_without_files_are_left_out(weights, tmp_path, monkeypatch, capsys, unchecked):
-    """Without --rows, what there are files for is released; the others are listed with what they need."""
+    """Without --presets, what there are files for is released; the others are listed with what they need."""
     (weights / "dav2_sdt_vitb.pth").unlink()
     (weights / "Depth-Anything-V2-Base" / "depth_anything_v2_vitb.pth").unlink()
     monkeypatch.setattr(sys, "argv", ["release.py", "--weights", str(weights), "--output", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as done:
         main()
-    lines = capsys.readouterr().out.splitlines()[-len(row_names()) :]
+    lines = capsys.readouterr().out.splitlines()[-len(preset_names()) :]
     assert done.value.code == 0
-    assert [line.split(":")[0] for line in lines] == row_names()
+    assert [line.split(":")[0] for line in lines] == preset_names()
     assert [line.split(":")[0] for line in lines if "left out, no " not in line] == ["dinov3-small-sdt"]
     assert str(weights / "dav2_sdt_vitb.pth") in next(line for line in lines if line.startswith("dav2-base-sdt"))
 
 
 def test_files_of_another_row_are_refused(weights, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(script, "released_config", row_config)
-    with pytest.raises(UploadError, match="This is not dav2-base-sdt: its encoder's width is 48, the row's 768"):
+    monkeypatch.setattr(script, "released_config", preset_config)
+    with pytest.raises(UploadError, match="This is not dav2-base-sdt: its encoder's width is 48, the preset's 768"):
         prepare("dav2-base-sdt", weights, tmp_path / "out", settings=HEADS)
-    assert not any((tmp_path / "out").iterdir()), "it would be taken for the row the next time"
+    assert not any((tmp_path / "out").iterdir()), "it would be taken for the preset the next time"
     (weights / "dav2_sdt_vitb.pth").write_bytes(b"not a checkpoint")
-    command = ["release.py", "--weights", str(weights), "--output", str(tmp_path / "new"), "--rows", "dav2-base-sdt"]
+    command = ["release.py", "--weights", str(weights), "--output", str(tmp_path / "new")]
+    command += ["--presets", "dav2-base-sdt"]
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit) as done:
         main()
@@ -124,9 +125,9 @@ def test_files_of_another_row_are_refused(weights, tmp_path, monkeypatch, capsys
     assert not any((tmp_path / "new").iterdir()), "nothing half-made stays"
 
 
-@pytest.mark.parametrize("name", row_names())
+@pytest.mark.parametrize("name", preset_names())
 def test_every_row_has_its_inputs_and_its_architecture(name, tmp_path):
-    """A row's files have places of their own, and its configuration passes the check that a release makes."""
+    """A preset's files have places of their own, and its configuration passes the check that a release makes."""
     paths = find_inputs(name, tmp_path).missing
     assert paths and len(set(paths)) == len(paths)
     check_architecture(name, script.released_config(name))

@@ -27,7 +27,7 @@ def options(*, dataset="scenes", **values):
     [
         (options(**ARCHITECTURE), {"license": "apache-2.0", "tags": ["from-scratch"]}),
         (
-            options(row="dinov3-small-sdt", encoder_weights="random"),
+            options(preset="dinov3-small-sdt", encoder_weights="random"),
             {"license": "apache-2.0", "tags": ["from-scratch"]},
         ),
         (options(dataset="mine", model=BUNDLED_CHECKPOINT), {"license": "apache-2.0", "tags": ["from-scratch"]}),
@@ -47,7 +47,7 @@ def test_what_follows_from_the_start(arguments, expected):
 
 
 def test_dinov3_is_named_with_its_licence():
-    metadata = provenance(options(row="dinov3-base-sdt-compact"))
+    metadata = provenance(options(preset="dinov3-base-sdt-compact"))
     assert (metadata["license"], metadata["license_name"]) == ("other", "dinov3-license")
     assert metadata["base_model"] == "facebook/dinov3-vitb16-pretrain-lvd1689m"
     assert notices(metadata) == "\n\n**Built with DINOv3.**"
@@ -68,8 +68,8 @@ def test_the_user_is_asked_for_the_rest(arguments, asked, not_asked, tmp_path, m
 
 
 def test_directories(tmp_path):
-    """A converted directory has no card and is what the row says; the card of any other counts."""
-    converted = options(row="vggt-1b-sdt", encoder_weights=str(tmp_path))
+    """A converted directory has no card and is what the preset says; the card of any other counts."""
+    converted = options(preset="vggt-1b-sdt", encoder_weights=str(tmp_path))
     assert provenance(converted) == {"license": "cc-by-nc-4.0", "base_model": "facebook/VGGT-1B"}
     (tmp_path / "README.md").write_text(CARD)
     for arguments in (converted, options(model=str(tmp_path))):
@@ -82,6 +82,6 @@ def test_directories(tmp_path):
 
 def test_starting_points():
     assert starting_point(options(**ARCHITECTURE)) == "random weights"
-    assert starting_point(options(row="dinov3-small-sdt")).endswith("the encoder of `dinov3-small-sdt`")
-    assert starting_point(options(row="dinov3-small-sdt", encoder_weights="a/b")).endswith("the encoder of `a/b`")
+    assert starting_point(options(preset="dinov3-small-sdt")).endswith("the encoder of `dinov3-small-sdt`")
+    assert starting_point(options(preset="dinov3-small-sdt", encoder_weights="a/b")).endswith("the encoder of `a/b`")
     assert starting_point(options(model="a/b")) == "the model `a/b`"

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import DINOv3ViTModel, pipeline
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
-from anydepth_hf.rows import row_config
+from anydepth_hf.presets import preset_config
 from tests.hub_server import TOKEN
 from tests.training.tiny_run import DPT, ROOT, SDT, metrics, options_of, run, write_pairs
 from training.arguments import parse_arguments
@@ -142,9 +142,9 @@ def test_profile_names_the_parts_of_a_step(data, tmp_path):
 
 
 def test_row_starts_from_the_encoder_of_transformers(tmp_path):
-    encoder = DINOv3ViTModel(row_config("dinov3-small-sdt").backbone_config)
+    encoder = DINOv3ViTModel(preset_config("dinov3-small-sdt").backbone_config)
     encoder.save_pretrained(tmp_path / "encoder")
-    options = ["--row", "dinov3-small-sdt", "--encoder_weights", str(tmp_path / "encoder")]
+    options = ["--preset", "dinov3-small-sdt", "--encoder_weights", str(tmp_path / "encoder")]
     model = build_model(parse_arguments(options_of("unused", "scenes", *options, architecture=None)))
     assert model.backbone.model.layer[11].mlp.up_proj.weight.equal(encoder.model.layer[11].mlp.up_proj.weight)
     assert model.backbone.embeddings.cls_token.equal(encoder.embeddings.cls_token)

@@ -1,11 +1,11 @@
-"""Every named row: its data, and the life of a model made from it."""
+"""Every preset: its data, and the life of a model made from it."""
 
 import pytest
 import torch
 
 from anydepth_hf import AnyDepthForDepthEstimation
 from anydepth_hf.licenses import WEIGHTS
-from anydepth_hf.rows import row, row_config, row_encoder, row_names
+from anydepth_hf.presets import preset, preset_config, preset_encoder, preset_names
 
 EVALUATION_SETS = ["nyuv2", "kitti", "eth3d", "scannet", "diode"]
 SMALL_ENCODER = {"hidden_size": 48, "num_hidden_layers": 4, "num_attention_heads": 3, "out_indices": [1, 2, 3, 4]}
@@ -18,18 +18,18 @@ SMALL_FIELDS = {
 
 
 def small_config(name):
-    full = row_config(name)
+    full = preset_config(name)
     overrides = {"fusion_hidden_size": 16}
     if full.reassemble_hidden_sizes:
         overrides["reassemble_hidden_sizes"] = [8, 12, 16, 16]
     if full.num_output_channels > 1:
         overrides["num_output_channels"] = 8
     encoder = {**SMALL_ENCODER, **SMALL_FIELDS[full.backbone_config.model_type]}
-    return row_config(name, backbone_config=encoder, **overrides)
+    return preset_config(name, backbone_config=encoder, **overrides)
 
 
 def test_the_tables_are_complete():
-    assert row_names() == [
+    assert preset_names() == [
         *(f"dinov3-{size}-{head}" for size in ("small", "base") for head in ("sdt", "sdt-compact", "dpt")),
         *("dinov3-large-sdt", "dinov3-large-dpt"),
         *("dav2-base-sdt", "dav2-base-dpt"),
@@ -38,9 +38,9 @@ def test_the_tables_are_complete():
     ]
 
 
-@pytest.mark.parametrize("name", row_names())
+@pytest.mark.parametrize("name", preset_names())
 def test_data_of_a_row(name):
-    entry = row(name)
+    entry = preset(name)
     head_type = name.split("-", 2)[2].removesuffix("-compact").replace("-", "_")
     assert entry["config"]["head_type"] == head_type and entry["title"]
     assert WEIGHTS[entry["encoder"]["id"]].identifier == entry["encoder"]["license"]
@@ -50,19 +50,19 @@ def test_data_of_a_row(name):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in row_names() if "parameters_millions" in (row(name)["published"] or {})]
+    "name", [name for name in preset_names() if "parameters_millions" in (preset(name)["published"] or {})]
 )
 def test_published_sizes(name):
     with torch.device("meta"):
-        model = AnyDepthForDepthEstimation(row_config(name))
-    published = row(name)["published"]
+        model = AnyDepthForDepthEstimation(preset_config(name))
+    published = preset(name)["published"]
     decoder = sum(p.numel() for p in model.head.parameters()) / 1e6
     assert decoder == pytest.approx(published["decoder_parameters_millions"], abs=0.01)
     # the paper counts the encoders as 21, 86 and 300 M
     assert model.num_parameters() / 1e6 == pytest.approx(published["parameters_millions"], rel=0.03)
 
 
-@pytest.mark.parametrize("name", row_names())
+@pytest.mark.parametrize("name", preset_names())
 def test_life_of_a_row(name, tmp_path):
     torch.manual_seed(0)
     config = small_config(name)
@@ -91,19 +91,19 @@ def test_life_of_a_row(name, tmp_path):
 
 
 def test_overrides():
-    config = row_config("da3-large-sdt", fusion_hidden_size=128, backbone_config={"hidden_size": 128})
+    config = preset_config("da3-large-sdt", fusion_hidden_size=128, backbone_config={"hidden_size": 128})
     assert config.fusion_hidden_size == 128 and config.head_input_norm
     assert config.backbone_config.hidden_size == 128 and config.backbone_config.alt_start == 8
-    assert row_config("da3-large-sdt").backbone_config.hidden_size == 1024
-    assert row_config("vggt-1b-sdt", backbone_config="dinov3-small").backbone_config.model_type == "dinov3_vit"
+    assert preset_config("da3-large-sdt").backbone_config.hidden_size == 1024
+    assert preset_config("vggt-1b-sdt", backbone_config="dinov3-small").backbone_config.model_type == "dinov3_vit"
 
 
 def test_unknown_row_is_explained():
-    with pytest.raises(ValueError, match="Unknown row 'da3-large-std'; did you mean 'da3-large-sdt'"):
-        row("da3-large-std")
+    with pytest.raises(ValueError, match="Unknown preset 'da3-large-std'; did you mean 'da3-large-sdt'"):
+        preset("da3-large-std")
 
 
 def test_encoders_that_load_and_those_that_must_be_converted():
-    assert row_encoder("dinov3-base-sdt") == "facebook/dinov3-vitb16-pretrain-lvd1689m"
+    assert preset_encoder("dinov3-base-sdt") == "facebook/dinov3-vitb16-pretrain-lvd1689m"
     with pytest.raises(ValueError, match="--source da3 --checkpoint model.safetensors --output DIR"):
-        row_encoder("da3-large-sdt")
+        preset_encoder("da3-large-sdt")

@@ -1,11 +1,11 @@
 """
-Takes every named row, at full size and with random weights, through a short life on the CPU.
+Takes every preset, at full size and with random weights, through a short life on the CPU.
 
-    python tests/check_full_size_rows.py [ROW ...]
+    python tests/check_full_size_presets.py [PRESET ...]
 
-Not part of the test suite: VGGT-1B needs about 15 GB of memory and disk and some minutes. Each row is built, predicts
-at 512 (patch 16) or 518 (patch 14) pixels, trains one step at 224 with the encoder frozen, is saved, reloaded and
-compared, in a process of its own so that peak memory is the row's.
+Not part of the test suite: VGGT-1B needs about 15 GB of memory and disk and some minutes. Each preset is built,
+predicts at 512 (patch 16) or 518 (patch 14) pixels, trains one step at 224 with the encoder frozen, is saved,
+reloaded and compared, in a process of its own so that peak memory is the preset's.
 """
 
 import argparse
@@ -21,7 +21,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import torch  # noqa: E402
 
 from anydepth_hf import AnyDepthForDepthEstimation  # noqa: E402
-from anydepth_hf.rows import row_config, row_names  # noqa: E402
+from anydepth_hf.presets import preset_config, preset_names  # noqa: E402
 
 
 def peak_memory() -> float:
@@ -30,9 +30,9 @@ def peak_memory() -> float:
 
 
 def live(name: str) -> str:
-    """One line about a row. Raises AssertionError for what should not be."""
+    """One line about a preset. Raises AssertionError for what should not be."""
     torch.manual_seed(0)
-    config = row_config(name)
+    config = preset_config(name)
     model = AnyDepthForDepthEstimation(config).eval()
     side = 512 if config.patch_size == 16 else 518
     image = torch.randn(1, 3, side, side)
@@ -73,20 +73,20 @@ def live(name: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.strip().split("\n")[0])
-    parser.add_argument("rows", nargs="*", metavar="ROW", help="rows to check (default: all)")
+    parser.add_argument("presets", nargs="*", metavar="PRESET", help="presets to check (default: all)")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    unknown = sorted(set(options.rows) - set(row_names()))
+    unknown = sorted(set(options.presets) - set(preset_names()))
     if unknown:
-        sys.exit(f"unknown row {unknown[0]!r}; choose from {', '.join(row_names())}")
+        sys.exit(f"unknown preset {unknown[0]!r}; choose from {', '.join(preset_names())}")
     if options.here:
-        print(live(options.rows[0]), flush=True)
+        print(live(options.presets[0]), flush=True)
         return
-    print("| row | M parameters | of them decoder | input | peak GiB predicting | s | loss of a step | reloaded |")
+    print("| preset | M parameters | of them decoder | input | peak GiB predicting | s | loss of a step | reloaded |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     failed = [
         name
-        for name in options.rows or row_names()
+        for name in options.presets or preset_names()
         if subprocess.run([sys.executable, __file__, "--here", name]).returncode
     ]
     if failed:

@@ -1,0 +1,77 @@
+"""Presets, models by name: those of the paper's tables (arXiv 2601.02760, Tables 2 and 3) and this project's own.
+
+The data is in `presets.json`.
+"""
+
+import copy
+import difflib
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+from .configuration_anydepth import BACKBONE_PRESETS, AnyDepthConfig
+
+
+@functools.cache
+def _presets() -> dict[str, dict]:
+    return json.loads(Path(__file__).with_name("presets.json").read_text(encoding="utf-8"))
+
+
+def preset_names() -> list[str]:
+    """Names of all presets, `<encoder>-<size>-<head>`, in the tables' order; `sdt-compact` follows its `sdt`."""
+    return list(_presets())
+
+
+def preset(name: str) -> dict[str, Any]:
+    """
+    Data of one preset: `title`, `backbone` (a name in `BACKBONE_PRESETS`), `config` (fields of [`AnyDepthConfig`]),
+    `encoder` (`id` on the Hub, its `license`, the conversion `source` and, for originals, the `file`), and
+    `published`: the paper's own numbers, in percent per evaluation set, never measured here; `None` for a model that
+    is not in it.
+
+    Raises:
+        ValueError: no preset of this name.
+    """
+    if name not in _presets():
+        close = difflib.get_close_matches(name, _presets(), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(_presets())}."
+        raise ValueError(f"Unknown preset {name!r}; {hint}")
+    return copy.deepcopy(_presets()[name])
+
+
+def preset_config(name: str, **overrides: Any) -> AnyDepthConfig:
+    """
+    The configuration of a preset.
+
+    Args:
+        name: one of `preset_names()`.
+        overrides: fields of [`AnyDepthConfig`] that replace the preset's. A dictionary for `backbone_config` replaces
+            single fields of the encoder's preset.
+
+    Raises:
+        ValueError: no preset of this name.
+    """
+    entry = preset(name)
+    backbone_config = overrides.pop("backbone_config", {})
+    if isinstance(backbone_config, dict):
+        backbone_config = {**BACKBONE_PRESETS[entry["backbone"]], **backbone_config}
+    return AnyDepthConfig(**{**entry["config"], **overrides}, backbone_config=backbone_config)
+
+
+def preset_encoder(name: str) -> str:
+    """
+    The Hub id from which `from_pretrained` loads a preset's encoder.
+
+    Raises:
+        ValueError: no preset of this name, or its encoder is only published in its authors' own format.
+    """
+    encoder = preset(name)["encoder"]
+    if encoder["source"] != "dinov3":
+        head_type = preset(name)["config"]["head_type"]
+        raise ValueError(
+            f"The encoder of {name} is not in transformers' format; convert {encoder['file']} of {encoder['id']} with "
+            f"`python -m conversion.convert --source {encoder['source']} --checkpoint {encoder['file']} "
+            f"--output DIR --set head_type={head_type}` and give DIR instead."
+        )
+    return encoder["id"]
