@@ -21,7 +21,6 @@ from .benchmark_report import PUBLISHED_EFFICIENCY, report
 from .flops import count, decoder_modules
 from .presets import preset, preset_config, preset_names
 
-COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")  # the last two record CUDA graphs on a GPU
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -147,44 +146,19 @@ def _predict_once(config, size, batch_size, device, dtype) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--models",
-        nargs="+",
-        metavar="NAME",
-        default=list(PUBLISHED_EFFICIENCY),
-        help="presets, peers (" + ", ".join(PEERS) + "), folders or Hub ids; 'presets' or 'peers' for all of them "
-        "(default: %(default)s)",
-    )
-    parser.add_argument("--resolutions", nargs="+", type=int, default=[256, 512, 1024], metavar="N")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--dtype", choices=list(DTYPES), default="float32")
-    parser.add_argument("--channels-last", action="store_true", help="NHWC memory format, for tensor cores")
-    parser.add_argument(
-        "--compile", choices=COMPILE_MODES, help="time torch.compile'd models; reduce-overhead: CUDA graphs on a GPU"
-    )
-    parser.add_argument("--batch-size", type=int, default=1)
-    parser.add_argument("--runs", type=int, default=20, help="timed runs of each model; 0: no latency")
-    parser.add_argument("--warmup", type=int, default=3)
-    parser.add_argument("--threads", type=int, help="CPU threads")
-    parser.add_argument("--memory", action="store_true", help="measure peak memory too")
-    parser.add_argument("--json", help="file for the results")
-
-
 def run(args: argparse.Namespace) -> int:
     """The command: measures, prints the tables, writes the JSON file."""
     if args.json and os.path.exists(args.json):
         raise ValueError(f"{args.json} exists: give another name for --json.")
+    args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if args.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: PyTorch sees no CUDA device.")
-    if min(args.resolutions) < 1 or args.batch_size < 1 or args.runs < 0 or args.warmup < 0:
-        raise ValueError("--resolutions and --batch-size must be at least 1, --runs and --warmup not negative.")
     if args.compile and args.runs and not args.warmup:
         raise ValueError("--compile needs --warmup of at least 1, or the compilation would be timed.")
     if args.threads:
         torch.set_num_threads(args.threads)
     wanted = {"presets": preset_names(), "peers": PEERS}
-    names = [name for given in args.models for name in wanted.get(given, [given])]
+    names = [name for given in args.models or PUBLISHED_EFFICIENCY for name in wanted.get(given, [given])]
     names = list(dict.fromkeys(names))
     results = {"environment": environment(args), "parameters": parameters(names), "models": measure(names, args)}
     print(report(results))

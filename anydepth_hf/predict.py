@@ -22,30 +22,6 @@ BUNDLED_PHOTO = Path(BUNDLED_CHECKPOINT) / "coffee.jpg"
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
-def add_arguments(parser: argparse.ArgumentParser):
-    parser.add_argument(
-        "inputs",
-        nargs="*",
-        type=Path,
-        default=[BUNDLED_PHOTO],
-        metavar="IMAGE_OR_FOLDER",
-        help="what to predict (default: the photograph that comes with the package)",
-    )
-    parser.add_argument(
-        "--model",
-        default=BUNDLED_CHECKPOINT,
-        help="Hub id or directory of a depth-estimation model (default: the small model that comes with the package)",
-    )
-    parser.add_argument("--output-dir", type=Path, default=Path("."), help="where results go (default: here)")
-    parser.add_argument("--npy", action="store_true", help="also write the float32 map as .npy")
-    parser.add_argument("--device", default=None, help="cpu, cuda, cuda:1, mps (default: the best there is)")
-    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
-    parser.add_argument("--batch-size", type=int, default=1, help="images of equal size that run together")
-    parser.add_argument("--size", type=int, default=None, help="shortest side that the model sees (default: its own)")
-    parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
-    parser.add_argument("--trust-remote-code", action="store_true", help="run the model code of the Hub repository")
-
-
 def find_images(inputs: list[Path]) -> list[Path]:
     images = []
     for path in inputs:
@@ -131,11 +107,10 @@ def write_results(values: np.ndarray, kind: str, model_name: str, paths: list[Pa
 
 def run(args: argparse.Namespace) -> int:
     """Predicts, writes and reports. Returns the exit status: 1 when an image could not be read."""
-    if args.batch_size < 1:
-        raise ValueError(f"--batch-size must be at least 1, got {args.batch_size}.")
-    images = list(dict.fromkeys(find_images(args.inputs)))
+    images = list(dict.fromkeys(find_images(args.inputs or [BUNDLED_PHOTO])))
     logging.disable_progress_bar()
-    model, processor = load_model(args.model, args.device, args.dtype, args.trust_remote_code)
+    name = args.model or BUNDLED_CHECKPOINT
+    model, processor = load_model(name, args.device, args.dtype, args.trust_remote_code)
     if args.size is not None:
         processor.size = type(processor.size)(shortest_edge=args.size)
     kind = getattr(model.config, "prediction_type", "prediction")
@@ -151,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
             failed += 1
             print(f"anydepth: skipped {image}: it is no readable image ({values})", file=sys.stderr)
             continue
-        write_results(values, kind, str(args.model), outputs[image])
+        write_results(values, kind, str(name), outputs[image])
     if failed < len(todo):
         names = ", ".join(str(path) for path in outputs[todo[0]]) if len(todo) == 1 else str(args.output_dir)
         print(f"Wrote {kind} of {len(todo) - failed} image{'s' * (len(todo) - failed > 1)} to {names}")

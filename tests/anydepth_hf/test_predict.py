@@ -1,7 +1,5 @@
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -91,7 +89,7 @@ def test_a_broken_file_is_named_and_the_others_are_predicted(model_dir, folder, 
         (["missing.png"], "missing.png does not exist"),
         (["EMPTY"], "holds no image"),
         (["PHOTO", "--model", "EMPTY"], "Cannot load a depth-estimation model from"),
-        (["PHOTO", "--batch-size", "0"], "--batch-size must be at least 1"),
+        (["PHOTO", "--batch-size", "0"], "--batch-size: must be a whole number at least 1, got 0"),
         (["PHOTO", "TWIN"], "would write the same files"),
     ],
 )
@@ -104,8 +102,3 @@ def test_mistakes_get_one_sentence(model_dir, folder, tmp_path, capsys, argument
     assert predict(*[words.get(word, word) for word in arguments], *options) == 2
     error = capsys.readouterr().err.strip()
     assert message in error and "Traceback" not in error and len(error.splitlines()) == 1
-
-
-def test_help_names_the_commands():
-    result = subprocess.run([sys.executable, "-m", "anydepth_hf.cli", "--help"], capture_output=True, text=True)
-    assert result.returncode == 0 and "predict" in result.stdout and "benchmark" in result.stdout

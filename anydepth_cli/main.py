@@ -1,0 +1,68 @@
+"""Entry point of the `anydepth` command."""
+
+import argparse
+import importlib
+import importlib.metadata
+import os
+import sys
+
+from .parser import Parser, UsageError, did_you_mean
+
+COMMANDS = {
+    "predict": "disparity or depth maps of images and folders",
+    "benchmark": "parameters, FLOPs, latency and memory of models",
+}
+"""Every command and what it does; each is the module of that name in this package."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command and returns the exit status: 0, 1 where a part failed, 2 for a mistake, 130 after Ctrl-C."""
+    argv = sys.argv[1:] if argv is None else argv
+    name = argv[0] if argv and not argv[0].startswith("-") else None
+    prog = f"anydepth {name}" if name in COMMANDS else "anydepth"
+    try:
+        return _run(name, argv)
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe, `| head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
+        if os.environ.get("ANYDEPTH_DEBUG") and not isinstance(error, UsageError):
+            raise
+        print(f"{prog}: {one_line(error)}", file=sys.stderr)
+        return 2
+
+
+def _run(name: str | None, argv: list[str]) -> int:
+    if name is None:
+        width = max(map(len, COMMANDS))
+        listing = "\n".join(f"  {command:{width}}  {text}" for command, text in COMMANDS.items())
+        parser = Parser(
+            prog="anydepth",
+            usage="anydepth COMMAND ...",
+            description="Depth from one image.",
+            epilog=f"commands:\n{listing}\n\n`anydepth COMMAND --help` lists a command's options.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        version = importlib.metadata.version("anydepth-hf")
+        parser.add_argument("--version", action="version", version=version, help="show the version and exit")
+        parser.parse_args(argv)
+        raise UsageError(f"give a command: {', '.join(COMMANDS)}")
+    if name not in COMMANDS:
+        hint = did_you_mean(name, COMMANDS) or f"; the commands are {', '.join(COMMANDS)}"
+        raise UsageError(f"unknown command {name}{hint}")
+    command = importlib.import_module(f".{name}", __package__)
+    description = COMMANDS[name]
+    parser = Parser(prog=f"anydepth {name}", description=f"{description[0].upper()}{description[1:]}.")
+    command.add_arguments(parser)
+    # intermixed: files may stand before and behind options
+    return command.run(parser.parse_intermixed_args(argv[1:]))
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line; of a file's error its name and the reason."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,78 @@
+"""An argument parser that answers a mistake with one sentence and the nearest right word."""
+
+import argparse
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+
+class UsageError(ValueError):
+    """A mistake on the command line; the message is one sentence."""
+
+
+class Parser(argparse.ArgumentParser):
+    """`argparse.ArgumentParser` that raises [`UsageError`] and takes no abbreviated options."""
+
+    def __init__(self, **kwargs):
+        kwargs.setdefault("allow_abbrev", False)
+        kwargs.setdefault("formatter_class", HelpFormatter)
+        super().__init__(**kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        if match := re.match(r"unrecognized arguments: (.*)", message):
+            words = match[1].split()
+            unknown = next((word for word in words if word.startswith("-")), words[0]).partition("=")[0]
+            message = f"unknown option {unknown}{did_you_mean(unknown, self.option_names())}"
+        raise UsageError(f"{message.removeprefix('argument ')} (`{self.prog} --help` lists the options)")
+
+    def option_names(self) -> list[str]:
+        """Names of all options, those of groups too."""
+        return re.findall(r"(?<![\w-])--?[a-z][\w-]*", self.format_help())
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults except where there is none to speak of."""
+
+    def _get_help_string(self, action):
+        if action.default in (None, False, argparse.SUPPRESS, []) or "default" in (action.help or ""):
+            return action.help
+        return super()._get_help_string(action)
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """`"; did you mean X?"` with the nearest of the words, or nothing."""
+    words = list(words)
+    close = difflib.get_close_matches(word, words, n=1) or [name for name in words if name.startswith(word)][:1]
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def number(kind: type = int, minimum: float | None = None, above: float | None = None, maximum: float | None = None):
+    """A `type=` for numbers in a range: at least `minimum`, more than `above`, at most `maximum`; never NaN."""
+    parts = [f"at least {minimum}"] * (minimum is not None) + [f"more than {above}"] * (above is not None)
+    parts += [f"at most {maximum}"] * (maximum is not None)
+    wanted = f"{'a whole number' if kind is int else 'a number'} {' and '.join(parts)}".rstrip()
+
+    def parse(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = float("nan")
+        fits = (minimum is None or value >= minimum) and (above is None or value > above)
+        if value != value or not fits or (maximum is not None and value > maximum):
+            raise argparse.ArgumentTypeError(f"must be {wanted}, got {text}")
+        return value
+
+    return parse
+
+
+def one_of(*names: str) -> Callable[[str], str]:
+    """A `type=` for one word of several, which suggests the nearest; the help should list them."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            hint = did_you_mean(text, names) or f"; choose from {', '.join(names)}"
+            raise argparse.ArgumentTypeError(f"unknown value {text}{hint}")
+        return text
+
+    return parse
