@@ -1,4 +1,5 @@
-"""Presets, models by name: those of the paper's tables (arXiv 2601.02760, Tables 2 and 3) and this project's own.
+"""Presets, models by name: those of the paper's tables (arXiv 2601.02760, Tables 2 and 3), this project's own, and the
+public encoders with the heads that they were released with (`dav2-*-dpt`, `da3-*-dual-dpt`, `vggt-1b-dpt` ...).
 
 The data is in `presets.json`.
 """
@@ -28,7 +29,7 @@ def preset(name: str) -> dict[str, Any]:
     Data of one preset: `title`, `backbone` (a name in `BACKBONE_PRESETS`), `config` (fields of [`AnyDepthConfig`]),
     `encoder` (`id` on the Hub, its `license`, the conversion `source` and, for originals, the `file`), and
     `published`: the paper's own numbers, in percent per evaluation set, never measured here; `None` for a model that
-    is not in it.
+    is not in it. Some have a `note`, a sentence about what the prediction means.
 
     Raises:
         ValueError: no preset of this name.

@@ -36,7 +36,9 @@ def summary(item: Release, entry: dict[str, Any], directory: Path | None) -> str
         "official": "with the head that it was released with",
         "trained": "with a head trained by `training/train.py`",
     }[item.origin]
-    if entry["published"] is None:
+    if entry["published"] is None and item.origin == "official":
+        source = f"**Not in the paper** of [AnyDepth]({PAPER}): encoder and head are its authors' own."
+    elif entry["published"] is None:
         source = f"**Not in the paper**: this project's own configuration of the head of [AnyDepth]({PAPER})."
     else:
         source = f"A preset of [AnyDepth]({PAPER}), {entry['published']['source'].split(', ')[1]}."

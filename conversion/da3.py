@@ -6,6 +6,7 @@ from pathlib import Path
 
 from anydepth_hf.configuration_anydepth import BACKBONE_PRESETS
 from anydepth_hf.configuration_depth_anything_3 import DepthAnything3Config
+from anydepth_hf.presets import preset
 
 from .dinov2 import DINOV2, convert_dinov2_state_dict, read_sizes
 from .dpt import DEPTH_ANYTHING, convert_dpt_state_dict, read_dpt_sizes
@@ -22,7 +23,7 @@ PRESETS = {
     "da3metric-large": "da3-metric-large",
 }
 ANYVIEW_OUT_LAYERS = {12: (5, 7, 9, 11), 24: (11, 15, 19, 23), 40: (19, 27, 33, 39)}
-METRIC_NOTE = "predicted_depth times the focal length in pixels, divided by 300, is in metres."
+METRIC_NOTE = preset("da3-metric-large-dpt")["note"]
 # Official heads: depth = exp(x), up to a scale.
 DEPTH_FIELDS = {
     "num_output_channels": 1,
@@ -56,10 +57,10 @@ def use_preset(checkpoint: str | Path, state_dict: StateDict, settings: Settings
         )
     if not name:
         return []
-    preset = PRESETS.get(re.sub(r"-\d+\.\d+$", "", name.lower()))
-    if preset is None:
+    known = PRESETS.get(re.sub(r"-\d+\.\d+$", "", name.lower()))
+    if known is None:
         return [f"{path} names {name!r}, which is not known here: levels are those usual for the encoder's depth."]
-    expected = BACKBONE_PRESETS[preset]
+    expected = BACKBONE_PRESETS[known]
     width = next((t.shape[-1] for key, t in state_dict.items() if key.endswith("backbone.pretrained.cls_token")), None)
     if width is not None and width != expected["hidden_size"]:
         raise ConversionError(
@@ -68,7 +69,7 @@ def use_preset(checkpoint: str | Path, state_dict: StateDict, settings: Settings
         )
     if not {"out_layers", "out_indices"} & settings.backbone.keys():
         settings.backbone["out_indices"] = expected["out_indices"]
-    return [METRIC_NOTE] if preset == "da3-metric-large" else []
+    return [METRIC_NOTE] if known == "da3-metric-large" else []
 
 
 def read_anyview(state_dict: StateDict, settings: Settings) -> Part:

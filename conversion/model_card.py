@@ -74,7 +74,7 @@ def preset_card(
         title=entry["title"],
         summary=text.summary(item, entry, directory),
         notice=WEIGHTS[encoder].notice,
-        meaning=text.meaning(config),
+        meaning=" ".join([text.meaning(config), *([entry["note"]] if "note" in entry else [])]),
         model=f'"{owner}/{item.repo}"',
         hub=True,
         prediction_type=config.prediction_type,

@@ -8,8 +8,12 @@ from anydepth_hf.presets import preset
 
 # The SDT weights that the paper's authors released (AIGeeksGroup/AnyDepth), by preset.
 AUTHORS_DECODERS = {"dav2-base-sdt": "dav2_sdt_vitb.pth", "da3-large-sdt": "da3_sdt_vitl.pth"}
-# Rows whose architecture is that of the encoder's own release, head included.
-OFFICIAL_MODELS = ("dav2-base-dpt", "da3-large-dual-dpt", "vggt-1b-dpt")
+# Presets whose architecture is that of the encoder's own release, head included.
+OFFICIAL_MODELS = (
+    *(f"dav2-{size}-dpt" for size in ("small", "base", "large")),
+    *(f"da3-{size}-dual-dpt" for size in ("small", "base", "large", "giant")),
+    *("da3-mono-large-dpt", "da3-metric-large-dpt", "vggt-1b-dpt"),
+)
 # The preset that `AIGeeksGroup/AnyDepth` itself is: the smaller of the authors' two.
 DEFAULT_PRESET = "dav2-base-sdt"
 

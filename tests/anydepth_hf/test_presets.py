@@ -7,6 +7,11 @@ from anydepth_hf import AnyDepthForDepthEstimation
 from anydepth_hf.licenses import WEIGHTS
 from anydepth_hf.presets import preset, preset_config, preset_encoder, preset_names
 
+# encoders that the paper's tables do not have, with the heads that they were released with
+BESIDE_THE_PAPER = [
+    *("dav2-small-dpt", "dav2-large-dpt", "da3-small-dual-dpt", "da3-base-dual-dpt", "da3-giant-dual-dpt"),
+    *("da3-mono-large-dpt", "da3-metric-large-dpt"),
+]
 EVALUATION_SETS = ["nyuv2", "kitti", "eth3d", "scannet", "diode"]
 SMALL_ENCODER = {"hidden_size": 48, "num_hidden_layers": 4, "num_attention_heads": 3, "out_indices": [1, 2, 3, 4]}
 SMALL_FIELDS = {
@@ -25,6 +30,8 @@ def small_config(name):
     if full.num_output_channels > 1:
         overrides["num_output_channels"] = 8
     encoder = {**SMALL_ENCODER, **SMALL_FIELDS[full.backbone_config.model_type]}
+    if getattr(full.backbone_config, "alt_start", 0) is None:
+        encoder["alt_start"] = None
     return preset_config(name, backbone_config=encoder, **overrides)
 
 
@@ -32,8 +39,10 @@ def test_the_tables_are_complete():
     assert preset_names() == [
         *(f"dinov3-{size}-{head}" for size in ("small", "base") for head in ("sdt", "sdt-compact", "dpt")),
         *("dinov3-large-sdt", "dinov3-large-dpt"),
-        *("dav2-base-sdt", "dav2-base-dpt"),
+        *("dav2-small-dpt", "dav2-base-sdt", "dav2-base-dpt", "dav2-large-dpt"),
+        *("da3-small-dual-dpt", "da3-base-dual-dpt"),
         *("da3-large-sdt", "da3-large-dpt", "da3-large-dual-dpt"),
+        *("da3-giant-dual-dpt", "da3-mono-large-dpt", "da3-metric-large-dpt"),
         *("vggt-1b-sdt", "vggt-1b-dpt"),
     ]
 
@@ -41,10 +50,10 @@ def test_the_tables_are_complete():
 @pytest.mark.parametrize("name", preset_names())
 def test_data_of_a_row(name):
     entry = preset(name)
-    head_type = name.split("-", 2)[2].removesuffix("-compact").replace("-", "_")
+    head_type = name.removeprefix(f"{entry['backbone']}-").removesuffix("-compact").replace("-", "_")
     assert entry["config"]["head_type"] == head_type and entry["title"]
     assert WEIGHTS[entry["encoder"]["id"]].identifier == entry["encoder"]["license"]
-    assert (entry["published"] is None) == name.endswith("-compact")
+    assert (entry["published"] is None) == (name.endswith("-compact") or name in BESIDE_THE_PAPER)
     for numbers in (entry["published"][key] for key in ("abs_rel_percent", "delta1_percent") if entry["published"]):
         assert list(numbers) == EVALUATION_SETS and all(0 < value < 100 for value in numbers.values())
 
@@ -107,3 +116,22 @@ def test_encoders_that_load_and_those_that_must_be_converted():
     assert preset_encoder("dinov3-base-sdt") == "facebook/dinov3-vitb16-pretrain-lvd1689m"
     with pytest.raises(ValueError, match="--source da3 --checkpoint model.safetensors --output DIR"):
         preset_encoder("da3-large-sdt")
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "head"),
+    [
+        ("da3-small-dual-dpt", 22_059_008, 2_932_706),
+        ("da3-base-dual-dpt", 86_583_296, 11_704_162),
+        ("da3-giant-dual-dpt", 1_136_489_216, 35_540_194),
+        ("da3-mono-large-dpt", 304_367_616, None),
+        ("da3-metric-large-dpt", 304_367_616, None),
+    ],
+)
+def test_sizes_of_official_models(name, encoder, head):
+    """Parameters of the modules in ByteDance-Seed/Depth-Anything-3, the head without its ray branch."""
+    with torch.device("meta"):
+        model = AnyDepthForDepthEstimation(preset_config(name, predict_confidence=head is not None))
+    assert sum(p.numel() for p in model.backbone.parameters()) == encoder
+    if head is not None:
+        assert sum(p.numel() for p in model.head.parameters()) == head
