@@ -9,8 +9,10 @@ from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+from .shapes_anydepth import is_symbolic
 
-def resize_rows(values: torch.Tensor, size: int, offset: float) -> torch.Tensor:
+
+def resize_rows(values: torch.Tensor, size: int, offset: float | torch.Tensor) -> torch.Tensor:
     """
     Bicubic resampling of the first dimension, `length` long, by the factor `(size + offset) / length` to `size`.
 
@@ -54,18 +56,22 @@ class OffsetDinov2Embeddings(Dinov2Embeddings):
         Returns:
             `torch.Tensor` of shape `(1, 1 + num_patches, hidden_size)`, in the dtype of the parameter.
         """
-        num_patches = embeddings.shape[1] - 1
         num_positions = self.position_embeddings.shape[1] - 1
-        if num_patches == num_positions and height == width:
-            return self.position_embeddings
-
         class_position, patch_positions = self.position_embeddings.split([1, num_positions], dim=1)
         native = int(num_positions**0.5)
         patch_height, patch_width = self.patch_embeddings.patch_size
+        rows, columns = height // patch_height, width // patch_width
+        # the native square is not resampled
+        offset = self.interpolate_offset
+        if is_symbolic(height, width):
+            distance = (rows - native) ** 2 + (columns - native) ** 2
+            offset = offset * torch.full((), distance, device=embeddings.device).clamp(max=1)
+        elif rows == columns == native:
+            return self.position_embeddings
         # bicubic resampling in half precision shifts the embeddings
         grid = patch_positions.float().view(native, native, -1)
-        grid = resize_rows(grid, height // patch_height, self.interpolate_offset).transpose(0, 1)
-        grid = resize_rows(grid, width // patch_width, self.interpolate_offset).transpose(0, 1)
+        grid = resize_rows(grid, rows, offset).transpose(0, 1)
+        grid = resize_rows(grid, columns, offset).transpose(0, 1)
         return torch.cat((class_position, grid.flatten(0, 1)[None].to(class_position.dtype)), dim=1)
 
 

@@ -13,6 +13,35 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .backbone_rope import RotaryDinov2Attention, RotaryDinov2Layer, rotary_tables
 from .configuration_vggt import VGGTConfig
+from .shapes_anydepth import is_symbolic
+
+
+class VGGTEmbeddings(Dinov2WithRegistersEmbeddings):
+    """[`Dinov2WithRegistersEmbeddings`] that export with dynamic sizes."""
+
+    def interpolate_pos_encoding(self, embeddings: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """The position embedding `(1, 1 + num_patches, hidden_size)` of an image of `height` x `width` pixels."""
+        if not is_symbolic(height, width):
+            return super().interpolate_pos_encoding(embeddings, height, width)
+        num_positions = self.position_embeddings.shape[1] - 1
+        class_position, patch_positions = self.position_embeddings.split([1, num_positions], dim=1)
+        native = int(num_positions**0.5)
+        grid = patch_positions.float().view(native, native, -1)
+        for side, patch in zip((height, width), self.patch_embeddings.patch_size):
+            weights = antialiasing_weights(native, side // patch, grid.device)
+            grid = torch.einsum("ts,src->rtc", weights, grid)
+        return torch.cat((class_position, grid.flatten(0, 1)[None].to(class_position.dtype)), dim=1)
+
+
+def antialiasing_weights(length: int, size: int, device: torch.device) -> torch.Tensor:
+    """Weights `(size, length)` of `interpolate(..., mode="bicubic", antialias=True)` along one axis, float32."""
+    step = torch.full((), length / size, device=device)
+    centres = (torch.arange(size, device=device) + 0.5) * step
+    distance = (torch.arange(length, device=device) + 0.5 - centres[:, None]).abs() / step.clamp(min=1)
+    near = (1.5 * distance - 2.5) * distance.square() + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    weights = torch.where(distance < 1, near, torch.where(distance < 2, far, 0.0))
+    return weights / weights.sum(dim=1, keepdim=True)
 
 
 class VGGTPatchEncoder(nn.Module):
@@ -21,7 +50,7 @@ class VGGTPatchEncoder(nn.Module):
     def __init__(self, config: VGGTConfig):
         super().__init__()
         self.num_prefix_tokens = 1 + config.num_register_tokens
-        self.embeddings = Dinov2WithRegistersEmbeddings(config)
+        self.embeddings = VGGTEmbeddings(config)
         self.layer = nn.ModuleList(Dinov2Layer(config) for _ in range(config.num_patch_encoder_layers))
         self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
@@ -44,13 +73,13 @@ class VGGTLayer(RotaryDinov2Layer):
 class VGGTPreTrainedModel(Dinov2PreTrainedModel):
     config: VGGTConfig
     base_model_prefix = "backbone"
-    _no_split_modules = ["Dinov2WithRegistersEmbeddings", "Dinov2Layer", "VGGTLayer"]
+    _no_split_modules = ["VGGTEmbeddings", "Dinov2Layer", "VGGTLayer"]
     _can_record_outputs = {"hidden_states": VGGTLayer, "attentions": RotaryDinov2Attention}
 
     @torch.no_grad()
     def _init_weights(self, module) -> None:
         super()._init_weights(module)
-        if isinstance(module, Dinov2WithRegistersEmbeddings):
+        if isinstance(module, VGGTEmbeddings):
             init.trunc_normal_(module.position_embeddings, std=self.config.initializer_range)
             init.trunc_normal_(module.cls_token, std=self.config.initializer_range)
             init.zeros_(module.mask_token)

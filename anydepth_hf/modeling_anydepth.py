@@ -21,6 +21,7 @@ from .losses_anydepth import depth_loss
 from .memory_anydepth import check_memory
 from .modeling_dpt import DPTHead
 from .modeling_sdt import DySample, SDTHead, init_conv
+from .shapes_anydepth import is_symbolic, resize_map
 
 # By model type and not by configuration class: remote code may load a configuration class twice.
 BACKBONES: dict[str, type[PreTrainedModel]] = {
@@ -140,18 +141,20 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
         """Brings both sides to multiples of the patch size as `config.patch_alignment` says."""
         patch_size = self.config.patch_size
         height, width = pixel_values.shape[-2:]
-        if height % patch_size == 0 and width % patch_size == 0:
+        if self.config.patch_alignment == "resize":
+            size = [(side + patch_size // 2) // patch_size * patch_size for side in (height, width)]
+            return resize_map(pixel_values, size)
+        below, right = ((side + patch_size - 1) // patch_size * patch_size - side for side in (height, width))
+        if not is_symbolic(height, width) and below == right == 0:
             return pixel_values
-        if self.config.patch_alignment == "pad":
-            return F.pad(pixel_values, (0, -width % patch_size, 0, -height % patch_size), mode="replicate")
-        size = [max(1, (side + patch_size // 2) // patch_size) * patch_size for side in (height, width)]
-        return F.interpolate(pixel_values, size=size, mode="bilinear", align_corners=False)
+        return F.pad(pixel_values, (0, right, 0, below), mode="replicate")
 
     def restore_size(self, prediction: torch.Tensor, aligned: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """The head's map `(batch_size, channels, h, w)` at the size of the input, undoing `align_to_patches`."""
         if self.config.patch_alignment == "pad":
             prediction = resize_map(prediction, aligned.shape[-2:])
-            return prediction[..., : size[0], : size[1]]
+            rows, columns = (torch.arange(side, device=prediction.device) for side in size)
+            return prediction.index_select(-2, rows).index_select(-1, columns)
         return resize_map(prediction, size)
 
     def to_prediction(self, features: torch.Tensor) -> torch.Tensor:
@@ -203,9 +206,9 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
                 f"`pixel_values` must be (batch, 3, height, width) with sides of at least one patch "
                 f"({self.config.patch_size} pixels), got {tuple(pixel_values.shape)}."
             )
-        if labels is not None and tuple(labels.shape) != (len(pixel_values), *size):
+        if labels is not None and tuple(labels.shape) != (pixel_values.shape[0], *size):
             raise ValueError(
-                f"`labels` must be depth of shape {(len(pixel_values), *size)}, got {tuple(labels.shape)}."
+                f"`labels` must be depth of shape {(pixel_values.shape[0], *size)}, got {tuple(labels.shape)}."
             )
         aligned = self.align_to_patches(pixel_values)
         if pixel_values.device.type == "cpu" and not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
@@ -236,12 +239,6 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
             hidden_states=levels.hidden_states,
             attentions=levels.attentions,
         )
-
-
-def resize_map(values: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    if tuple(values.shape[-2:]) == tuple(size):
-        return values
-    return F.interpolate(values, size=size, mode="bilinear", align_corners=False)
 
 
 __all__ = ["AnyDepthForDepthEstimation", "AnyDepthOutput", "AnyDepthPreTrainedModel"]

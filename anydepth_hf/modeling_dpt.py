@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .modeling_sdt import prepare_levels
+from .shapes_anydepth import resize_map
 
 
 class Reassemble(nn.Module):
@@ -57,9 +58,7 @@ class FusionBlock(nn.Module):
 
     def forward(self, features: torch.Tensor, level: torch.Tensor | None, size: Sequence[int] | None) -> torch.Tensor:
         if self.lateral is not None:
-            if level.shape[-2:] != features.shape[-2:]:
-                level = F.interpolate(level, size=features.shape[-2:], mode="bilinear")
-            features = features + self.lateral(level)
+            features = features + self.lateral(resize_map(level, features.shape[-2:]))
         features = self.residual(features)
         size = size or [2 * side for side in features.shape[-2:]]
         return self.projection(F.interpolate(features, size=size, mode="bilinear", align_corners=True))

@@ -228,7 +228,7 @@ class SDTHead(nn.Module):
         """Fused and enhanced features `(batch_size, fusion_channels, height, width)` at the patch grid."""
         tokens = [level.flatten(2).transpose(1, 2) for level in feature_maps]
         fused = self.weighted_fusion(tokens, cls_tokens)
-        return self.detail_enhancer(fused.transpose(1, 2).reshape(len(fused), -1, *feature_maps[0].shape[-2:]))
+        return self.detail_enhancer(fused.transpose(1, 2).unflatten(2, feature_maps[0].shape[-2:]))
 
     def stages(self) -> list[list[nn.Module]]:
         """The layers after fusion in order, in a list for each 2x step, which begins with its DySample."""
