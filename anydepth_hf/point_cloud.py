@@ -1,0 +1,241 @@
+"""Point clouds and triangle meshes of depth maps, in metres."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .camera import Intrinsics
+from .geometry import EDGE_THRESHOLD, flying_pixels, surface_normals, unproject
+
+
+@dataclass(frozen=True)
+class PointCloud:
+    """
+    Points of one picture, and the triangles between them if it is a mesh.
+
+    Axes are the camera's: right-handed, x to the right, y down, z forward; metres.
+
+    Args:
+        points: (N, 3) float32.
+        colors: (N, 3) uint8 RGB, or `None`.
+        normals: (N, 3) float32 of unit length, facing the camera, or `None`.
+        triangles: (M, 3) int32 indices of points, counter-clockwise as seen by the camera; `None` for points alone.
+        pixels: (N, 2) float32, where the picture shows each point: column, row.
+        intrinsics: the camera.
+        info: what files say about it, e.g. `{"model": ..., "calibration": ...}`; plain text.
+    """
+
+    points: np.ndarray
+    colors: np.ndarray | None = None
+    normals: np.ndarray | None = None
+    triangles: np.ndarray | None = None
+    pixels: np.ndarray | None = None
+    intrinsics: Intrinsics | None = None
+    info: dict[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def save(self, path) -> Path:
+        """Writes the file that the name's ending asks for: `.ply`, `.glb`, or `.html`, a page that works offline."""
+        from .point_cloud_files import save_point_cloud
+
+        return save_point_cloud(self, path)
+
+
+def point_cloud(
+    depth,
+    intrinsics: Intrinsics | None = None,
+    image=None,
+    valid=None,
+    normals: bool = True,
+    edge_threshold: float | None = EDGE_THRESHOLD,
+    max_depth: float | None = None,
+    max_points: int | None = None,
+    voxel_size: float | None = None,
+    info: dict[str, str] | None = None,
+) -> PointCloud:
+    """
+    The points that a depth map shows.
+
+    Args:
+        depth: (H, W) array or tensor of depth in metres, or what `read_depth` returned. Disparity is refused.
+        intrinsics: the camera; by default those that the depth file holds.
+        image: the picture, for colours: a PIL image or (H, W, 3) uint8; resized to depth's size.
+        valid: (H, W) bool, the pixels to take; by default those of finite, positive depth.
+        normals: compute them.
+        edge_threshold: leave out `flying_pixels` by this threshold; `None` keeps them.
+        max_depth: leave out what is farther, in metres.
+        max_points: take every second, third ... row and column, so that there are no more points than this.
+        voxel_size: one point in each cube of this side, in metres: the mean of those in it.
+        info: text for the files.
+
+    Raises:
+        ValueError: disparity, no intrinsics, unequal sizes, or no pixel left.
+    """
+    maps = _Maps.of(depth, intrinsics, image, valid, normals, edge_threshold, max_depth)
+    stride = 1
+    if max_points is not None:
+        if max_points < 1:
+            raise ValueError(f"max_points must be at least 1, got {max_points}.")
+        while maps.keep[::stride, ::stride].sum() > max_points:
+            stride += 1
+    taken = np.zeros_like(maps.keep)
+    taken[::stride, ::stride] = maps.keep[::stride, ::stride]
+    cloud = maps.select(taken, info)
+    return cloud if voxel_size is None else _one_a_voxel(cloud, voxel_size)
+
+
+def mesh(
+    depth,
+    intrinsics: Intrinsics | None = None,
+    image=None,
+    valid=None,
+    normals: bool = True,
+    edge_threshold: float | None = EDGE_THRESHOLD,
+    max_depth: float | None = None,
+    max_points: int | None = None,
+    info: dict[str, str] | None = None,
+) -> PointCloud:
+    """
+    The surface that a depth map shows: two triangles between each four neighbouring pixels.
+
+    There are none across edges: where a pixel between the corners is flying or left out, the surface has a hole.
+    Arguments as in `point_cloud`; with `max_points`, every second, third ... row and column is taken.
+
+    Returns:
+        A `PointCloud` with `triangles`.
+    """
+    maps = _Maps.of(depth, intrinsics, image, valid, normals, edge_threshold, max_depth)
+    height, width = maps.keep.shape
+    stride = 1
+    if max_points is not None:
+        while -(-height // stride) * -(-width // stride) > max_points:
+            stride += 1
+    if min(height, width) <= stride:
+        raise ValueError(f"A mesh of {width} x {height} pixels needs more points than max_points={max_points}.")
+    # a square is whole if every pixel in it, corners and border included, is kept
+    rows, columns = (np.arange(0, side - stride, stride) for side in (height, width))
+    removed = np.pad(np.cumsum(np.cumsum(~maps.keep, 0), 1), ((1, 0), (1, 0)))
+    bottom, right = rows + stride + 1, columns + stride + 1
+    holes = (
+        removed[bottom][:, right] - removed[rows][:, right] - removed[bottom][:, columns] + removed[rows][:, columns]
+    )
+    row, column = np.nonzero(holes == 0)
+    corner = rows[row] * width + columns[column]
+    below, beside = corner + stride * width, corner + stride
+    triangles = np.concatenate([np.stack([corner, below, beside], 1), np.stack([beside, below, below + stride], 1)])
+    if len(triangles) == 0:
+        raise ValueError("No four neighbouring pixels form a surface: all lie on edges or are left out.")
+    used = np.zeros(height * width, bool)
+    used[triangles] = True
+    number = np.cumsum(used, dtype=np.int32) - 1
+    return replace(maps.select(used.reshape(height, width), info), triangles=number[triangles])
+
+
+@dataclass(frozen=True)
+class _Maps:
+    """Maps of one picture: points and normals (H, W, 3), colours, and the pixels that are kept."""
+
+    points: np.ndarray
+    normals: np.ndarray | None
+    colors: np.ndarray | None
+    keep: np.ndarray
+    intrinsics: Intrinsics
+
+    @classmethod
+    def of(cls, depth, intrinsics, image, valid, normals, edge_threshold, max_depth) -> "_Maps":
+        if hasattr(depth, "kind"):  # what read_depth returned
+            if depth.kind != "depth":
+                raise ValueError(DISPARITY_IS_NOT_DEPTH)
+            valid = depth.valid if valid is None else valid
+            intrinsics = depth.intrinsics if intrinsics is None else intrinsics
+            depth = depth.values
+        if hasattr(depth, "detach"):
+            depth = depth.detach().float().cpu().numpy()
+        depth = np.asarray(depth)
+        if depth.ndim != 2:
+            raise ValueError(f"Depth must be a map (height, width), got the shape {depth.shape}.")
+        if intrinsics is None:
+            raise ValueError(NO_INTRINSICS)
+        height, width = depth.shape
+        if valid is not None and np.shape(valid) != depth.shape:
+            raise ValueError(f"valid must have depth's shape {depth.shape}, got {np.shape(valid)}.")
+        points = unproject(depth, intrinsics)
+        keep = np.isfinite(points[..., 2])
+        if valid is not None:
+            keep &= np.asarray(valid, dtype=bool)
+        if max_depth is not None:
+            keep &= ~(depth > max_depth)
+        if edge_threshold is not None:
+            keep &= ~flying_pixels(depth, edge_threshold)
+        direction = None
+        if normals:
+            direction = surface_normals(np.where(keep[..., None], points, np.nan))
+            keep &= np.isfinite(direction[..., 2])  # a pixel without neighbours is no surface
+        if not keep.any():
+            raise ValueError("No pixel is left: all are invalid, too far or on edges.")
+        colors = None
+        if image is not None:
+            image = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
+            colors = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS))
+        if (intrinsics.width, intrinsics.height) != (width, height):
+            intrinsics = intrinsics.resized(width, height)
+        return cls(points, direction, colors, keep, intrinsics)
+
+    def select(self, pixels: np.ndarray, info: dict[str, str] | None) -> PointCloud:
+        """The points of some pixels, row by row."""
+
+        def pick(values, dtype):
+            return None if values is None else np.ascontiguousarray(values[pixels], dtype=dtype)
+
+        return PointCloud(
+            points=pick(self.points, np.float32),
+            colors=pick(self.colors, np.uint8),
+            normals=pick(self.normals, np.float32),
+            pixels=np.argwhere(pixels)[:, ::-1].astype(np.float32),
+            intrinsics=self.intrinsics,
+            info=info or {},
+        )
+
+
+def _one_a_voxel(cloud: PointCloud, size: float) -> PointCloud:
+    """Means of points, colours and normals in each cube of an axis-parallel grid."""
+    if not size > 0:
+        raise ValueError(f"The voxel size must be positive, got {size}.")
+    cells = np.floor(cloud.points.astype(np.float64) / size).astype(np.int64)
+    _, index, count = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+    index = index.reshape(-1)
+
+    def mean(values):
+        return (
+            np.stack([np.bincount(index, weights=column) for column in values.T.astype(np.float64)], 1)
+            / count[:, None]
+        )
+
+    normals = None
+    if cloud.normals is not None:
+        normals = mean(cloud.normals)
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    return replace(
+        cloud,
+        points=mean(cloud.points).astype(np.float32),
+        colors=None if cloud.colors is None else mean(cloud.colors).round().astype(np.uint8),
+        normals=None if normals is None else normals.astype(np.float32),
+        pixels=mean(cloud.pixels).astype(np.float32),
+    )
+
+
+DISPARITY_IS_NOT_DEPTH = (
+    "This is disparity up to an unknown scale and shift, and unprojecting it would bend the scene. Align it first: "
+    "`anydepth calibrate` fits scale and shift to known distances for `predict --calibration`, and "
+    "`anydepth_hf.alignment.fit(disparity, known_depth).apply(disparity)` does it in Python."
+)
+NO_INTRINSICS = (
+    "A point cloud needs the camera's focal length, and the picture's EXIF data do not hold it: give a field of view "
+    "(`--fov DEGREES`, `Intrinsics.from_fov`) or a focal length in pixels (`--focal PIXELS`, `Intrinsics.from_focal`)."
+)
+
+__all__ = ["DISPARITY_IS_NOT_DEPTH", "NO_INTRINSICS", "PointCloud", "mesh", "point_cloud"]

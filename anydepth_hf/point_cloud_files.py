@@ -1,0 +1,184 @@
+"""Point clouds and meshes as files: PLY, GLB (glTF 2.0), and a page that shows them in a browser, offline.
+
+All three are in metres and right-handed with y up: x to the right, y up, z towards the viewer, the camera at the
+origin looking along -z. That is the camera's own frame turned by 180 degrees about x.
+"""
+
+import base64
+import html
+import json
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from .atomic_write import atomic_write
+from .point_cloud import PointCloud
+from .visualization import NEAR_TO_FAR
+
+AXES = "right-handed, x right, y up, z towards the viewer; the camera is at the origin and looks along -z"
+_Y_UP = np.array([1, -1, -1], dtype=np.float32)
+
+
+def save_point_cloud(cloud: PointCloud, path: str | os.PathLike) -> Path:
+    """
+    Writes a point cloud or mesh as `.ply`, `.glb` or `.html`, whichever the name ends with, completely or not at all.
+
+    Raises:
+        ValueError: another ending.
+    """
+    path = Path(path)
+    encoders = {".ply": encode_ply, ".glb": encode_glb, ".html": encode_html}
+    if path.suffix.lower() not in encoders:
+        raise ValueError(f"{path}: a point cloud is written as {', '.join(encoders)}, not as {path.suffix or 'this'}.")
+    data = encoders[path.suffix.lower()](cloud)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)
+    return path
+
+
+def encode_ply(cloud: PointCloud) -> bytes:
+    """A binary PLY file: float x, y, z; nx, ny, nz and uchar red, green, blue if there are any; faces of a mesh."""
+    columns = [(name, "<f4", cloud.points[:, i] * _Y_UP[i]) for i, name in enumerate("xyz")]
+    if cloud.normals is not None:
+        columns += [(name, "<f4", cloud.normals[:, i] * _Y_UP[i]) for i, name in enumerate(("nx", "ny", "nz"))]
+    if cloud.colors is not None:
+        columns += [(name, "u1", cloud.colors[:, i]) for i, name in enumerate(("red", "green", "blue"))]
+    vertices = np.empty(len(cloud), dtype=[(name, kind) for name, kind, _ in columns])
+    for name, _, values in columns:
+        vertices[name] = values
+    header = ["ply", "format binary_little_endian 1.0", "comment unit: metre", f"comment axes: {AXES}"]
+    header += [f"comment {line}" for line in _lines(cloud)]
+    header += [f"element vertex {len(cloud)}"]
+    header += [f"property {'float' if kind == '<f4' else 'uchar'} {name}" for name, kind, _ in columns]
+    faces = b""
+    if cloud.triangles is not None:
+        header += [f"element face {len(cloud.triangles)}", "property list uchar int vertex_indices"]
+        table = np.empty(len(cloud.triangles), dtype=[("count", "u1"), ("corners", "<i4", 3)])
+        table["count"], table["corners"] = 3, cloud.triangles
+        faces = table.tobytes()
+    text = "\n".join([*header, "end_header", ""]).encode("ascii", "replace")
+    return text + vertices.tobytes() + faces
+
+
+def encode_glb(cloud: PointCloud) -> bytes:
+    """
+    A binary glTF 2.0 file of one mesh, unlit: triangles or points, with normals and vertex colours.
+
+    glTF's vertex colours are linear light, so sRGB values are converted, in 16 bits.
+    """
+    arrays = [("POSITION", (cloud.points * _Y_UP).astype("<f4"), 5126, "VEC3")]
+    if cloud.normals is not None:
+        arrays.append(("NORMAL", (cloud.normals * _Y_UP).astype("<f4"), 5126, "VEC3"))
+    if cloud.colors is not None:
+        linear = np.full((len(cloud), 4), 65535, "<u2")
+        linear[:, :3] = _srgb_to_linear()[cloud.colors]
+        arrays.append(("COLOR_0", linear, 5123, "VEC4"))
+    if cloud.triangles is not None:
+        arrays.append(("indices", cloud.triangles.astype("<u4").reshape(-1), 5125, "SCALAR"))
+    views, accessors, primitive, offset = [], [], {"attributes": {}, "material": 0}, 0
+    for index, (name, values, component, kind) in enumerate(arrays):
+        target = 34963 if name == "indices" else 34962
+        views.append({"buffer": 0, "byteOffset": offset, "byteLength": values.nbytes, "target": target})
+        accessor = {"bufferView": index, "componentType": component, "count": len(values), "type": kind}
+        if name == "POSITION":
+            accessor |= {"min": values.min(0).tolist(), "max": values.max(0).tolist()}
+        if name == "COLOR_0":
+            accessor["normalized"] = True
+        accessors.append(accessor)
+        (primitive if name == "indices" else primitive["attributes"])[name] = index
+        offset += values.nbytes  # every element is a multiple of four bytes long
+    primitive["mode"] = 0 if cloud.triangles is None else 4
+    document = {
+        "asset": {
+            "version": "2.0",
+            "generator": "anydepth-hf",
+            "extras": {"unit": "metre", "axes": AXES, **cloud.info},
+        },
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0, "name": "depth"}],
+        "meshes": [{"primitives": [primitive]}],
+        "materials": [
+            {
+                "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 1},
+                "doubleSided": True,
+                "extensions": {"KHR_materials_unlit": {}},
+            }
+        ],
+        "extensionsUsed": ["KHR_materials_unlit"],
+        "buffers": [{"byteLength": offset}],
+        "bufferViews": views,
+        "accessors": accessors,
+    }
+    text = json.dumps(document, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    parts = [struct.pack("<II", len(text), 0x4E4F534A), text, struct.pack("<II", offset, 0x004E4942)]
+    parts += [values.tobytes() for _, values, _, _ in arrays]
+    return struct.pack("<III", 0x46546C67, 2, 12 + sum(map(len, parts))) + b"".join(parts)
+
+
+def encode_html(cloud: PointCloud, title: str = "Depth in 3-D") -> bytes:
+    """
+    One page that shows a point cloud or mesh in any browser with WebGL 2, without a network.
+
+    Orbit by mouse, touch or keys; photograph, depth and normals as colours; click two points to measure. It first
+    shows what the camera saw. Positions are float32 as in the other files; only normals are rounded, to 1/127.
+    """
+
+    def encoded(values, dtype):
+        return "" if values is None else base64.b64encode(np.ascontiguousarray(values, dtype).tobytes()).decode()
+
+    points = cloud.points * _Y_UP
+    if cloud.intrinsics is not None:
+        camera = cloud.intrinsics
+        half = (
+            max(camera.cx + 0.5, camera.width - 0.5 - camera.cx),
+            max(camera.cy + 0.5, camera.height - 0.5 - camera.cy),
+        )
+        tangents = half[0] / camera.fx, half[1] / camera.fy
+    else:
+        directions = np.abs(points[:, :2]) / np.maximum(-points[:, 2:], 1e-9)
+        tangents = np.quantile(directions, 0.98, axis=0)
+    lines = [
+        f"{len(cloud):,} points" + (f", {len(cloud.triangles):,} triangles" if cloud.triangles is not None else "")
+    ]
+    meta = {
+        "info": [*lines, "Unit: metre.", f"Axes: {AXES}.", *_lines(cloud)],
+        "palette": NEAR_TO_FAR.astype(int).tolist(),
+        "tan_x": float(tangents[0]),
+        "tan_y": float(tangents[1]),
+        "spacing": float(2 * np.sqrt(tangents[0] * tangents[1] / max(len(cloud), 1))),
+    }
+    fields = {
+        "TITLE": html.escape(title),
+        # no text can end the script element
+        "META": json.dumps(meta).replace("<", "\\u003c"),
+        "POINTS": encoded(points, "<f4"),
+        "COLORS": encoded(cloud.colors, "u1"),
+        "NORMALS": encoded(None if cloud.normals is None else (cloud.normals * _Y_UP * 127).round(), "i1"),
+        "TRIANGLES": encoded(cloud.triangles, "<u4"),
+    }
+    page = (Path(__file__).parent / "viewer.html").read_text(encoding="utf-8")
+    pieces = [page]
+    for name, value in fields.items():
+        before, after = pieces.pop().split("{{" + name + "}}")
+        pieces += [before, value, after]
+    return "".join(pieces).encode()
+
+
+def _lines(cloud: PointCloud) -> list[str]:
+    """What is known about a cloud, one line each."""
+    return [" ".join(f"{name}: {value}".split()) for name, value in cloud.info.items()]
+
+
+def _srgb_to_linear() -> np.ndarray:
+    """16-bit linear values of the 256 sRGB values (IEC 61966-2-1)."""
+    srgb = np.arange(256) / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    return (linear * 65535).round().astype("<u2")
+
+
+__all__ = ["AXES", "encode_glb", "encode_html", "encode_ply", "save_point_cloud"]
