@@ -279,7 +279,6 @@ def _fit_vectors(prediction, depth, weights, space, prediction_type, method, sca
     if scale_only:
         numbers, errors = ((1.0, *numbers), (0.0, *errors)) if space == "log" else ((*numbers, 0.0), (*errors, 0.0))
     aligned = clip_depth(to_depth(prediction, *numbers, space, prediction_type), None, None)
-    difference = (aligned - depth).abs()
     inliers = result.inliers
     known = depth[inliers]
     alignment = Alignment(
@@ -290,16 +289,18 @@ def _fit_vectors(prediction, depth, weights, space, prediction_type, method, sca
         scale_error=errors[0],
         shift_error=errors[1],
         scale_only=scale_only,
-        residuals=_residuals(difference[inliers], known),
-        residuals_of_all=_residuals(difference, depth),
+        residuals=residuals_of(aligned[inliers], known),
+        residuals_of_all=residuals_of(aligned, depth),
         depth_range=(float(known.min()), float(known.max())) if len(known) else None,
     )
     return alignment, inliers
 
 
-def _residuals(difference: torch.Tensor, depth: torch.Tensor) -> Residuals:
+def residuals_of(aligned: torch.Tensor, depth: torch.Tensor) -> Residuals:
+    """How far aligned depths lie from the known ones, two vectors; NaN if there are none."""
     if len(depth) == 0:
         return Residuals(0, math.nan, math.nan, math.nan, math.nan)
+    difference = (aligned - depth).abs()
     relative = difference / depth
     numbers = torch.stack([relative.median(), relative.mean(), relative.max(), difference.square().mean().sqrt()])
     return Residuals(len(depth), *numbers.tolist())

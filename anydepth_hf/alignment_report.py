@@ -12,6 +12,7 @@ _NAMES = {
     "irls": "reweighted least squares",
     "median": "median and mean deviation",
     "truncated_l1": "truncated L1",
+    "camera_height": "the camera's height above the ground",
 }
 # median relative error up to which a fit is called so
 _GRADES = ((0.01, "an excellent"), (0.05, "a good"), (0.15, "a rough"), (math.inf, "a poor"))
