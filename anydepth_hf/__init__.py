@@ -9,6 +9,8 @@ from .backbone_vggt import VGGTBackbone
 from .configuration_anydepth import AnyDepthConfig
 from .configuration_depth_anything_3 import DepthAnything3Config
 from .configuration_vggt import VGGTConfig
+from .depth_files import read_depth, write_depth
+from .depth_map import DepthMap
 from .image_processing_anydepth import AnyDepthImageProcessor
 from .modeling_anydepth import AnyDepthForDepthEstimation
 from .modeling_dpt import DPTHead
@@ -44,7 +46,10 @@ __all__ = [
     "DPTHead",
     "DepthAnything3Backbone",
     "DepthAnything3Config",
+    "DepthMap",
     "SDTHead",
     "VGGTBackbone",
     "VGGTConfig",
+    "read_depth",
+    "write_depth",
 ]
