@@ -1,0 +1,84 @@
+"""Pictures, depth and points in the rerun viewer (rerun.io). Needs the extra `rerun`."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .extras import require
+from .point_cloud import PointCloud
+
+
+class RerunLog:
+    """
+    A recording of one picture after another: the photograph, its depth in metres, and the points in 3-D.
+
+    Args:
+        path: a `.rrd` file for the recording; by default a viewer is started and shows it.
+
+    Raises:
+        ImportError: the package `rerun-sdk` is missing.
+    """
+
+    def __init__(self, path: str | os.PathLike | None = None):
+        self._rerun = require("rerun", "rerun", "Logging to rerun")
+        self.path = None if path is None else Path(path)
+        self._stream = self._rerun.RecordingStream("anydepth")
+        self._count = 0
+        if self.path is None:
+            self._stream.spawn()
+        else:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream.save(self.path)
+        # OpenCV's axes: right, down, forward
+        self._stream.log("camera", self._rerun.ViewCoordinates.RDF, static=True)
+
+    def log(self, name: str, cloud: PointCloud, depth: np.ndarray | None = None, image: Image.Image | None = None):
+        """
+        Adds a picture.
+
+        Args:
+            name: shown as text.
+            cloud: its points or mesh.
+            depth: (H, W) depth in metres, NaN where unknown.
+            image: the photograph.
+        """
+        rerun, stream = self._rerun, self._stream
+        stream.set_time("picture", sequence=self._count)
+        self._count += 1
+        stream.log("name", rerun.TextDocument(name))
+        if cloud.intrinsics is not None:
+            camera = cloud.intrinsics
+            pinhole = rerun.Pinhole(
+                focal_length=[camera.fx, camera.fy],
+                principal_point=[camera.cx + 0.5, camera.cy + 0.5],  # rerun counts from the picture's corner
+                resolution=[camera.width, camera.height],
+                camera_xyz=rerun.ViewCoordinates.RDF,
+            )
+            stream.log("camera/picture", pinhole)
+        if image is not None:
+            size = image.size if cloud.intrinsics is None else (cloud.intrinsics.width, cloud.intrinsics.height)
+            stream.log("camera/picture/photograph", rerun.Image(np.asarray(image.convert("RGB").resize(size))))
+        if depth is not None:
+            stream.log("camera/picture/depth", rerun.DepthImage(np.nan_to_num(depth, nan=0.0), meter=1.0))
+        if cloud.triangles is None:
+            stream.log("camera/points", rerun.Points3D(cloud.points, colors=cloud.colors))
+        else:
+            stream.log(
+                "camera/points",
+                rerun.Mesh3D(
+                    vertex_positions=cloud.points,
+                    triangle_indices=cloud.triangles,
+                    vertex_normals=cloud.normals,
+                    vertex_colors=cloud.colors,
+                ),
+            )
+
+    def close(self):
+        """Writes what is left."""
+        self._stream.flush()
+        self._stream.disconnect()
+
+
+__all__ = ["RerunLog"]

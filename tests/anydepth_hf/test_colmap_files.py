@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from anydepth_hf.colmap_files import save_colmap
+from anydepth_hf.point_cloud import PointCloud, point_cloud
+from tests.anydepth_hf.rendered import CAMERA, plane, room
+
+
+def rows(path):
+    return [line.split(" ") for line in path.read_text().splitlines() if not line.startswith("#")]
+
+
+def test_points_project_to_where_the_model_says_they_are_seen(tmp_path):
+    clouds = {"a b.jpg": point_cloud(room()[0], CAMERA, max_points=300)}
+    clouds["c.jpg"] = point_cloud(plane((0, -0.6, -0.8), 2.0), CAMERA, max_points=300)
+    folder = save_colmap(clouds, tmp_path / "out" / "sparse")
+    cameras = {row[0]: row[1:] for row in rows(folder / "cameras.txt")}
+    points = {row[0]: np.array(row[1:4], float) for row in rows(folder / "points3D.txt")}
+    tracks = {row[0]: row[8:] for row in rows(folder / "points3D.txt")}
+    lines = rows(folder / "images.txt")
+    assert len(points) == sum(map(len, clouds.values()))
+    for head, body in zip(lines[::2], lines[1::2], strict=True):
+        number, *pose, camera = head[:9]
+        assert [float(value) for value in pose] == [1, 0, 0, 0, 0, 0, 0]
+        assert " ".join(head[9:]) in clouds
+        assert cameras[camera][:3] == ["PINHOLE", "160", "120"]
+        fx, fy, cx, cy = map(float, cameras[camera][3:])
+        for index, (x, y, point) in enumerate(zip(body[::3], body[1::3], body[2::3], strict=True)):
+            a, b, c = points[point]
+            assert (fx * a / c + cx, fy * b / c + cy) == pytest.approx((float(x), float(y)), abs=1e-3)
+            assert tracks[point] == [number, str(index)]
+
+
+def test_nothing_is_overwritten_and_incomplete_clouds_are_named(tmp_path):
+    cloud = point_cloud(room()[0], CAMERA, max_points=50)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError):
+        save_colmap({"a.jpg": cloud}, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    with pytest.raises(ValueError, match="a.jpg: a COLMAP model needs"):
+        save_colmap({"a.jpg": PointCloud(np.ones((3, 3), np.float32))}, tmp_path / "b")
+    with pytest.raises(ValueError, match="no name"):
+        save_colmap({"a\n.jpg": cloud}, tmp_path / "b")
