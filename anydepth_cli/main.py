@@ -10,6 +10,7 @@ from .parser import Parser, UsageError, did_you_mean
 
 COMMANDS = {
     "predict": "disparity or depth maps of images and folders",
+    "calibrate": "scale and shift that turn a model's predictions into metres, from known distances",
     "benchmark": "parameters, FLOPs, latency and memory of models",
 }
 """Every command and what it does; each is the module of that name in this package."""

@@ -2,6 +2,8 @@
 
 import argparse
 
+from .parser import number
+
 
 def add_model_arguments(parser: argparse.ArgumentParser, default: str = "the small model that comes with the package"):
     """`--model`, `--device`, `--dtype` and `--trust-remote-code`, as `anydepth_hf.loading.load_model` takes them."""
@@ -12,3 +14,22 @@ def add_model_arguments(parser: argparse.ArgumentParser, default: str = "the sma
     group.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     group.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     group.add_argument("--trust-remote-code", action="store_true", help="run the model code of the Hub repository")
+
+
+def add_camera_arguments(parser: argparse.ArgumentParser):
+    """`--fov`, `--focal` and `--intrinsics`, as `anydepth_hf.camera_options.intrinsics_of` takes them."""
+    group = parser.add_argument_group("camera", "By default the focal length in the picture's EXIF data.")
+    choice = group.add_mutually_exclusive_group()
+    choice.add_argument(
+        "--fov", type=number(float, above=0, maximum=179), metavar="DEGREES", help="horizontal field of view"
+    )
+    choice.add_argument(
+        "--focal", metavar="PIXELS", help="focal length in pixels, or 'estimate': from right angles in aligned depth"
+    )
+    choice.add_argument(
+        "--intrinsics",
+        nargs=4,
+        type=number(float),
+        metavar=("FX", "FY", "CX", "CY"),
+        help="focal lengths and principal point in pixels; the centre of the first pixel is 0, 0",
+    )

@@ -245,6 +245,7 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         scale: float | Sequence[float] | None = None,
         shift: float | Sequence[float] | None = None,
         normalize: bool = False,
+        calibration: Any = None,
     ) -> list[dict[str, torch.Tensor | str]]:
         """
         Resizes predictions to the images' sizes (bilinear) and, on request, converts or normalises them.
@@ -256,24 +257,40 @@ class AnyDepthImageProcessor(BaseImageProcessor):
             scale, shift: the alignment (one number, or one an image) of the prediction: `scale * prediction + shift`
                 is disparity in 1/metre, or depth in metres. A relative disparity cannot become depth without it.
             normalize: map each result to [0, 1] for display; a constant map becomes 0.
+            calibration: instead of scale and shift, what `anydepth_hf.alignment.fit` or `Calibration.load` returned
+                (or one an image): anything with `prediction_type` and `apply(prediction)`, which gives depth in
+                metres. Results are depth then unless `output_type` says otherwise.
 
         Returns:
             For each image a dict with `predicted_depth`, a float32 tensor `(height, width)`, and `prediction_type`,
             which says whether that is `"disparity"` or `"depth"`.
 
         Raises:
-            ValueError: wrong number of target sizes, unknown `output_type`, or disparity to depth without alignment.
+            ValueError: wrong number of target sizes, unknown `output_type`, disparity to depth without alignment, or a
+                calibration of another type of prediction or beside `scale` and `shift`.
         """
         predictions = outputs.predicted_depth.float()
         if target_sizes is not None and len(target_sizes) != len(predictions):
             raise ValueError(f"Got {len(target_sizes)} target sizes for {len(predictions)} predictions.")
-        output_type = output_type or self.prediction_type
+        calibrations = calibration if isinstance(calibration, list | tuple) else [calibration] * len(predictions)
+        if calibration is not None:
+            if scale is not None or shift is not None:
+                raise ValueError("Pass either `calibration` or `scale` and `shift`.")
+            if len(calibrations) != len(predictions):
+                raise ValueError(f"Got {len(calibrations)} calibrations for {len(predictions)} predictions.")
+            for item in calibrations:
+                if item.prediction_type != self.prediction_type:
+                    kinds = f"{item.prediction_type}, but the model predicts {self.prediction_type}"
+                    raise ValueError(f"The calibration is for {kinds}.")
+        output_type = output_type or (self.prediction_type if calibration is None else "depth")
         if output_type not in ("disparity", "depth"):
             raise ValueError(f"`output_type` must be 'disparity' or 'depth', got {output_type!r}.")
-        if self.prediction_type == "disparity" and output_type == "depth" and (scale is None or shift is None):
+        aligned = calibration is not None or (scale is not None and shift is not None)
+        if self.prediction_type == "disparity" and output_type == "depth" and not aligned:
             raise ValueError(
                 "The model predicts disparity up to an unknown scale and shift, so 1 / prediction is not depth. "
-                "Pass `scale` and `shift` fitted on known depths, or ask for output_type='disparity'."
+                "Pass `calibration`, or `scale` and `shift`, fitted on known depths (`anydepth_hf.alignment.fit`), "
+                "or ask for output_type='disparity'."
             )
         scales, shifts = (
             torch.as_tensor(default if value is None else value, dtype=torch.float32).expand(len(predictions))
@@ -286,7 +303,10 @@ class AnyDepthImageProcessor(BaseImageProcessor):
                 prediction = F.interpolate(prediction[None, None], size=size, mode="bilinear")[0, 0]
             if scale is not None or shift is not None:
                 prediction = prediction * scales[index].item() + shifts[index].item()
-            if output_type != self.prediction_type:
+            kind = self.prediction_type
+            if calibration is not None:
+                prediction, kind = calibrations[index].apply(prediction).float(), "depth"
+            if output_type != kind:
                 # the floor of 1e-3 that Marigold's and Lotus's evaluation use
                 prediction = 1 / prediction.clamp(min=1e-3)
             if normalize:

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from .camera import Intrinsics
+from .depth_map import DepthMap
 from .geometry import EDGE_THRESHOLD, flying_pixels, surface_normals, unproject
 
 
@@ -61,7 +62,8 @@ def point_cloud(
     The points that a depth map shows.
 
     Args:
-        depth: (H, W) array or tensor of depth in metres, or what `read_depth` returned. Disparity is refused.
+        depth: (H, W) array or tensor of depth in metres, or a `DepthMap` (`read_depth`). One without a unit is refused:
+            align it first.
         intrinsics: the camera; by default those that the depth file holds.
         image: the picture, for colours: a PIL image or (H, W, 3) uint8; resized to depth's size.
         valid: (H, W) bool, the pixels to take; by default those of finite, positive depth.
@@ -70,12 +72,12 @@ def point_cloud(
         max_depth: leave out what is farther, in metres.
         max_points: take every second, third ... row and column, so that there are no more points than this.
         voxel_size: one point in each cube of this side, in metres: the mean of those in it.
-        info: text for the files.
+        info: text for the files; by default what a `DepthMap` says.
 
     Raises:
-        ValueError: disparity, no intrinsics, unequal sizes, or no pixel left.
+        ValueError: a map without a unit, no intrinsics, unequal sizes, or no pixel left.
     """
-    maps = _Maps.of(depth, intrinsics, image, valid, normals, edge_threshold, max_depth)
+    maps = _Maps.of(depth, intrinsics, image, valid, normals, edge_threshold, max_depth, info)
     stride = 1
     if max_points is not None:
         if max_points < 1:
@@ -84,7 +86,7 @@ def point_cloud(
             stride += 1
     taken = np.zeros_like(maps.keep)
     taken[::stride, ::stride] = maps.keep[::stride, ::stride]
-    cloud = maps.select(taken, info)
+    cloud = maps.select(taken)
     return cloud if voxel_size is None else _one_a_voxel(cloud, voxel_size)
 
 
@@ -108,7 +110,7 @@ def mesh(
     Returns:
         A `PointCloud` with `triangles`.
     """
-    maps = _Maps.of(depth, intrinsics, image, valid, normals, edge_threshold, max_depth)
+    maps = _Maps.of(depth, intrinsics, image, valid, normals, edge_threshold, max_depth, info)
     height, width = maps.keep.shape
     stride = 1
     if max_points is not None:
@@ -132,7 +134,7 @@ def mesh(
     used = np.zeros(height * width, bool)
     used[triangles] = True
     number = np.cumsum(used, dtype=np.int32) - 1
-    return replace(maps.select(used.reshape(height, width), info), triangles=number[triangles])
+    return replace(maps.select(used.reshape(height, width)), triangles=number[triangles])
 
 
 @dataclass(frozen=True)
@@ -144,12 +146,13 @@ class _Maps:
     colors: np.ndarray | None
     keep: np.ndarray
     intrinsics: Intrinsics
+    info: dict[str, str]
 
     @classmethod
-    def of(cls, depth, intrinsics, image, valid, normals, edge_threshold, max_depth) -> "_Maps":
-        if hasattr(depth, "kind"):  # what read_depth returned
-            if depth.kind != "depth":
-                raise ValueError(DISPARITY_IS_NOT_DEPTH)
+    def of(cls, depth, intrinsics, image, valid, normals, edge_threshold, max_depth, info) -> "_Maps":
+        if isinstance(depth, DepthMap):
+            depth = depth.to_depth()
+            info = _info(depth) if info is None else info
             valid = depth.valid if valid is None else valid
             intrinsics = depth.intrinsics if intrinsics is None else intrinsics
             depth = depth.values
@@ -183,9 +186,9 @@ class _Maps:
             colors = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS))
         if (intrinsics.width, intrinsics.height) != (width, height):
             intrinsics = intrinsics.resized(width, height)
-        return cls(points, direction, colors, keep, intrinsics)
+        return cls(points, direction, colors, keep, intrinsics, info)
 
-    def select(self, pixels: np.ndarray, info: dict[str, str] | None) -> PointCloud:
+    def select(self, pixels: np.ndarray) -> PointCloud:
         """The points of some pixels, row by row."""
 
         def pick(values, dtype):
@@ -197,8 +200,15 @@ class _Maps:
             normals=pick(self.normals, np.float32),
             pixels=np.argwhere(pixels)[:, ::-1].astype(np.float32),
             intrinsics=self.intrinsics,
-            info=info or {},
+            info=self.info or {},
         )
+
+
+def _info(depth: DepthMap) -> dict[str, str]:
+    """What a map says about itself, for people."""
+    known = {"picture": depth.image, "model": depth.model, "alignment": depth.alignment}
+    known["focal length"] = depth.intrinsics and f"{depth.intrinsics.fx:.5g} pixels, {depth.intrinsics.source}"
+    return {name: str(value) for name, value in known.items() if value is not None}
 
 
 def _one_a_voxel(cloud: PointCloud, size: float) -> PointCloud:
@@ -228,14 +238,9 @@ def _one_a_voxel(cloud: PointCloud, size: float) -> PointCloud:
     )
 
 
-DISPARITY_IS_NOT_DEPTH = (
-    "This is disparity up to an unknown scale and shift, and unprojecting it would bend the scene. Align it first: "
-    "`anydepth calibrate` fits scale and shift to known distances for `predict --calibration`, and "
-    "`anydepth_hf.alignment.fit(disparity, known_depth).apply(disparity)` does it in Python."
-)
 NO_INTRINSICS = (
     "A point cloud needs the camera's focal length, and the picture's EXIF data do not hold it: give a field of view "
     "(`--fov DEGREES`, `Intrinsics.from_fov`) or a focal length in pixels (`--focal PIXELS`, `Intrinsics.from_focal`)."
 )
 
-__all__ = ["DISPARITY_IS_NOT_DEPTH", "NO_INTRINSICS", "PointCloud", "mesh", "point_cloud"]
+__all__ = ["NO_INTRINSICS", "PointCloud", "mesh", "point_cloud"]

@@ -7,6 +7,8 @@ from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from transformers.modeling_outputs import DepthEstimatorOutput
 
 from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
+from anydepth_hf.alignment import fit
+from anydepth_hf.calibration import Calibration
 from anydepth_hf.image_processing_anydepth import get_resized_size, resize_image
 
 MEAN, STD = (torch.tensor(values)[:, None, None] for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
@@ -185,3 +187,26 @@ class TestPostProcessing:
             processor.post_process_depth_estimation(self.outputs, output_type="inverse")
         with pytest.raises(ValueError, match="'disparity' or 'depth'"):
             AnyDepthImageProcessor(prediction_type="inverse")
+
+
+def test_a_calibration_makes_depth_in_metres():
+    disparity = torch.linspace(1, 20, 24).reshape(2, 3, 4)
+    outputs = DepthEstimatorOutput(predicted_depth=disparity)
+    alignments = [fit(d, 1 / (0.02 * (index + 1) * d + 0.01)) for index, d in enumerate(disparity)]
+    processor = AnyDepthImageProcessor()
+    results = processor.post_process_depth_estimation(outputs, calibration=alignments)
+    for index, result in enumerate(results):
+        assert result["prediction_type"] == "depth"
+        expected = 1 / (0.02 * (index + 1) * disparity[index] + 0.01)
+        torch.testing.assert_close(result["predicted_depth"], expected)
+    one = processor.post_process_depth_estimation(
+        outputs, target_sizes=[(6, 8)] * 2, output_type="disparity", calibration=Calibration(alignments[0])
+    )
+    by_numbers = processor.post_process_depth_estimation(outputs, target_sizes=[(6, 8)] * 2, scale=0.02, shift=0.01)
+    torch.testing.assert_close(one[1]["predicted_depth"], by_numbers[1]["predicted_depth"])
+    with pytest.raises(ValueError, match="either `calibration` or"):
+        processor.post_process_depth_estimation(outputs, calibration=alignments, scale=1.0)
+    with pytest.raises(ValueError, match="Got 1 calibrations for 2"):
+        processor.post_process_depth_estimation(outputs, calibration=alignments[:1])
+    with pytest.raises(ValueError, match="for disparity, but the model predicts depth"):
+        AnyDepthImageProcessor(prediction_type="depth").post_process_depth_estimation(outputs, calibration=alignments)

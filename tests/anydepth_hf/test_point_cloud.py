@@ -1,5 +1,4 @@
 import json
-import types
 
 import numpy as np
 import pytest
@@ -7,6 +6,7 @@ import torch
 from PIL import Image
 
 from anydepth_hf.camera import Intrinsics
+from anydepth_hf.depth_map import DepthMap
 from anydepth_hf.point_cloud import mesh, point_cloud
 from tests.anydepth_hf.rendered import CAMERA, plane, room
 
@@ -131,15 +131,24 @@ def test_masks_and_the_limit_of_depth_are_kept():
     assert len(cloud) == (valid & (depth <= 5)).sum()
 
 
-def test_what_read_depth_returns_brings_its_mask_and_camera():
+def test_a_depth_map_brings_its_mask_camera_and_meaning():
     depth, _ = room()
     valid = depth < 4
-    read = types.SimpleNamespace(values=depth, valid=valid, kind="depth", unit="m", intrinsics=CAMERA)
-    assert len(point_cloud(read)) == valid.sum()
-    read.kind = "disparity"
-    for make in (point_cloud, mesh):
-        with pytest.raises(ValueError, match="unprojecting it would bend the scene. Align it first: `anydepth calib"):
-            make(read)
+    read = DepthMap(depth, "depth", "m", valid, intrinsics=CAMERA, model="a model")
+    cloud = point_cloud(read)
+    assert len(cloud) == valid.sum()
+    assert cloud.info["model"] == "a model" and "a rendering" in cloud.info["focal length"]
+    metric = DepthMap(1 / depth, "disparity", "1/m", valid, intrinsics=CAMERA)
+    np.testing.assert_allclose(point_cloud(metric).points, cloud.points, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["disparity", "depth"])
+@pytest.mark.parametrize("make", [point_cloud, mesh])
+def test_a_map_without_a_unit_is_never_unprojected_and_the_refusal_says_how_to_align(make, kind):
+    with pytest.raises(
+        ValueError, match="up to a scale and a shift.*`anydepth calibrate`, `anydepth_hf.alignment.fit`"
+    ):
+        make(DepthMap(room()[0], kind, intrinsics=CAMERA))
 
 
 def test_the_page_holds_the_scene_and_nothing_from_elsewhere(tmp_path):

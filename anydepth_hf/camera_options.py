@@ -1,0 +1,53 @@
+"""Intrinsics as people give them: numbers, a field of view, EXIF data, or an estimate."""
+
+import argparse
+import math
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from .camera import Intrinsics
+from .camera_estimation import estimate_from_right_angles
+
+ESTIMATE = "estimate"
+
+
+def intrinsics_of(
+    args: argparse.Namespace, image: Image.Image, name: str, depth: Callable[[], np.ndarray] | None = None
+) -> Intrinsics | None:
+    """
+    The camera of a picture, from `--intrinsics`, `--focal`, `--fov`, or its EXIF data; `None` if nothing tells it.
+
+    Args:
+        args: with `intrinsics`, `focal` and `fov`.
+        image: the picture, upright.
+        name: of the picture, for messages.
+        depth: gives its depth in metres, when it is to be estimated from that.
+
+    Raises:
+        ValueError: a focal length that is none, or that cannot be estimated.
+    """
+    if args.intrinsics is not None:
+        return Intrinsics(*args.intrinsics, *image.size)
+    if args.fov is not None:
+        return Intrinsics.from_fov(args.fov, *image.size)
+    if args.focal is None:
+        return Intrinsics.from_exif(image, name)
+    if args.focal == ESTIMATE:
+        if depth is None:
+            raise ValueError("--focal estimate needs depth in metres, so not here; give --fov DEGREES.")
+        try:
+            return estimate_from_right_angles(depth()).resized(*image.size)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    try:
+        focal = float(args.focal)
+    except ValueError:
+        focal = math.nan
+    if not (math.isfinite(focal) and focal > 0):
+        raise ValueError(f"--focal must be a positive number of pixels or 'estimate', got {args.focal}.")
+    return Intrinsics.from_focal(focal, *image.size)
+
+
+__all__ = ["ESTIMATE", "intrinsics_of"]
