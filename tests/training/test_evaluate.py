@@ -25,9 +25,9 @@ from transformers import (
 )
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
+from anydepth_hf.metrics import align, evaluate_depth
 from training.evaluate import main
-from training.evaluation import align, evaluate_depth
-from training.evaluation_models import ModelPredictions, default_alignment, model_type_rule, remove_zoe_padding
+from training.evaluation.predictions import ModelPredictions, default_alignment, model_type_rule, remove_zoe_padding
 
 ROOT = Path(__file__).resolve().parents[2]
 DINOV2 = {
@@ -204,7 +204,7 @@ def test_hugging_face_data_sets(tmp_path, saved):
 def test_table_of_model_types_covers_transformers():
     from transformers.models.auto.modeling_auto import MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES
 
-    from training.evaluation_models import MODEL_TYPES
+    from training.evaluation.predictions import MODEL_TYPES
 
     assert set(MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES) | {"anydepth"} == set(MODEL_TYPES)
     dinov2_dpt = DPTConfig(backbone_config=Dinov2Config(**DINOV2), is_hybrid=False)
@@ -259,9 +259,9 @@ def test_the_row_prior_needs_no_model(tmp_path, data):
         Image.fromarray(ground[np.linspace(0, 39, 50 if index == 4 else 40).astype(int)]).save(
             tmp_path / f"depth/{index}.png"
         )
-    results = run(tmp_path, "--predictions", "row-prior", *data)
+    results = run(tmp_path, "--predictions", "image-free-prior", *data)
     assert results["datasets"]["own"]["rows"][0]["metrics"]["abs_rel"] < 0.002
-    assert "row prior" in (tmp_path / "out/results.md").read_text()
+    assert "image-free prior" in (tmp_path / "out/results.md").read_text()
 
 
 def mistake(capsys, tmp_path, *arguments):
@@ -274,9 +274,9 @@ def mistake(capsys, tmp_path, *arguments):
 def test_mistakes_get_one_sentence(tmp_path, data, saved, capsys):
     folder = saved(depth_anything)
     assert "give either --model or --predictions" in mistake(capsys, tmp_path, *data)
-    assert "give one of --benchmarks" in mistake(capsys, tmp_path, "--model", folder)
+    assert "give one of --sets" in mistake(capsys, tmp_path, "--model", folder)
     assert "expected nyuv2/nyu_labeled_extracted.tar" in mistake(
-        capsys, tmp_path, "--model", folder, "--benchmarks", "nyuv2", "--data_dir", tmp_path
+        capsys, tmp_path, "--model", folder, "--sets", "nyuv2", "--data_dir", tmp_path
     )
     assert "only a fit in disparity" in mistake(capsys, tmp_path, "--model", folder, *data, "--alignment", "depth")
     assert "--processing_size big" in mistake(capsys, tmp_path, "--model", folder, *data, "--processing_size", "big")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.data import layouts
+from training.data import folders
 from training.data.decoding import DataError
 from training.data.hub import HubDataset, HubStream, open_hub
 from training.data.mixtures import Mixture
@@ -17,7 +17,7 @@ from training.data.own import OwnDepth
 from training.data.readers import READERS, DepthReader, DepthSample, get_reader
 
 if TYPE_CHECKING:
-    from training.scenes.dataset import SceneDataset
+    from training.data.scene_dataset import SceneDataset
 
 NAMES = (*READERS, "pairs", "hub", "scenes")
 NUM_PROBES = 64
@@ -137,7 +137,7 @@ class PairDataset:
         root: folder of relative paths.
     """
 
-    def __init__(self, name: str, reader: DepthReader, pairs: Sequence[layouts.Pair], root: str = "") -> None:
+    def __init__(self, name: str, reader: DepthReader, pairs: Sequence[folders.Pair], root: str = "") -> None:
         self.name, self.reader, self.root = name, reader, root
         # arrays of bytes: millions of str objects would be copied into each worker as their reference counts change
         self._rgb, self._depth = (np.array([os.fsencode(path) for path in column]) for column in zip(*pairs))
@@ -145,7 +145,7 @@ class PairDataset:
     def __len__(self) -> int:
         return len(self._rgb)
 
-    def paths(self, index: int) -> layouts.Pair:
+    def paths(self, index: int) -> folders.Pair:
         """The image's and the depth's path."""
         rgb, depth = (os.fsdecode(column[index].item()) for column in (self._rgb, self._depth))
         return os.path.join(self.root, rgb), os.path.join(self.root, depth)
@@ -162,20 +162,20 @@ class PairDataset:
 def _open_pairs(spec: DatasetSpec) -> PairDataset:
     root = os.path.expanduser(spec.root) if spec.root else ""
     if spec.list:
-        pairs = layouts.read_list(os.path.expanduser(spec.list), None, spec.root_from, spec.root_to)
+        pairs = folders.read_list(os.path.expanduser(spec.list), None, spec.root_from, spec.root_to)
     elif spec.name == "pairs":
         if not (spec.rgb_dir and spec.depth_dir):
             raise DataError("The data set 'pairs' needs rgb_dir and depth_dir (or list, a file of '<rgb> <depth>').")
-        pairs = layouts.find_folder_pairs(
+        pairs = folders.find_folder_pairs(
             *(os.path.join(root, os.path.expanduser(folder)) for folder in (spec.rgb_dir, spec.depth_dir))
         )
     elif root:
-        pairs = layouts.find_pairs(spec.name, root)
+        pairs = folders.find_pairs(spec.name, root)
         if spec.name == "hypersim" and spec.split:
-            pairs = layouts.select_hypersim_split(pairs, root, spec.split)
+            pairs = folders.select_hypersim_split(pairs, root, spec.split)
     else:
         raise DataError(f"The data set {spec.name!r} needs root, its folder, or list, a file of '<rgb> <depth>'.")
-    if not (pairs := layouts.select_pairs(pairs, spec.include, spec.exclude)):
+    if not (pairs := folders.select_pairs(pairs, spec.include, spec.exclude)):
         raise DataError(f"The data set {spec.name!r} has no sample left after split, include and exclude.")
     dataset = PairDataset(spec.name, spec.reader(), pairs, root)
     _probe(dataset)
@@ -194,7 +194,7 @@ def _probe(dataset: PairDataset) -> None:
 
 
 def _open_scenes(spec: DatasetSpec):
-    from training.scenes.dataset import SceneDataset
+    from training.data.scene_dataset import SceneDataset
 
     size = re.fullmatch(r"(\d+)x(\d+)", str(spec.image_size))
     if not size or not spec.num_samples:

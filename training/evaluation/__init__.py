@@ -1,0 +1,5 @@
+"""Evaluation behind `training.evaluate`; the metrics themselves are `anydepth_hf.metrics`."""
+
+from anydepth_hf.metrics import ALIGNMENTS, METRICS, align, evaluate_depth, fit_scale_and_shift, mean_metrics
+
+__all__ = ["ALIGNMENTS", "METRICS", "align", "evaluate_depth", "fit_scale_and_shift", "mean_metrics"]
