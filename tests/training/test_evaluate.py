@@ -152,7 +152,7 @@ def test_the_numbers_are_those_of_evaluate_depth_on_the_models_output(tmp_path, 
     assert entry["rows"][4]["input_size"] == [56, 70]
     table = (tmp_path / "out/results.md").read_text()
     assert "fitted in disparity (floor 0.001)" in table
-    assert f"| own | 6 | {100 * entry['metrics']['abs_rel']:.2f} |" in table
+    assert f"| own data | 6 | {100 * entry['metrics']['abs_rel']:.2f} |" in table
     page = (tmp_path / "out/worst.html").read_text()
     worst = max((row for row in entry["rows"] if row["metrics"]), key=lambda row: row["metrics"]["abs_rel"])
     assert page.index(f"{worst['name']}: AbsRel") == page.index(": AbsRel") - len(worst["name"])

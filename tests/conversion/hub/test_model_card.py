@@ -142,7 +142,7 @@ def test_only_the_authors_weights_carry_the_papers_results(name):
 
 @pytest.mark.parametrize(
     ("edit", "expected"),
-    [(lambda r: r.pop("datasets"), "is no results.json"), (lambda r: r.update(limit=5), "the first 5 images only")],
+    [(lambda r: r.pop("datasets"), "is no summary.json"), (lambda r: r.update(limit=5), "the first 5 images only")],
 )
 def test_results_that_a_card_cannot_show(results, edit, expected):
     contents = json.loads(results.read_text())
