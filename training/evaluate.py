@@ -50,6 +50,10 @@ class EvaluateArguments:
     sets: list[str] = field(default_factory=list, metadata={"help": f"all, or some of {', '.join(set_names())}"})
     data_dir: str | None = field(default=None, metadata={"help": "folder of the sets, as Marigold packs them"})
     lists_dir: str | None = field(default=None, metadata={"help": "folder of the split lists: Marigold's data_split"})
+    frames: str | None = field(
+        default=None,
+        metadata={"help": "own data: folder of NAME.rgb.jpg (or .png ...) beside NAME.depth.png, millimetres"},
+    )
     rgb_dir: str | None = field(default=None, metadata={"help": "own data: folder of images"})
     depth_dir: str | None = field(default=None, metadata={"help": "own data: folder of depth files, named alike"})
     depth_scale: float | None = field(default=None, metadata={"help": "own data: stored values per metre, e.g. 1000"})
@@ -57,7 +61,7 @@ class EvaluateArguments:
         default=None,
         metadata={"help": 'own data, any other: a data set specification as JSON, e.g. {"name": "hub", "path": "ID"}'},
     )
-    title: str = field(default="own data", metadata={"help": "own data: its name in tables"})
+    title: str | None = field(default=None, metadata={"help": "own data: its name in tables"})
     min_depth: float | None = field(default=None, metadata={"help": "own data: nearer depth is not compared"})
     max_depth: float | None = field(default=None, metadata={"help": "own data: farther depth is not compared"})
     crop: list[int] | None = field(default=None, metadata={"help": "own data: HEIGHT WIDTH cut at the bottom centre"})
@@ -85,11 +89,11 @@ class EvaluateArguments:
     overwrite: bool = field(default=False, metadata={"help": "replace the results in output_dir"})
 
     def __post_init__(self):
-        own = [name for name in ("rgb_dir", "dataset") if getattr(self, name)]
+        own = [name for name in ("frames", "rgb_dir", "dataset") if getattr(self, name)]
         if bool(self.model) == bool(self.predictions):
             raise ValueError("give either --model or --predictions")
         if bool(self.sets) == bool(own) or len(own) > 1:
-            raise ValueError("give one of --sets, --rgb_dir with --depth_dir, and --dataset")
+            raise ValueError("give one of --sets, --frames, --rgb_dir with --depth_dir, and --dataset")
         if self.sets and not self.data_dir:
             raise ValueError("give --data_dir: the folder that holds the sets")
         if bool(self.rgb_dir) != bool(self.depth_dir):
@@ -132,7 +136,11 @@ def open_datasets(arguments: EvaluateArguments) -> dict[str, EvaluationDataset |
     protocol = Protocol(
         min_depth=arguments.min_depth, max_depth=arguments.max_depth, crop=arguments.crop, valid_box=box
     )
-    if arguments.rgb_dir:
+    title = arguments.title or "own data"
+    if arguments.frames:
+        spec = {"name": "frames", "root": arguments.frames, "depth_scale": arguments.depth_scale}
+        title = arguments.title or Path(arguments.frames).resolve().name
+    elif arguments.rgb_dir:
         spec = {"name": "pairs", "rgb_dir": arguments.rgb_dir, "depth_dir": arguments.depth_dir,
                 "depth_scale": arguments.depth_scale}  # fmt: skip
     else:
@@ -142,7 +150,7 @@ def open_datasets(arguments: EvaluateArguments) -> dict[str, EvaluationDataset |
             raise DataError(f"--dataset is not a JSON mapping ({error}).") from error
         if not isinstance(spec, dict):
             raise DataError('--dataset must be a JSON mapping such as {"name": "hub", "path": "ID"}.')
-    return {"own": OwnDataset(spec, protocol, arguments.title)}
+    return {"own": OwnDataset(spec, protocol, title)}
 
 
 def open_predictions(arguments: EvaluateArguments, device: torch.device):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from anydepth_hf.metrics import METRICS, align, evaluate_depth, fit_scale_and_shift, mean_metrics
+from anydepth_hf.alignment_marigold import align, fit_scale_and_shift
+from anydepth_hf.metrics import METRICS, evaluate_depth, mean_metrics
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference"
 MARIGOLD_NAMES = (

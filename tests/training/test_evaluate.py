@@ -25,7 +25,8 @@ from transformers import (
 )
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
-from anydepth_hf.metrics import align, evaluate_depth
+from anydepth_hf.alignment_marigold import align
+from anydepth_hf.metrics import evaluate_depth, image_free_prior
 from training.evaluate import main
 from training.evaluation.predictions import ModelPredictions, default_alignment, model_type_rule, remove_zoe_padding
 
@@ -264,8 +265,36 @@ def test_the_row_prior_needs_no_model(tmp_path, data):
     assert "image-free prior" in (tmp_path / "out/results.md").read_text()
 
 
-def mistake(capsys, tmp_path, *arguments):
-    run(tmp_path, *arguments, code=2)
+def test_a_folder_of_frames_needs_one_option(tmp_path, capsys):
+    frames = tmp_path / "kitchen"
+    (frames / "a").mkdir(parents=True)
+    depth = np.full((20, 30), 2000, np.uint16)
+    depth[10:] = 1000
+    depth[0, 0] = 0
+    for name, picture in (("one", "one.rgb.jpg"), ("a/two.5", "a/two.5.rgb.png")):
+        Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(frames / picture)
+        Image.fromarray(depth).save(frames / f"{name}.depth.png")
+    results = run(tmp_path, "--predictions", "image-free-prior", "--frames", frames)
+    entry = results["datasets"]["own"]
+    assert entry["title"] == "kitchen"
+    assert [(row["name"], row["valid_pixels"]) for row in entry["rows"]] == [
+        ("a/two.5.rgb.png", 599),
+        ("one.rgb.jpg", 599),
+    ]
+    expected = evaluate_depth(image_free_prior(20, 30), depth / np.float32(1000), depth > 0, "disparity")
+    assert entry["rows"][1]["metrics"] == pytest.approx(expected)
+    other = run(
+        tmp_path, "--predictions", "image-free-prior", "--frames", frames, "--depth_scale", "500", out="double"
+    )
+    assert other["datasets"]["own"]["metrics"]["rmse"] == pytest.approx(2 * expected["rmse"], rel=1e-5)
+    (frames / "three.rgb.jpg").write_bytes(b"")
+    arguments = ["--predictions", "image-free-prior", "--frames", frames]
+    assert "three.rgb.jpg: no three.depth.* beside it" in mistake(capsys, tmp_path, *arguments, out="no")
+    assert "expected frames as NAME.rgb.jpg" in mistake(capsys, tmp_path, *arguments[:-1], tmp_path / "out", out="no")
+
+
+def mistake(capsys, tmp_path, *arguments, out="out"):
+    run(tmp_path, *arguments, out=out, code=2)
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert message.startswith("evaluate.py: error: ")
     return message
@@ -274,7 +303,7 @@ def mistake(capsys, tmp_path, *arguments):
 def test_mistakes_get_one_sentence(tmp_path, data, saved, capsys):
     folder = saved(depth_anything)
     assert "give either --model or --predictions" in mistake(capsys, tmp_path, *data)
-    assert "give one of --sets" in mistake(capsys, tmp_path, "--model", folder)
+    assert "give one of --sets, --frames" in mistake(capsys, tmp_path, "--model", folder)
     assert "expected nyuv2/nyu_labeled_extracted.tar" in mistake(
         capsys, tmp_path, "--model", folder, "--sets", "nyuv2", "--data_dir", tmp_path
     )

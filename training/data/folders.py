@@ -138,6 +138,35 @@ def find_folder_pairs(rgb_root: str, depth_root: str) -> list[Pair]:
     return [(images[stem], depths[stem]) for stem in sorted(images)]
 
 
+FRAME = re.compile(r"(.+)\.(rgb|depth)\.[^.]+")
+
+
+def find_frames(root: str) -> list[Pair]:
+    """Paths, relative to `root`, of images `NAME.rgb.*` and their depth `NAME.depth.*` side by side, sorted.
+
+    Raises:
+        DataError: there is none, or one of a pair is missing or there twice; names it.
+    """
+    files: dict[str, dict[str, str]] = {"rgb": {}, "depth": {}}
+    for folder, _, names in os.walk(root):
+        folder = os.path.relpath(folder, root).removeprefix(".").removeprefix(os.sep)
+        for file in names:
+            if match := FRAME.fullmatch(file):
+                name, path = os.path.join(folder, match[1]), os.path.join(folder, file)
+                if name in files[match[2]]:
+                    raise DataError(f"{root}/{path}: {files[match[2]][name]} is the same frame's; keep one.")
+                files[match[2]][name] = path
+    images, depths = files["rgb"], files["depth"]
+    if not images and not depths:
+        raise DataError(f"{root}: expected frames as NAME.rgb.jpg and NAME.depth.png, {describe_folder(root)}.")
+    if alone := sorted(images.keys() ^ depths.keys()):
+        raise DataError(
+            f"{root}/{images.get(alone[0]) or depths[alone[0]]}: no {alone[0]}."
+            f"{'depth' if alone[0] in images else 'rgb'}.* beside it ({len(alone)} files have no partner)."
+        )
+    return [(images[name], depths[name]) for name in sorted(images)]
+
+
 def read_list(path: str, root: str | None = None, root_from: str | None = None, root_to: str = "") -> list[Pair]:
     """Reads a list file: `<rgb> <depth>` per line, separated by a tab, or else by spaces; further columns are ignored.
 

@@ -19,7 +19,7 @@ from training.data.readers import READERS, DepthReader, DepthSample, get_reader
 if TYPE_CHECKING:
     from training.data.scene_dataset import SceneDataset
 
-NAMES = (*READERS, "pairs", "hub", "scenes")
+NAMES = (*READERS, "pairs", "frames", "hub", "scenes")
 NUM_PROBES = 64
 
 
@@ -29,7 +29,8 @@ class DatasetSpec:
 
     Attributes:
         name: `hypersim`, `vkitti2`, `irs`, `blendedmvs`, `tartanair`, or for own data `pairs` (two folders, or a list
-            file) or `hub` (Hugging Face `datasets`), or `scenes` (procedural, rendered on the CPU when they are read).
+            file), `frames` (`NAME.rgb.*` and `NAME.depth.*` side by side below `root`) or `hub` (Hugging Face
+            `datasets`), or `scenes` (procedural, rendered on the CPU when they are read).
         root: folder of the official layout; with `list`, the folder that relative paths start from.
         list: list file of `<rgb> <depth>` lines, instead of looking through `root`.
         root_from, root_to: prefix of the paths in the list, and its replacement.
@@ -40,7 +41,7 @@ class DatasetSpec:
         rgb_dir, depth_dir: `pairs`: the two folders; files belong together by name.
         quantity: own data: `depth`, or `disparity`, whose inverse becomes the label.
         depth_scale: own data: stored values per unit of depth (or disparity), e.g. 1000 for 16-bit PNG in millimetres,
-            256 for KITTI; needed for integer files, default 1 for float ones.
+            256 for KITTI; needed for integer files (`frames`: 1000 where it is not given), default 1 for float ones.
         is_metric: own data: whether depth is in metres.
         path: `hub`: Hub id, folder of shards, `*.parquet` or `*.tar` glob, or a folder written by `save_to_disk`.
         config: `hub`: configuration name.
@@ -116,7 +117,7 @@ class DatasetSpec:
         changes = {} if self.far_plane == "default" else {"far_plane": self.far_plane}
         if self.name in READERS:
             return get_reader(self.name, **changes)
-        decode = OwnDepth(self.quantity, self.depth_scale)
+        decode = OwnDepth(self.quantity, self.depth_scale, 1000.0 if self.name == "frames" else None)
         return DepthReader(decode, self.is_metric, **{"far_plane": None, **changes})
 
 
@@ -169,6 +170,8 @@ def _open_pairs(spec: DatasetSpec) -> PairDataset:
         pairs = folders.find_folder_pairs(
             *(os.path.join(root, os.path.expanduser(folder)) for folder in (spec.rgb_dir, spec.depth_dir))
         )
+    elif spec.name == "frames" and root:
+        pairs = folders.find_frames(root)
     elif root:
         pairs = folders.find_pairs(spec.name, root)
         if spec.name == "hypersim" and spec.split:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from anydepth_hf.alignment_spaces import DISPARITY_FLOOR
 from anydepth_hf.atomic_write import atomic_write_text
 from anydepth_hf.benchmark_report import markdown_table
-from anydepth_hf.metrics import DISPARITY_FLOOR, METRICS
+from anydepth_hf.metrics import METRICS
 from anydepth_hf.visualization import colorize
 from training.data.readers import DepthSample
 

@@ -13,7 +13,8 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from anydepth_hf.metrics import align, evaluate_depth
+from anydepth_hf.alignment_marigold import align
+from anydepth_hf.metrics import evaluate_depth
 from training.data.decoding import DataError
 from training.data.readers import DepthSample
 

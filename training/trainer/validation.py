@@ -12,7 +12,8 @@ from PIL import Image
 from torch import nn
 
 from anydepth_hf import AnyDepthImageProcessor
-from anydepth_hf.metrics import align, evaluate_depth, image_free_prior, mean_metrics
+from anydepth_hf.alignment_marigold import align
+from anydepth_hf.metrics import evaluate_depth, image_free_prior, mean_metrics
 from anydepth_hf.visualization import colorize
 from training.data.readers import DepthSample
 from training.trainer.accelerator import is_sharded
