@@ -11,6 +11,7 @@ from .parser import Parser, UsageError, did_you_mean
 COMMANDS = {
     "predict": "disparity or depth maps of images and folders",
     "calibrate": "scale and shift that turn a model's predictions into metres, from known distances",
+    "export": "a model as ONNX, OpenVINO, ExecuTorch or torch.export files, each checked against PyTorch",
     "benchmark": "parameters, FLOPs, latency and memory of models",
 }
 """Every command and what it does; each is the module of that name in this package."""

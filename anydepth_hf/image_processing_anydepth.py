@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 from torch.nn import functional as F
 from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
 from transformers.image_utils import (
@@ -19,6 +19,8 @@ from transformers.image_utils import (
 )
 from transformers.modeling_outputs import DepthEstimatorOutput
 from transformers.processing_utils import ImagesKwargs
+
+from .pixels_anydepth import get_resized_size, pil_to_rgb
 
 INTERPOLATION_MODES = {
     PILImageResampling.NEAREST: "nearest-exact",
@@ -57,48 +59,6 @@ def resize_image(
     else:
         resized = F.interpolate(batch, size=size, mode=mode, antialias=antialias)
     return resized.to(image.dtype).reshape(*image.shape[:-2], *size)
-
-
-def get_resized_size(height: int, width: int, size: SizeDict, multiple: int) -> tuple[int, int]:
-    """Size (height, width) that an image is resized to: aspect ratio kept, then each side to the nearest multiple.
-
-    `size` has `shortest_edge`, `longest_edge`, both (the second as a limit), or `height` and `width` (a squash).
-    """
-    if size.height and size.width:
-        new_height, new_width = size.height, size.width
-    else:
-        scale = size.shortest_edge / min(height, width) if size.shortest_edge else float("inf")
-        if size.longest_edge:
-            scale = min(scale, size.longest_edge / max(height, width))
-        if scale == float("inf"):
-            raise ValueError(
-                "`size` needs `shortest_edge`, `longest_edge`, or `height` and `width`; "
-                f"got { ({key: value for key, value in dict(size).items() if value is not None}) }."
-            )
-        new_height, new_width = height * scale, width * scale
-    return tuple(max(multiple, int(side / multiple + 0.5) * multiple) for side in (new_height, new_width))
-
-
-def pil_to_rgb(image: Image.Image) -> np.ndarray:
-    """uint8 RGB array of a PIL image of any mode: EXIF rotation applied, transparency laid on white."""
-    # Pillow copies the image even where it has nothing to turn or convert
-    try:
-        if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-            image = ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF data (struct.error, SyntaxError, KeyError ...): the pixels are good without them
-        pass
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        gray = np.asarray(image).astype(np.float32)
-        if image.mode != "F":
-            # 16-bit gray: Pillow's own conversion to 8 bits clips instead of scaling
-            gray = gray / 65535 if image.mode.startswith("I;16") or gray.max() > 255 else gray / 255
-        elif not (gray.min() >= 0 and gray.max() <= 1):  # NaN is not in the range either
-            raise ValueError("A PIL image of mode F must have values in [0, 1].")
-        return np.repeat((gray.clip(0, 1) * 255).round().astype(np.uint8)[..., None], 3, axis=2)
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 class AnyDepthImageProcessorKwargs(ImagesKwargs, total=False):

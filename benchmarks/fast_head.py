@@ -15,11 +15,13 @@ import sys
 import time
 from pathlib import Path
 
-import torch
-from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
+sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from anydepth_hf import SDTHead
+import torch  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+
+from anydepth_hf import SDTHead  # noqa: E402
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -1,0 +1,227 @@
+"""Writes and opens the files of each export format, through `transformers.exporters`."""
+
+import contextlib
+import copy
+import io
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .export_metadata import METADATA_KEY, encode
+from .extras import require
+
+FILES: dict[tuple[str, str], str] = {
+    # transformers.js asks for these names by its `dtype`: fp32, fp16, q8 and int8
+    ("onnx", "fp32"): "onnx/model.onnx",
+    ("onnx", "fp16"): "onnx/model_fp16.onnx",
+    ("onnx", "int8"): "onnx/model_quantized.onnx",
+    ("onnx", "int8-static"): "onnx/model_int8.onnx",
+    ("openvino", "fp32"): "openvino/openvino_model.xml",
+    ("openvino", "fp16"): "openvino/openvino_model_fp16.xml",
+    ("openvino", "int8"): "openvino/openvino_model_int8_weights.xml",
+    ("openvino", "int8-static"): "openvino/openvino_model_int8.xml",
+    ("executorch", "fp32"): "executorch/model.pte",
+    ("torch", "fp32"): "torch/model.pt2",
+    ("torch", "fp16"): "torch/model_fp16.pt2",
+}
+"""File of each format and precision, below the output folder."""
+
+PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("openvino",), "executorch": ("executorch",)}
+# Protocol buffers end at 2 GB: larger weights lie beside the graph.
+MAX_SINGLE_FILE = 1_900_000_000
+
+Runner = Callable[[torch.Tensor], torch.Tensor]
+"""Takes `pixel_values` `(batch, 3, height, width)` and returns `predicted_depth` `(batch, height, width)`."""
+
+
+def require_packages(format: str, precision: str) -> None:
+    """Raises ImportError, with the extra that installs it, where a package is missing."""
+    packages = PACKAGES.get(format, ())
+    if precision == "int8-static" or (format, precision) == ("openvino", "int8"):
+        packages += ("nncf",)
+    for package in packages:
+        extra = "executorch" if package == "executorch" else "export"
+        require(package, extra, f"Export to {format} ({precision})")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silences what exporters tell about their own workings; errors come through."""
+    level = logging.root.manager.disable
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(level)
+
+
+class Exporter:
+    """
+    Traces a model as rarely as possible and writes it in any format and precision.
+
+    Args:
+        model: in eval mode, float32, on the CPU.
+        description: see [`describe_model`]; each file carries it.
+        calibration: batches `pixel_values` for `int8-static`.
+        fixed_size: height and width of an ExecuTorch file, whose memory is planned ahead.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        description: dict[str, Any],
+        calibration: Sequence[torch.Tensor] = (),
+        fixed_size: tuple[int, int] | None = None,
+    ):
+        self.model, self.description, self.fixed_size = model, description, fixed_size
+        self.calibration = [{"pixel_values": batch} for batch in calibration]
+        patch = model.config.patch_size
+        # sizes of no other meaning in the model, so that nothing is taken for a constant
+        self.sample = {"pixel_values": torch.randn(2, 3, 6 * patch, 9 * patch)}
+        self.traced: dict[tuple[str, torch.dtype], Any] = {}
+
+    def write(self, format: str, precision: str, path: Path) -> None:
+        """Writes one file (OpenVINO: two) to `path`, whose name is that of `FILES`."""
+        with quiet():
+            getattr(self, f"_write_{format}")(precision, path)
+
+    def _trace(self, format: str, dtype: torch.dtype = torch.float32) -> Any:
+        """The format's program of the model, traced once for each dtype of the weights."""
+        if (format, dtype) not in self.traced:
+            from transformers.exporters.auto import EXPORT_BACKENDS, get_exporter_class
+
+            model = self.model if dtype == torch.float32 else copy.deepcopy(self.model).to(dtype)
+            name = {"torch": "dynamo"}.get(format, format)
+            any_size = torch.export.Dim.DYNAMIC
+            shapes = {"pixel_values": {0: any_size, 2: any_size, 3: any_size}}
+            sample = self.sample
+            if format == "executorch":
+                shapes, sample = None, {"pixel_values": torch.randn(1, 3, *self.fixed_size)}
+            config = EXPORT_BACKENDS[name].config(dynamic_shapes=shapes)
+            self.traced[format, dtype] = get_exporter_class(name)().export(model, dict(sample), config).program
+        return self.traced[format, dtype]
+
+    def _write_onnx(self, precision: str, path: Path) -> None:
+        import onnx_ir
+
+        program = self._trace("onnx", torch.float16 if precision == "fp16" else torch.float32)
+        if precision in ("int8", "int8-static"):
+            program = self._quantize_onnx(program, precision)
+        for value in (*program.graph.inputs, *program.graph.outputs):
+            spatial = ("batch", 3, "height", "width") if len(value.shape) == 4 else ("batch", "height", "width")
+            value.shape = onnx_ir.Shape(spatial)
+        program.metadata_props[METADATA_KEY] = encode(self.description)
+        tensors = (value.const_value for value in program.graph.initializers.values())
+        large = sum(tensor.nbytes for tensor in tensors if tensor is not None) > MAX_SINGLE_FILE
+        onnx_ir.save(program, path, external_data=f"{path.name}.data" if large else None)
+
+    def _quantize_onnx(self, program: Any, precision: str) -> Any:
+        from transformers.exporters import (
+            NNCFOnnxQuantizer,
+            OnnxRuntimeDynamicConfig,
+            OnnxRuntimeQuantizer,
+        )
+
+        if precision == "int8":
+            # not the convolutions: there, ONNX Runtime's dynamic quantisation is slower than float32
+            config = OnnxRuntimeDynamicConfig(op_types_to_quantize=["MatMul", "Gemm"], per_channel=True)
+            quantizer = OnnxRuntimeQuantizer(config)
+        else:
+            quantizer = NNCFOnnxQuantizer(nncf_config(self.calibration), calibration_dataset=self.calibration)
+        return quantizer.quantize(program, dict(self.sample), "onnx")
+
+    def _write_openvino(self, precision: str, path: Path) -> None:
+        import openvino
+
+        program = self._trace("openvino")
+        if precision in ("int8", "int8-static"):
+            from transformers.exporters import NNCFOpenVINOQuantizer, NNCFWeightCompressionConfig
+
+            config = NNCFWeightCompressionConfig() if precision == "int8" else nncf_config(self.calibration)
+            quantizer = NNCFOpenVINOQuantizer(config, calibration_dataset=self.calibration)
+            program = quantizer.quantize(program.clone(), dict(self.sample), "openvino")
+        program.set_rt_info(encode(self.description), [METADATA_KEY])
+        openvino.save_model(program, str(path), compress_to_fp16=precision == "fp16")
+
+    def _write_executorch(self, precision: str, path: Path) -> None:
+        with open(path, "wb") as file:
+            self._trace("executorch").write_to_file(file)
+
+    def _write_torch(self, precision: str, path: Path) -> None:
+        program = self._trace("torch", torch.float16 if precision == "fp16" else torch.float32)
+        torch.export.save(program, path, extra_files={f"{METADATA_KEY}.json": encode(self.description)})
+
+
+def nncf_config(calibration: Sequence[dict]) -> Any:
+    """Static quantisation that smooths the outliers of a transformer's activations first."""
+    import nncf
+    from transformers.exporters import NNCFQuantizationConfig
+
+    return NNCFQuantizationConfig(subset_size=len(calibration), model_type=nncf.ModelType.TRANSFORMER)
+
+
+def open_file(format: str, path: Path, threads: int | None = None) -> Runner:
+    """
+    Opens a file in its own runtime on the CPU.
+
+    Args:
+        threads: of the runtime; its own choice when not given.
+    """
+    with quiet():
+        return {"onnx": _open_onnx, "openvino": _open_openvino, "executorch": _open_executorch, "torch": _open_torch}[
+            format
+        ](path, threads)
+
+
+def _open_onnx(path: Path, threads: int | None) -> Runner:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def run(pixel_values: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(session.run(["predicted_depth"], {"pixel_values": pixel_values.numpy()})[0])
+
+    return run
+
+
+def _open_openvino(path: Path, threads: int | None) -> Runner:
+    import openvino
+
+    settings = {} if threads is None else {"INFERENCE_NUM_THREADS": threads}
+    compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+
+    def run(pixel_values: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(compiled({"pixel_values": pixel_values.numpy()})["predicted_depth"].copy())
+
+    return run
+
+
+def _open_executorch(path: Path, threads: int | None) -> Runner:
+    from executorch.runtime import Runtime
+
+    program = Runtime.get().load_program(os.fspath(path))
+    method = program.load_method("forward")
+
+    def run(pixel_values: torch.Tensor) -> torch.Tensor:
+        # `program` owns what the method runs
+        return method.execute([pixel_values.contiguous()])[0].clone() if program else None
+
+    return run
+
+
+def _open_torch(path: Path, threads: int | None) -> Runner:
+    module = torch.export.load(path).module()
+    return lambda pixel_values: module(pixel_values=pixel_values).predicted_depth
+
+
+__all__ = ["FILES", "Exporter", "Runner", "open_file", "quiet", "require_packages"]

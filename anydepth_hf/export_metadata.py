@@ -1,0 +1,79 @@
+"""What an exported file says about itself: what goes in, what comes out, and what the numbers mean. Needs no torch."""
+
+import json
+from typing import Any
+
+METADATA_KEY = "anydepth"
+"""Name under which every exported file carries its description, a JSON object."""
+
+
+def describe_model(config: Any, processor: Any) -> dict[str, Any]:
+    """
+    The description of a model's files.
+
+    Args:
+        config: an [`AnyDepthConfig`].
+        processor: an [`AnyDepthImageProcessor`], whose constants are those of pre- and post-processing.
+
+    Returns:
+        A dictionary that JSON can hold: `input` (constants of preprocessing), `output` (what the map holds).
+    """
+    processing = processor.to_dict()
+    names = ("do_resize", "do_rescale", "do_normalize", "rescale_factor", "image_mean", "image_std", "resample")
+    size = {key: value for key, value in dict(processing["size"]).items() if value is not None}
+    return {
+        "schema": 1,
+        "model_type": config.model_type,
+        "input": {
+            "name": "pixel_values",
+            "layout": "batch, RGB, height, width; float32",
+            **{name: processing[name] for name in names},
+            "size": size,
+            "ensure_multiple_of": processing["ensure_multiple_of"],
+            "patch_size": config.patch_size,
+        },
+        "output": {
+            "name": "predicted_depth",
+            "layout": "batch, height, width; float32, at the input's size",
+            "prediction_type": config.prediction_type,
+            "depth_estimation_type": config.depth_estimation_type,
+            "unit": unit(config.prediction_type, config.depth_estimation_type),
+            "meaning": meaning(config.prediction_type, config.depth_estimation_type),
+            "resize_to_image": "bilinear, align_corners=False",
+        },
+    }
+
+
+def unit(prediction_type: str, depth_estimation_type: str) -> str | None:
+    """`"m"`, `"1/m"`, or `None` where the scale is not known."""
+    if depth_estimation_type == "relative":
+        return None
+    return "m" if prediction_type == "depth" else "1/m"
+
+
+def meaning(prediction_type: str, depth_estimation_type: str) -> str:
+    """One sentence about the values of the map."""
+    if prediction_type == "disparity":
+        scale = "in 1/metre" if depth_estimation_type == "metric" else "up to an unknown scale and shift"
+        return f"disparity (1 / depth) {scale}: large is near; it is not depth"
+    return f"depth {'in metres' if depth_estimation_type == 'metric' else 'up to an unknown scale'}: large is far"
+
+
+def encode(description: dict[str, Any]) -> str:
+    return json.dumps(description, sort_keys=True)
+
+
+def decode(text: str | None, source: str) -> dict[str, Any]:
+    """
+    Reads a description.
+
+    Raises:
+        ValueError: there is none, or it is of a version that is not known here.
+    """
+    description = json.loads(text) if text else None
+    if not isinstance(description, dict) or description.get("schema") != 1:
+        raise ValueError(f"{source} does not say what it predicts; write it with this version of `anydepth export`.")
+    return description
+
+
+__all__ = ["METADATA_KEY", "decode", "describe_model", "encode", "meaning", "unit"]

@@ -1,1 +1,0 @@
-"""Original checkpoint formats, one file for each origin."""

@@ -1,1 +1,0 @@
-"""Model cards, reference outputs and what else a repository on the Hub holds."""

@@ -1,0 +1,162 @@
+"""`anydepth export`: what it writes, what the files say, and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from anydepth_cli.main import main
+from anydepth_hf import AnyDepthForDepthEstimation, AnyDepthImageProcessor
+from anydepth_hf.export import REPORT, export_model
+from anydepth_hf.export_check import check_sizes
+from anydepth_hf.presets import preset_config, preset_names
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra export")
+pytest.importorskip("onnxscript", reason="needs the extra export")
+
+
+def load(folder):
+    return AnyDepthForDepthEstimation.from_pretrained(folder).eval(), AnyDepthImageProcessor.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def exported(save_tiny_model, tmp_path_factory):
+    """A small model's folder and that of its ONNX files."""
+    output = tmp_path_factory.mktemp("exported") / "new"
+    model = save_tiny_model()
+    assert main(["export", "--model", str(model), "--output", str(output), "--precision", "fp32", "int8"]) == 0
+    return model, output
+
+
+def session(path):
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def test_names_are_those_of_the_hub_layout(exported):
+    files = {str(path.relative_to(exported[1])) for path in exported[1].rglob("*") if path.is_file()}
+    assert files == {
+        *("onnx/model.onnx", "onnx/model_quantized.onnx"),
+        *("config.json", "preprocessor_config.json", REPORT),
+    }
+
+
+def test_onnx_runtime_gives_what_pytorch_gives(exported):
+    """At other sizes than the traced one, off the patch grid too."""
+    model, _ = load(exported[0])
+    run = session(exported[1] / "onnx" / "model.onnx")
+    for size in ((1, 3, 64, 96), (3, 3, 112, 48), (1, 3, 79, 61)):
+        pixel_values = torch.randn(size)
+        with torch.no_grad():
+            expected = model(pixel_values).predicted_depth.numpy()
+        (actual,) = run.run(None, {"pixel_values": pixel_values.numpy()})
+        assert actual.shape == expected.shape and expected.std() > 0
+        assert np.abs(actual - expected).max() < 1e-4 * np.abs(expected).max()
+    assert [run.get_inputs()[0].shape, run.get_outputs()[0].shape] == [
+        ["batch", 3, "height", "width"],
+        ["batch", "height", "width"],
+    ]
+
+
+def test_the_file_says_what_it_predicts(exported):
+    metadata = session(exported[1] / "onnx" / "model.onnx").get_modelmeta().custom_metadata_map
+    description = json.loads(metadata["anydepth"])
+    assert description["output"]["prediction_type"] == "disparity" and description["output"]["unit"] is None
+    assert "it is not depth" in description["output"]["meaning"]
+    assert description["input"]["size"] == {"shortest_edge": 56} and description["input"]["patch_size"] == 16
+    assert description["input"]["image_mean"] == [0.485, 0.456, 0.406]
+
+
+def test_the_report_has_the_errors_of_every_file(exported):
+    report = json.loads((exported[1] / REPORT).read_text())
+    by_precision = {file["precision"]: file for file in report["files"]}
+    sizes = [list(size) for size in check_sizes(16)]
+    assert {error["size"][0] for error in by_precision["fp32"]["errors"]} == {1, 3}
+    for precision, limit in (("fp32", 1e-4), ("int8", 0.5)):
+        file = by_precision[precision]
+        assert [error["size"] for error in file["errors"]] == sizes
+        assert 0 < max(error["max_error"] for error in file["errors"]) < limit
+        assert file["bytes"] == (exported[1] / file["file"]).stat().st_size
+        assert file["versions"]["onnxruntime"] == onnxruntime.__version__
+    assert by_precision["int8"]["bytes"] < by_precision["fp32"]["bytes"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--precision", "int8-static"], "give a folder of them with --calibration FOLDER"),
+        (["--format", "executorch", "--precision", "int8"], "executorch is not written in int8, only in fp32"),
+        (["--format", "onnx", "--precision", "int8-static", "--calibration", "nowhere"], "nowhere is no folder"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_writing(options, message, save_tiny_model, tmp_path, capsys):
+    if "nowhere" in options:
+        pytest.importorskip("nncf", reason="needs the extra openvino")
+    output = tmp_path / "out"
+    assert main(["export", "--model", str(save_tiny_model()), "--output", str(output), *options]) == 2
+    assert message in capsys.readouterr().err and not output.exists()
+
+
+def test_files_that_exist_stay(exported, capsys):
+    before = (exported[1] / "onnx" / "model.onnx").read_bytes()
+    assert main(["export", "--model", str(exported[0]), "--output", str(exported[1])]) == 2
+    assert "model.onnx exists; --overwrite replaces it" in capsys.readouterr().err
+    assert (exported[1] / "onnx" / "model.onnx").read_bytes() == before
+
+
+def test_models_that_cannot_be_exported(save_tiny_model, tmp_path):
+    model, processor = load(save_tiny_model())
+    with pytest.raises(ValueError, match="Linear is no AnyDepth model"):
+        export_model(torch.nn.Linear(1, 1), processor, tmp_path / "out")
+    with torch.no_grad():
+        model.head.output_conv[-1].bias.fill_(1e6)
+    with pytest.raises(ValueError, match="weights that float16 cannot hold"):
+        export_model(model, processor, tmp_path / "out", precisions=["fp16"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_differs_is_not_kept(save_tiny_model, tmp_path, monkeypatch):
+    """A runtime that gives something else leaves no file behind."""
+    model, processor = load(save_tiny_model())
+    monkeypatch.setattr("anydepth_hf.export_formats.Exporter.write", lambda self, *args: args[-1].write_bytes(b""))
+    wrong = lambda *args: lambda pixel_values: pixel_values[:, 0]  # noqa: E731
+    monkeypatch.setattr("anydepth_hf.export.open_file", wrong)
+    with pytest.raises(ValueError, match=r"onnx/model.onnx was not kept: it differs from the model by"):
+        export_model(model, processor, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+SMALL_ENCODER = {"hidden_size": 48, "num_hidden_layers": 4, "num_attention_heads": 3, "out_indices": [1, 2, 3, 4]}
+SMALL_FIELDS = {
+    "dinov3_vit": {"intermediate_size": 96},
+    "dinov2": {"image_size": 56},
+    "depth_anything_3": {"image_size": 56, "alt_start": 2},
+    "vggt": {"image_size": 56, "num_patch_encoder_layers": 2},
+}
+# half a minute each: `pytest -m long` takes the others
+SHORT = ["da3-small-dual-dpt"]
+PRESETS = [pytest.param(name, marks=[] if name in SHORT else pytest.mark.long) for name in preset_names()]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_at_reduced_size(name, tmp_path):
+    """`export_model` itself compares five sizes, batch 1 and 3, squares and not, odd grids, sides off the grid."""
+    full = preset_config(name)
+    fields = {"output_activation": "linear", "fusion_hidden_size": 16}
+    if full.reassemble_hidden_sizes:
+        fields["reassemble_hidden_sizes"] = [8, 12, 16, 16]
+    if full.num_output_channels > 1:
+        fields["num_output_channels"] = 8
+    if full.upsample_hidden_sizes:
+        fields |= {"upsample_hidden_sizes": [16, 16, 8, 8], "output_hidden_sizes": [8, 8]}
+    encoder = {**SMALL_ENCODER, **SMALL_FIELDS[full.backbone_config.model_type]}
+    if getattr(full.backbone_config, "alt_start", 0) is None:
+        encoder["alt_start"] = None
+    torch.manual_seed(0)
+    model = AnyDepthForDepthEstimation(preset_config(name, backbone_config=encoder, **fields)).eval()
+    processor = AnyDepthImageProcessor(size={"shortest_edge": 56}, ensure_multiple_of=model.config.patch_size)
+    (result,) = export_model(model, processor, tmp_path / "out")
+    assert len(result["errors"]) >= 5 and max(error["max_error"] for error in result["errors"]) < 1e-3
+    with torch.no_grad():
+        assert model(torch.randn(1, 3, 56, 56)).predicted_depth.std() > 1e-4
