@@ -27,9 +27,9 @@ def preset_names() -> list[str]:
 def preset(name: str) -> dict[str, Any]:
     """
     Data of one preset: `title`, `backbone` (a name in `BACKBONE_PRESETS`), `config` (fields of [`AnyDepthConfig`]),
-    `encoder` (`id` on the Hub, its `license`, the conversion `source` and, for originals, the `file`), and
-    `published`: the paper's own numbers, in percent per evaluation set, never measured here; `None` for a model that
-    is not in it. Some have a `note`, a sentence about what the prediction means.
+    `encoder` (`id` on the Hub, whose licence `licenses.py` states, the conversion `source` and, for originals, the
+    `file`), and `published`: the paper's own numbers, in percent per evaluation set, never measured here; `None` for
+    a model that is not in it. Some have a `note`, a sentence about what the prediction means.
 
     Raises:
         ValueError: no preset of this name.

@@ -17,13 +17,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
-
-from anydepth_hf import AnyDepthConfig  # noqa: E402
-from anydepth_hf.benchmark_report import markdown_table  # noqa: E402
-from anydepth_hf.flops import count  # noqa: E402
-from anydepth_hf.presets import preset  # noqa: E402
-from training.data.decoding import require  # noqa: E402
+from anydepth_hf import AnyDepthConfig
+from anydepth_hf.benchmark_report import markdown_table
+from anydepth_hf.extras import require
+from anydepth_hf.flops import count
+from anydepth_hf.presets import preset
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = Path(__file__).resolve().with_suffix(".yaml")
@@ -108,8 +106,8 @@ def plot(args: argparse.Namespace) -> None:
 
 
 def draw(decoders: list[dict], picture: Path) -> None:
-    require("matplotlib").use("Agg")
-    pyplot = require("matplotlib.pyplot")
+    require("matplotlib", "train").use("Agg")
+    pyplot = require("matplotlib.pyplot", "train")
     figure, axes = pyplot.subplots(figsize=(7.5, 4.2), layout="constrained")
     for kind, colour in (("sdt", "tab:blue"), ("dpt", "tab:orange")):
         chosen = [entry for entry in decoders if entry["name"].startswith(kind)]

@@ -15,13 +15,11 @@ import sys
 import time
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+import torch
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
-import torch  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
-from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
-
-from anydepth_hf import SDTHead  # noqa: E402
+from anydepth_hf import SDTHead
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

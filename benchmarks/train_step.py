@@ -10,16 +10,13 @@ import argparse
 import gc
 import json
 import statistics
-import sys
 import time
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+import torch
 
-import torch  # noqa: E402
-
-from anydepth_hf import AnyDepthForDepthEstimation  # noqa: E402
-from anydepth_hf.presets import preset_config, preset_names  # noqa: E402
+from anydepth_hf import AnyDepthForDepthEstimation
+from anydepth_hf.presets import preset_config, preset_names
 
 MODES = {"frozen": True, "in autograd": False}
 

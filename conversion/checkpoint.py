@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from .layouts import ConversionError, StateDict
+from .formats.renaming import ConversionError, StateDict
 
 # Components that wrappers (DDP, torch.compile, FSDP, activation checkpointing) put into names.
 WRAPPERS = re.compile(r"(?<![^.])(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForDepthEstimation
 
-from .layouts import ConversionError, Part
+from .formats.renaming import ConversionError, Part
 from .settings import Settings, encoder_config
 from .writing import quiet
 

@@ -1,7 +1,7 @@
 """Checks a model directory and uploads it to the Hub in one commit.
 
-    python conversion/push_to_hub.py DIRECTORY AIGeeksGroup/AnyDepth --dry-run
-    python conversion/push_to_hub.py DIRECTORY AIGeeksGroup/AnyDepth --create --tag v1.0
+    python -m conversion.push_to_hub DIRECTORY AIGeeksGroup/AnyDepth --dry-run
+    python -m conversion.push_to_hub DIRECTORY AIGeeksGroup/AnyDepth --create --tag v1.0
 
 The directory is a converted or a trained model with a model card (README.md). What is uploaded is first loaded, in a
 process of its own, by the code that goes with it, and must give the reference output beside it, which is written where
@@ -15,14 +15,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError, RepositoryNotFoundError
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi  # noqa: E402
-from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError, RepositoryNotFoundError  # noqa: E402
-from huggingface_hub.hf_api import RepoFile  # noqa: E402
-from huggingface_hub.utils.sha import git_hash, sha_fileobj  # noqa: E402
-
-from conversion.model_directory import UploadError, add_reference, check, collect_files, matches  # noqa: E402
+from conversion.hub.model_directory import UploadError, add_reference, check, collect_files, matches
 
 # Leftovers of an earlier upload that would be loaded instead of, or beside, the new weights.
 WEIGHTS = ("model*.safetensors", "model.safetensors.index.json")

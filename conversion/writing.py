@@ -13,7 +13,7 @@ from transformers.utils import logging
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
 
-from .layouts import ConversionError, Part, StateDict, describe_keys
+from .formats.renaming import ConversionError, Part, StateDict, describe_keys
 
 # Buffers that a model sets up itself where a checkpoint has none.
 OPTIONAL = (".num_batches_tracked", ".init_pos")

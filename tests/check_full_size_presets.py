@@ -14,14 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+import torch
 
-import torch  # noqa: E402
-
-from anydepth_hf import AnyDepthForDepthEstimation  # noqa: E402
-from anydepth_hf.presets import preset_config, preset_names  # noqa: E402
+from anydepth_hf import AnyDepthForDepthEstimation
+from anydepth_hf.presets import preset_config, preset_names
 
 
 def peak_memory() -> float:

@@ -1,6 +1,6 @@
 """Measures depth predictions on the five zero-shot sets, or on one's own data; see docs/evaluation.md.
 
-python training/evaluate.py --model DIR_OR_HUB_ID --benchmarks all --data_dir DATA --output_dir OUT
+python training/evaluate.py --model DIR_OR_HUB_ID --sets all --data_dir DATA --output_dir OUT
 accelerate launch training/evaluate.py ...      # or torchrun: the same numbers, sooner
 """
 
@@ -13,22 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import numpy as np
 import torch
 import transformers
 from transformers import HfArgumentParser
 
 import anydepth_hf
-from training.benchmark_data import BenchmarkDataset, benchmark_names
-from training.data.decoding import DataError, require
-from training.evaluation import mean_metrics
-from training.evaluation_models import FilePredictions, ModelPredictions, RowPrior, default_alignment
-from training.evaluation_protocol import OwnDataset, Protocol
-from training.evaluation_report import error_panels, write_report
-from training.evaluation_run import Evaluation, RowCache
+from anydepth_hf.extras import require
+from anydepth_hf.metrics import mean_metrics
+from training.data.decoding import DataError
+from training.evaluation.datasets import EvaluationDataset, set_names
+from training.evaluation.predictions import FilePredictions, ImageFreePrior, ModelPredictions, default_alignment
+from training.evaluation.protocol import OwnDataset, Protocol
+from training.evaluation.report import describe_protocol, error_panels, write_report
+from training.evaluation.runner import Evaluation, RecordCache
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -39,7 +37,7 @@ class EvaluateArguments:
     model: str | None = field(default=None, metadata={"help": "Hub id or folder of a depth-estimation model"})
     predictions: str | None = field(
         default=None,
-        metadata={"help": "instead: folder of .npy or 16-bit .png files named as the images; or row-prior, a guess"},
+        metadata={"help": "instead: folder of .npy or 16-bit .png files named as the images; or image-free-prior"},
     )
     prediction_scale: float = field(default=1.0, metadata={"help": "divisor of the integers of .png predictions"})
     predicts: Literal["disparity", "depth", "metric_depth"] | None = field(
@@ -49,11 +47,13 @@ class EvaluateArguments:
     trust_remote_code: bool = False
 
     # on what
-    benchmarks: list[str] = field(
-        default_factory=list, metadata={"help": f"all, or some of {', '.join(benchmark_names())}"}
-    )
-    data_dir: str | None = field(default=None, metadata={"help": "folder of the benchmarks, as Marigold packs them"})
+    sets: list[str] = field(default_factory=list, metadata={"help": f"all, or some of {', '.join(set_names())}"})
+    data_dir: str | None = field(default=None, metadata={"help": "folder of the sets, as Marigold packs them"})
     lists_dir: str | None = field(default=None, metadata={"help": "folder of the split lists: Marigold's data_split"})
+    frames: str | None = field(
+        default=None,
+        metadata={"help": "own data: folder of NAME.rgb.jpg (or .png ...) beside NAME.depth.png, millimetres"},
+    )
     rgb_dir: str | None = field(default=None, metadata={"help": "own data: folder of images"})
     depth_dir: str | None = field(default=None, metadata={"help": "own data: folder of depth files, named alike"})
     depth_scale: float | None = field(default=None, metadata={"help": "own data: stored values per metre, e.g. 1000"})
@@ -61,6 +61,7 @@ class EvaluateArguments:
         default=None,
         metadata={"help": 'own data, any other: a data set specification as JSON, e.g. {"name": "hub", "path": "ID"}'},
     )
+    title: str | None = field(default=None, metadata={"help": "own data: its name in tables"})
     min_depth: float | None = field(default=None, metadata={"help": "own data: nearer depth is not compared"})
     max_depth: float | None = field(default=None, metadata={"help": "own data: farther depth is not compared"})
     crop: list[int] | None = field(default=None, metadata={"help": "own data: HEIGHT WIDTH cut at the bottom centre"})
@@ -88,18 +89,18 @@ class EvaluateArguments:
     overwrite: bool = field(default=False, metadata={"help": "replace the results in output_dir"})
 
     def __post_init__(self):
-        own = [name for name in ("rgb_dir", "dataset") if getattr(self, name)]
+        own = [name for name in ("frames", "rgb_dir", "dataset") if getattr(self, name)]
         if bool(self.model) == bool(self.predictions):
             raise ValueError("give either --model or --predictions")
-        if bool(self.benchmarks) == bool(own) or len(own) > 1:
-            raise ValueError("give one of --benchmarks, --rgb_dir with --depth_dir, and --dataset")
-        if self.benchmarks and not self.data_dir:
-            raise ValueError("give --data_dir: the folder that holds the benchmarks")
+        if bool(self.sets) == bool(own) or len(own) > 1:
+            raise ValueError("give one of --sets, --frames, --rgb_dir with --depth_dir, and --dataset")
+        if self.sets and not self.data_dir:
+            raise ValueError("give --data_dir: the folder that holds the sets")
         if bool(self.rgb_dir) != bool(self.depth_dir):
             raise ValueError("--rgb_dir and --depth_dir go together")
-        if self.benchmarks and any((self.min_depth, self.max_depth, self.crop, self.valid_box)):
+        if self.sets and any((self.min_depth, self.max_depth, self.crop, self.valid_box)):
             raise ValueError(
-                "--min_depth, --max_depth, --crop and --valid_box are for own data; a benchmark fixes them"
+                "--min_depth, --max_depth, --crop and --valid_box are for own data; an evaluation set fixes them"
             )
         if not self.output_dir:
             raise ValueError("give --output_dir: where the results go")
@@ -118,11 +119,11 @@ class EvaluateArguments:
         return (int(match[1]), int(match[2])) if match[2] else int(match[1])
 
 
-def open_datasets(arguments: EvaluateArguments) -> dict[str, BenchmarkDataset | OwnDataset]:
+def open_datasets(arguments: EvaluateArguments) -> dict[str, EvaluationDataset | OwnDataset]:
     """The data sets to evaluate on, by name."""
-    if arguments.benchmarks:
-        names = benchmark_names() if arguments.benchmarks == ["all"] else arguments.benchmarks
-        return {name: BenchmarkDataset(name, arguments.data_dir, arguments.lists_dir) for name in names}
+    if arguments.sets:
+        names = set_names() if arguments.sets == ["all"] else arguments.sets
+        return {name: EvaluationDataset(name, arguments.data_dir, arguments.lists_dir) for name in names}
     box = arguments.valid_box
     if box is not None:
         try:
@@ -135,7 +136,11 @@ def open_datasets(arguments: EvaluateArguments) -> dict[str, BenchmarkDataset | 
     protocol = Protocol(
         min_depth=arguments.min_depth, max_depth=arguments.max_depth, crop=arguments.crop, valid_box=box
     )
-    if arguments.rgb_dir:
+    title = arguments.title or "own data"
+    if arguments.frames:
+        spec = {"name": "frames", "root": arguments.frames, "depth_scale": arguments.depth_scale}
+        title = arguments.title or Path(arguments.frames).resolve().name
+    elif arguments.rgb_dir:
         spec = {"name": "pairs", "rgb_dir": arguments.rgb_dir, "depth_dir": arguments.depth_dir,
                 "depth_scale": arguments.depth_scale}  # fmt: skip
     else:
@@ -145,13 +150,13 @@ def open_datasets(arguments: EvaluateArguments) -> dict[str, BenchmarkDataset | 
             raise DataError(f"--dataset is not a JSON mapping ({error}).") from error
         if not isinstance(spec, dict):
             raise DataError('--dataset must be a JSON mapping such as {"name": "hub", "path": "ID"}.')
-    return {"own": OwnDataset(spec, protocol)}
+    return {"own": OwnDataset(spec, protocol, title)}
 
 
 def open_predictions(arguments: EvaluateArguments, device: torch.device):
     """The model, the files or the guess to evaluate."""
-    if arguments.predictions == "row-prior":
-        return RowPrior()
+    if arguments.predictions == "image-free-prior":
+        return ImageFreePrior()
     if arguments.predictions:
         return FilePredictions(arguments.predictions, arguments.predicts, arguments.prediction_scale)
     return ModelPredictions(
@@ -186,7 +191,7 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
     Raises:
         DataError: data, model or output cannot be used; one sentence.
     """
-    require("accelerate")
+    require("accelerate", "train")
     from accelerate import PartialState
     from accelerate.utils import gather_object
 
@@ -216,7 +221,7 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
     for name, dataset in datasets.items():
         evaluation = Evaluation(dataset, predictions, alignment)
         description = dataset.describe()
-        cache = RowCache(output_dir / "cache", {**results, "datasets": description})
+        cache = RecordCache(output_dir / "cache", {**results, "datasets": description})
         state.wait_for_everyone()  # all have read the cache before any adds to it
         num_images = min(len(dataset), arguments.limit or len(dataset))
         rows = evaluation.run(
@@ -232,6 +237,7 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
         rows = [gathered[index] for index in sorted(gathered)]
         metrics = mean_metrics(row["metrics"] for row in rows)
         results["datasets"][name] = {
+            "title": dataset.title,
             **description,
             "images": len(rows),
             "without_valid_pixels": [row["name"] for row in rows if row["metrics"] is None],
@@ -244,6 +250,7 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
             pictures[name] = [(row, error_panels(*evaluation.picture(row["index"]))) for row in worst]
     if not state.is_main_process:
         return None
+    results["protocol"] = describe_protocol(results)
     write_report(results, pictures, output_dir)
     return results
 

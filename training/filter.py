@@ -15,16 +15,14 @@ import os
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+import numpy as np
 
-import numpy as np  # noqa: E402
-
-from training.data.decoding import DataError  # noqa: E402
-from training.data.layouts import format_list  # noqa: E402
-from training.data.manifest import write_atomically  # noqa: E402
-from training.data.sources import DatasetSpec  # noqa: E402
-from training.filter_scores import SCORE_COLUMNS, load_scores, score_datasets  # noqa: E402
-from training.filtering import ScoreOptions, SelectionRule, select  # noqa: E402
+from training.data.decoding import DataError
+from training.data.folders import format_list
+from training.data.manifest import write_atomically
+from training.data.sources import DatasetSpec
+from training.filtering.score_files import SCORE_COLUMNS, load_scores, score_datasets
+from training.filtering.scores import ScoreOptions, SelectionRule, select
 
 
 def score(arguments: argparse.Namespace) -> None:
@@ -86,7 +84,7 @@ def rule_of(arguments: argparse.Namespace) -> SelectionRule:
 
 def build_report(arguments: argparse.Namespace) -> None:
     """Writes the report's pages and pictures."""
-    from training.filter_report import write_report
+    from training.filtering.report import write_report
 
     scores = load_scores(Path(arguments.scores))
     selection = apply_rule({label: table for label, (_, table) in scores.items()}, rule_of(arguments))

@@ -17,16 +17,16 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
 
-import numpy as np  # noqa: E402
-from PIL import Image  # noqa: E402
-
-from training.data.decoding import DataError, require  # noqa: E402
-from training.data.manifest import claim_folder  # noqa: E402
-from training.data.readers import DepthSample  # noqa: E402
-from training.data.sources import DatasetSpec, PairDataset, open_dataset  # noqa: E402
-from training.scenes.dataset import SceneDataset  # noqa: E402
+from anydepth_hf.extras import require
+from training.data.decoding import DataError
+from training.data.manifest import claim_folder
+from training.data.readers import DepthSample
+from training.data.scene_dataset import SceneDataset
+from training.data.sources import DatasetSpec, PairDataset, open_dataset
 
 FLOAT_PREDICTOR = {317: 3}  # TIFF's predictor for floating point halves the size
 
@@ -95,7 +95,7 @@ class Shards:
 
 
 def _write_parquet(path: Path, rows: Iterator[dict]) -> None:
-    datasets, pa, parquet = require("datasets"), require("pyarrow"), require("pyarrow.parquet")
+    datasets, pa, parquet = (require(name, "train") for name in ("datasets", "pyarrow", "pyarrow.parquet"))
     features = datasets.Features(
         image=datasets.Image(), depth=datasets.Image(), is_metric=datasets.Value("bool"), name=datasets.Value("string")
     )
@@ -143,7 +143,7 @@ def run(arguments: argparse.Namespace) -> None:
         num_workers=arguments.num_workers, prefetch_factor=1 if arguments.num_workers else None,
     )  # fmt: skip
     skipped = 0
-    for _, result in require("tqdm").tqdm(loader, total=count, initial=count - len(todo), unit="shard"):
+    for _, result in tqdm(loader, total=count, initial=count - len(todo), unit="shard"):
         if isinstance(result, DataError):
             raise result
         skipped += len(result)

@@ -5,14 +5,11 @@ Options are in arguments.py, the loop in trainer.py, how to use them in docs/tra
 
 import errno
 import sys
-from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
-
-from training.arguments import parse_arguments  # noqa: E402
-from training.data.decoding import DataError  # noqa: E402
-from training.loss_window import NonFiniteLoss  # noqa: E402
-from training.trainer import Trainer  # noqa: E402
+from training.data.decoding import DataError
+from training.trainer.arguments import parse_arguments
+from training.trainer.loop import Trainer
+from training.trainer.monitoring import NonFiniteLoss
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

@@ -9,8 +9,8 @@ from transformers.models.dinov2.modeling_dinov2 import Dinov2Layer
 
 from anydepth_hf.backbone_depth_anything_3 import DepthAnything3Backbone
 from anydepth_hf.configuration_depth_anything_3 import DepthAnything3Config
-from conversion.dinov2 import DINOV2
-from conversion.layouts import select_prefix
+from conversion.formats.dinov2 import DINOV2
+from conversion.formats.renaming import select_prefix
 from tests.anydepth_hf import backbone_checks as checks
 from tests.anydepth_hf.da3_reference import giant_like_forward, giant_like_state_dict
 

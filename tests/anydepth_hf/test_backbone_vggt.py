@@ -8,8 +8,8 @@ from torch import nn
 
 from anydepth_hf.backbone_vggt import VGGTBackbone, VGGTLayer
 from anydepth_hf.configuration_vggt import VGGTConfig
-from conversion.layouts import select_prefix
-from conversion.vggt import VGGT
+from conversion.formats.renaming import select_prefix
+from conversion.formats.vggt import VGGT
 from tests.anydepth_hf import backbone_checks as checks
 
 SMALL = {

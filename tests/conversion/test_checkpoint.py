@@ -10,7 +10,7 @@ import torch
 
 from conversion.checkpoint import load_state_dict
 from conversion.convert import convert
-from conversion.layouts import ConversionError
+from conversion.formats.renaming import ConversionError
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from transformers import (
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
 from conversion.convert import convert, main
-from conversion.layouts import ConversionError
+from conversion.formats.renaming import ConversionError
 from conversion.writing import check_weights
 from tests.conversion.official import (
     official_depth_anything_dpt,

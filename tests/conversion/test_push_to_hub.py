@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 
 import anydepth_hf
 from anydepth_hf import AnyDepthForDepthEstimation, AnyDepthImageProcessor
-from conversion.model_directory import UploadError, check, collect_files
+from conversion.hub.model_directory import UploadError, check, collect_files
+from conversion.hub.reference import REFERENCE_FILE, check_reference, write_reference
 from conversion.push_to_hub import explain, push
-from conversion.reference import REFERENCE_FILE, check_reference, write_reference
 from tests.anydepth_hf.test_remote_code import without_progress
 from tests.hub_server import TOKEN, Repository
 

@@ -2,7 +2,7 @@
 
 from huggingface_hub import ModelCard
 
-from conversion.reference import REFERENCE_FILE
+from conversion.hub.reference import REFERENCE_FILE
 from tests.card_schema import card_errors
 from tests.hub_server import TOKEN
 from tests.training.tiny_run import ROOT, run, write_pairs

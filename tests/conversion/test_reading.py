@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 from transformers import DINOv3ViTConfig, ViTConfig
 
 from conversion.convert import convert
-from conversion.layouts import ConversionError, RenamingTable
+from conversion.formats.renaming import ConversionError, RenamingTable
 from tests.conversion.official import with_prefix
 
 

@@ -10,8 +10,8 @@ from huggingface_hub import HfApi, ModelCard
 from anydepth_hf import AnyDepthForDepthEstimation, AnyDepthImageProcessor, SDTHead
 from anydepth_hf.presets import preset_config, preset_names
 from conversion import release as script
-from conversion.model_directory import UploadError
-from conversion.reference import check_reference
+from conversion.hub.model_directory import UploadError
+from conversion.hub.reference import check_reference
 from conversion.release import check_architecture, find_inputs, main, prepare
 from tests.hub_server import TOKEN
 

@@ -4,7 +4,7 @@ import pytest
 from transformers import Dinov2Config, DINOv3ViTConfig
 
 from anydepth_hf import DepthAnything3Config
-from conversion.layouts import ConversionError
+from conversion.formats.renaming import ConversionError
 from conversion.settings import Settings
 
 

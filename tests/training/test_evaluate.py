@@ -25,9 +25,10 @@ from transformers import (
 )
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
+from anydepth_hf.alignment_marigold import align
+from anydepth_hf.metrics import evaluate_depth, image_free_prior
 from training.evaluate import main
-from training.evaluation import align, evaluate_depth
-from training.evaluation_models import ModelPredictions, default_alignment, model_type_rule, remove_zoe_padding
+from training.evaluation.predictions import ModelPredictions, default_alignment, model_type_rule, remove_zoe_padding
 
 ROOT = Path(__file__).resolve().parents[2]
 DINOV2 = {
@@ -152,7 +153,7 @@ def test_the_numbers_are_those_of_evaluate_depth_on_the_models_output(tmp_path, 
     assert entry["rows"][4]["input_size"] == [56, 70]
     table = (tmp_path / "out/results.md").read_text()
     assert "fitted in disparity (floor 0.001)" in table
-    assert f"| own | 6 | {100 * entry['metrics']['abs_rel']:.2f} |" in table
+    assert f"| own data | 6 | {100 * entry['metrics']['abs_rel']:.2f} |" in table
     page = (tmp_path / "out/worst.html").read_text()
     worst = max((row for row in entry["rows"] if row["metrics"]), key=lambda row: row["metrics"]["abs_rel"])
     assert page.index(f"{worst['name']}: AbsRel") == page.index(": AbsRel") - len(worst["name"])
@@ -204,7 +205,7 @@ def test_hugging_face_data_sets(tmp_path, saved):
 def test_table_of_model_types_covers_transformers():
     from transformers.models.auto.modeling_auto import MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES
 
-    from training.evaluation_models import MODEL_TYPES
+    from training.evaluation.predictions import MODEL_TYPES
 
     assert set(MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES) | {"anydepth"} == set(MODEL_TYPES)
     dinov2_dpt = DPTConfig(backbone_config=Dinov2Config(**DINOV2), is_hybrid=False)
@@ -259,13 +260,41 @@ def test_the_row_prior_needs_no_model(tmp_path, data):
         Image.fromarray(ground[np.linspace(0, 39, 50 if index == 4 else 40).astype(int)]).save(
             tmp_path / f"depth/{index}.png"
         )
-    results = run(tmp_path, "--predictions", "row-prior", *data)
+    results = run(tmp_path, "--predictions", "image-free-prior", *data)
     assert results["datasets"]["own"]["rows"][0]["metrics"]["abs_rel"] < 0.002
-    assert "row prior" in (tmp_path / "out/results.md").read_text()
+    assert "image-free prior" in (tmp_path / "out/results.md").read_text()
 
 
-def mistake(capsys, tmp_path, *arguments):
-    run(tmp_path, *arguments, code=2)
+def test_a_folder_of_frames_needs_one_option(tmp_path, capsys):
+    frames = tmp_path / "kitchen"
+    (frames / "a").mkdir(parents=True)
+    depth = np.full((20, 30), 2000, np.uint16)
+    depth[10:] = 1000
+    depth[0, 0] = 0
+    for name, picture in (("one", "one.rgb.jpg"), ("a/two.5", "a/two.5.rgb.png")):
+        Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(frames / picture)
+        Image.fromarray(depth).save(frames / f"{name}.depth.png")
+    results = run(tmp_path, "--predictions", "image-free-prior", "--frames", frames)
+    entry = results["datasets"]["own"]
+    assert entry["title"] == "kitchen"
+    assert [(row["name"], row["valid_pixels"]) for row in entry["rows"]] == [
+        ("a/two.5.rgb.png", 599),
+        ("one.rgb.jpg", 599),
+    ]
+    expected = evaluate_depth(image_free_prior(20, 30), depth / np.float32(1000), depth > 0, "disparity")
+    assert entry["rows"][1]["metrics"] == pytest.approx(expected)
+    other = run(
+        tmp_path, "--predictions", "image-free-prior", "--frames", frames, "--depth_scale", "500", out="double"
+    )
+    assert other["datasets"]["own"]["metrics"]["rmse"] == pytest.approx(2 * expected["rmse"], rel=1e-5)
+    (frames / "three.rgb.jpg").write_bytes(b"")
+    arguments = ["--predictions", "image-free-prior", "--frames", frames]
+    assert "three.rgb.jpg: no three.depth.* beside it" in mistake(capsys, tmp_path, *arguments, out="no")
+    assert "expected frames as NAME.rgb.jpg" in mistake(capsys, tmp_path, *arguments[:-1], tmp_path / "out", out="no")
+
+
+def mistake(capsys, tmp_path, *arguments, out="out"):
+    run(tmp_path, *arguments, out=out, code=2)
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert message.startswith("evaluate.py: error: ")
     return message
@@ -274,9 +303,9 @@ def mistake(capsys, tmp_path, *arguments):
 def test_mistakes_get_one_sentence(tmp_path, data, saved, capsys):
     folder = saved(depth_anything)
     assert "give either --model or --predictions" in mistake(capsys, tmp_path, *data)
-    assert "give one of --benchmarks" in mistake(capsys, tmp_path, "--model", folder)
+    assert "give one of --sets, --frames" in mistake(capsys, tmp_path, "--model", folder)
     assert "expected nyuv2/nyu_labeled_extracted.tar" in mistake(
-        capsys, tmp_path, "--model", folder, "--benchmarks", "nyuv2", "--data_dir", tmp_path
+        capsys, tmp_path, "--model", folder, "--sets", "nyuv2", "--data_dir", tmp_path
     )
     assert "only a fit in disparity" in mistake(capsys, tmp_path, "--model", folder, *data, "--alignment", "depth")
     assert "--processing_size big" in mistake(capsys, tmp_path, "--model", folder, *data, "--processing_size", "big")

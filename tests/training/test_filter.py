@@ -15,7 +15,7 @@ from PIL import Image
 from tests.training.data import writers
 from training import filter as filter_script
 from training.data.sources import open_dataset
-from training.filtering import ScoreOptions, score_depth
+from training.filtering.scores import ScoreOptions, score_depth
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 20

@@ -14,8 +14,8 @@ from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
 from anydepth_hf.presets import preset_config
 from tests.hub_server import TOKEN
 from tests.training.tiny_run import DPT, ROOT, SDT, metrics, options_of, run, write_pairs
-from training.arguments import parse_arguments
-from training.model_setup import build_model
+from training.trainer.arguments import parse_arguments
+from training.trainer.model import build_model
 
 # small updates, so that the rounding of another order of summation does not grow
 SMOOTH = ("--logging_steps", "1", "--learning_rate", "1e-4", "--encoder_learning_rate", "1e-4", "--validations", "1")
@@ -40,7 +40,7 @@ def test_learns_and_leaves_a_complete_model(data, tmp_path):
     validations = [line for line in lines if "val/abs_rel" in line]
     assert [line["step"] for line in validations] == [0, 32, 64, 96]
     assert validations[-1]["val/abs_rel"] < 0.75 * validations[0]["val/abs_rel"]
-    assert validations[-1]["val/abs_rel"] < validations[-1]["val/abs_rel_of_row_prior"]
+    assert validations[-1]["val/abs_rel"] < validations[-1]["val/abs_rel_of_prior"]
     assert losses(folder)[-1] < 0.7 * losses(folder)[0]
     (best,) = folder.glob("best-step-*")
     assert int(best.name[10:]) == min(validations[1:], key=lambda line: line["val/abs_rel"])["step"]

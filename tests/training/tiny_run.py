@@ -107,7 +107,7 @@ def run(*arguments, status: int = 0, **keywords) -> str:
 def _server():
     """Processes forked from one that has imported everything already: a run starts in milliseconds."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["training.trainer", "peft"])
+    context.set_forkserver_preload(["training.trainer.loop", "peft"])
     before = dict(os.environ)
     os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", CUDA_VISIBLE_DEVICES="", PYTHONPATH=str(ROOT))
     try:

@@ -1,12 +1,13 @@
 """Single files to arrays: the encodings that the depth data sets use, each failure as one sentence naming the file."""
 
 import contextlib
-import importlib
 import io
 import os
 from collections.abc import Callable, Iterator
 
 import numpy as np
+
+from anydepth_hf.extras import require
 
 Source = str | os.PathLike | bytes
 """A path, or the bytes of a file (as the columns of Hugging Face data sets hold them)."""
@@ -14,15 +15,6 @@ Source = str | os.PathLike | bytes
 
 class DataError(ValueError):
     """A sample, file, folder or option that cannot be used; the message is one sentence naming it."""
-
-
-def require(module: str, extra: str = "train"):
-    """Imports an optional library, or says which extra brings it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        message = f"Reading this data needs the package {module}: pip install 'anydepth-hf[{extra}]' ({error})."
-        raise ImportError(message) from error
 
 
 @contextlib.contextmanager
@@ -117,7 +109,7 @@ def read_exr(source: Source) -> np.ndarray:
         raise DataError("EXR can be read from files only, not from a column of bytes; store TIFF or NPY instead.")
     if not os.path.exists(source):  # OpenEXR's own error would not say so
         raise FileNotFoundError(source)
-    openexr = require("OpenEXR")
+    openexr = require("OpenEXR", "train")
     with openexr.File(os.fspath(source), separate_channels=True) as file:
         channels = file.channels()
         name = next(iter(channels)) if len(channels) == 1 else "R"
@@ -128,7 +120,7 @@ def read_exr(source: Source) -> np.ndarray:
 
 def read_hdf5(source: Source, key: str = "dataset") -> np.ndarray:
     """Reads the data set `key` of an HDF5 file."""
-    h5py = require("h5py")
+    h5py = require("h5py", "train")
     file = io.BytesIO(source) if isinstance(source, bytes) else source  # HDF5 reads files faster than file objects
     with h5py.File(file, "r", locking=False) as file:
         if key not in file:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.data.decoding import DataError, require
+from anydepth_hf.extras import require
+from training.data.decoding import DataError
 from training.data.readers import DepthReader, DepthSample
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class HubStream:
 
     def rows(self, seed: int, epoch: int, process_index: int, num_processes: int, shuffle: bool) -> Iterator[dict]:
         """Undecoded rows of one process (and, inside a worker of a `DataLoader`, of its shards), pass after pass."""
-        split_dataset_by_node = require("datasets.distributed").split_dataset_by_node
+        split_dataset_by_node = require("datasets.distributed", "train").split_dataset_by_node
         for number in itertools.count():
             dataset = self._dataset
             if shuffle:
@@ -117,7 +118,7 @@ def open_hub(spec: "DatasetSpec") -> HubDataset | HubStream:
     Raises:
         DataError: it cannot be loaded, or has no such columns; names those there are.
     """
-    datasets = require("datasets")
+    datasets = require("datasets", "train")
     if not spec.path:
         raise DataError("The data set 'hub' needs path: a Hub id, a folder, or a glob of Parquet or tar shards.")
     path = os.path.expanduser(spec.path)
@@ -169,7 +170,7 @@ def _load(datasets, path: str, spec: "DatasetSpec"):
         if found:
             dataset = datasets.load_dataset(builder, data_files={split: found}, split=split, streaming=spec.streaming)
             if builder == "parquet" and not any("://" in file for file in found):
-                parquet = require("pyarrow.parquet")
+                parquet = require("pyarrow.parquet", "train")
                 return dataset, sum(parquet.read_metadata(file).num_rows for file in found)
             return dataset, None
     dataset = datasets.load_dataset(path, spec.config, split=split, streaming=spec.streaming)

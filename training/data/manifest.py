@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from training.data.decoding import DataError
-from training.data.layouts import format_list
+from training.data.folders import format_list
 from training.data.readers import DepthSample
 from training.data.sources import DatasetSpec, PairDataset
 

@@ -25,11 +25,13 @@ class OwnDepth:
 
     Attributes:
         quantity: what is stored, `depth` or `disparity` (inverted here, where positive).
-        scale: stored values per unit; `None` only for floating-point files.
+        scale: stored values per unit; `None` only for floating-point files, or with `integer_scale`.
+        integer_scale: that of files of integers where `scale` is `None`.
     """
 
     quantity: str = "depth"
     scale: float | None = None
+    integer_scale: float | None = None
 
     def __post_init__(self):
         if self.quantity not in ("depth", "disparity"):
@@ -52,13 +54,14 @@ class OwnDepth:
             source = decode(source)
         if source.ndim != 2:
             raise DataError(f"expected one depth value per pixel, got an array of shape {source.shape}.")
-        if self.scale is None and source.dtype.kind in "iu":
+        scale = self.scale if self.scale or source.dtype.kind not in "iu" else self.integer_scale
+        if scale is None and source.dtype.kind in "iu":
             raise DataError(
                 f"holds {source.dtype} values; set depth_scale, the stored values per metre (1000 for millimetres)."
             )
         values = source.astype(np.float32)
-        if self.scale is not None:
-            values /= np.float32(self.scale)
+        if scale is not None:
+            values /= np.float32(scale)
         if self.quantity == "disparity":
             return np.divide(np.float32(1), values, out=np.zeros_like(values), where=values > 0)
         return values

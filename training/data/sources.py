@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.data import layouts
+from training.data import folders
 from training.data.decoding import DataError
 from training.data.hub import HubDataset, HubStream, open_hub
 from training.data.mixtures import Mixture
@@ -17,9 +17,9 @@ from training.data.own import OwnDepth
 from training.data.readers import READERS, DepthReader, DepthSample, get_reader
 
 if TYPE_CHECKING:
-    from training.scenes.dataset import SceneDataset
+    from training.data.scene_dataset import SceneDataset
 
-NAMES = (*READERS, "pairs", "hub", "scenes")
+NAMES = (*READERS, "pairs", "frames", "hub", "scenes")
 NUM_PROBES = 64
 
 
@@ -29,7 +29,8 @@ class DatasetSpec:
 
     Attributes:
         name: `hypersim`, `vkitti2`, `irs`, `blendedmvs`, `tartanair`, or for own data `pairs` (two folders, or a list
-            file) or `hub` (Hugging Face `datasets`), or `scenes` (procedural, rendered on the CPU when they are read).
+            file), `frames` (`NAME.rgb.*` and `NAME.depth.*` side by side below `root`) or `hub` (Hugging Face
+            `datasets`), or `scenes` (procedural, rendered on the CPU when they are read).
         root: folder of the official layout; with `list`, the folder that relative paths start from.
         list: list file of `<rgb> <depth>` lines, instead of looking through `root`.
         root_from, root_to: prefix of the paths in the list, and its replacement.
@@ -40,7 +41,7 @@ class DatasetSpec:
         rgb_dir, depth_dir: `pairs`: the two folders; files belong together by name.
         quantity: own data: `depth`, or `disparity`, whose inverse becomes the label.
         depth_scale: own data: stored values per unit of depth (or disparity), e.g. 1000 for 16-bit PNG in millimetres,
-            256 for KITTI; needed for integer files, default 1 for float ones.
+            256 for KITTI; needed for integer files (`frames`: 1000 where it is not given), default 1 for float ones.
         is_metric: own data: whether depth is in metres.
         path: `hub`: Hub id, folder of shards, `*.parquet` or `*.tar` glob, or a folder written by `save_to_disk`.
         config: `hub`: configuration name.
@@ -116,7 +117,7 @@ class DatasetSpec:
         changes = {} if self.far_plane == "default" else {"far_plane": self.far_plane}
         if self.name in READERS:
             return get_reader(self.name, **changes)
-        decode = OwnDepth(self.quantity, self.depth_scale)
+        decode = OwnDepth(self.quantity, self.depth_scale, 1000.0 if self.name == "frames" else None)
         return DepthReader(decode, self.is_metric, **{"far_plane": None, **changes})
 
 
@@ -137,7 +138,7 @@ class PairDataset:
         root: folder of relative paths.
     """
 
-    def __init__(self, name: str, reader: DepthReader, pairs: Sequence[layouts.Pair], root: str = "") -> None:
+    def __init__(self, name: str, reader: DepthReader, pairs: Sequence[folders.Pair], root: str = "") -> None:
         self.name, self.reader, self.root = name, reader, root
         # arrays of bytes: millions of str objects would be copied into each worker as their reference counts change
         self._rgb, self._depth = (np.array([os.fsencode(path) for path in column]) for column in zip(*pairs))
@@ -145,7 +146,7 @@ class PairDataset:
     def __len__(self) -> int:
         return len(self._rgb)
 
-    def paths(self, index: int) -> layouts.Pair:
+    def paths(self, index: int) -> folders.Pair:
         """The image's and the depth's path."""
         rgb, depth = (os.fsdecode(column[index].item()) for column in (self._rgb, self._depth))
         return os.path.join(self.root, rgb), os.path.join(self.root, depth)
@@ -162,20 +163,22 @@ class PairDataset:
 def _open_pairs(spec: DatasetSpec) -> PairDataset:
     root = os.path.expanduser(spec.root) if spec.root else ""
     if spec.list:
-        pairs = layouts.read_list(os.path.expanduser(spec.list), None, spec.root_from, spec.root_to)
+        pairs = folders.read_list(os.path.expanduser(spec.list), None, spec.root_from, spec.root_to)
     elif spec.name == "pairs":
         if not (spec.rgb_dir and spec.depth_dir):
             raise DataError("The data set 'pairs' needs rgb_dir and depth_dir (or list, a file of '<rgb> <depth>').")
-        pairs = layouts.find_folder_pairs(
+        pairs = folders.find_folder_pairs(
             *(os.path.join(root, os.path.expanduser(folder)) for folder in (spec.rgb_dir, spec.depth_dir))
         )
+    elif spec.name == "frames" and root:
+        pairs = folders.find_frames(root)
     elif root:
-        pairs = layouts.find_pairs(spec.name, root)
+        pairs = folders.find_pairs(spec.name, root)
         if spec.name == "hypersim" and spec.split:
-            pairs = layouts.select_hypersim_split(pairs, root, spec.split)
+            pairs = folders.select_hypersim_split(pairs, root, spec.split)
     else:
         raise DataError(f"The data set {spec.name!r} needs root, its folder, or list, a file of '<rgb> <depth>'.")
-    if not (pairs := layouts.select_pairs(pairs, spec.include, spec.exclude)):
+    if not (pairs := folders.select_pairs(pairs, spec.include, spec.exclude)):
         raise DataError(f"The data set {spec.name!r} has no sample left after split, include and exclude.")
     dataset = PairDataset(spec.name, spec.reader(), pairs, root)
     _probe(dataset)
@@ -194,7 +197,7 @@ def _probe(dataset: PairDataset) -> None:
 
 
 def _open_scenes(spec: DatasetSpec):
-    from training.scenes.dataset import SceneDataset
+    from training.data.scene_dataset import SceneDataset
 
     size = re.fullmatch(r"(\d+)x(\d+)", str(spec.image_size))
     if not size or not spec.num_samples:

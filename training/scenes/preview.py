@@ -8,13 +8,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
+import numpy as np
+from PIL import Image
+from transformers import HfArgumentParser
 
-import numpy as np  # noqa: E402
-from PIL import Image  # noqa: E402
-from transformers import HfArgumentParser  # noqa: E402
-
-from training.scenes import KIND_NAMES, render_batch  # noqa: E402
+from training.scenes import KIND_NAMES, render_batch
 
 
 @dataclass

@@ -3,7 +3,7 @@ import pytest
 
 from tests.training.data import writers
 from training.data.decoding import DataError
-from training.data.layouts import format_list
+from training.data.folders import format_list
 from training.data.mixtures import Mixture
 from training.data.readers import READERS
 from training.data.sources import DatasetSpec, open_dataset

@@ -11,8 +11,10 @@ import torch
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from training.data.decoding import DataError
+from training.data.scene_batches import SceneBatches
+from training.data.scene_dataset import SceneDataset
 from training.data.transforms import TrainTransform
-from training.scenes import FAR, KIND_NAMES, SceneBatches, SceneDataset, build_scene, collate, render_batch
+from training.scenes import FAR, KIND_NAMES, build_scene, collate, render_batch
 from training.scenes.collate import build_scenes
 from training.scenes.layout import CAMERA, OBJECT
 from training.scenes.render import render_scenes

@@ -1,0 +1,91 @@
+"""Depth metrics of aligned predictions, as Marigold and Lotus compute them.
+
+Source: prs-eth/Marigold (`src/util/metric.py`). The alignment before them is that of `alignment_marigold`.
+Everything here takes NumPy arrays or tensors, stays on the tensor's device and sums in float64.
+"""
+
+import math
+
+import torch
+
+from .alignment_marigold import align_maps
+
+METRICS = ("abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "delta1", "delta2", "delta3", "i_rmse", "silog")
+
+
+def evaluate_depth(
+    prediction,
+    depth,
+    valid,
+    alignment: str | None,
+    min_depth: float | None = None,
+    max_depth: float | None = None,
+    alignment_max_resolution: int | None = None,
+) -> dict[str, float] | None:
+    """Metrics of one predicted map against ground-truth depth.
+
+    Args:
+        prediction: (h, w) array or tensor; disparity when `alignment` is `"disparity"`, else depth. Another size than
+            the ground truth's is resized to it first: bilinear, `align_corners=False`, antialiased when shrinking.
+        depth: (H, W) ground-truth depth.
+        valid: (H, W) bool, the pixels to compare. Pixels whose depth is not finite and positive are left out as well.
+        alignment: the space in which scale and shift are fitted by least squares: `"disparity"`, `"depth"`, or `None`
+            for none (metric depth).
+        min_depth, max_depth: the aligned prediction is clipped to this range; the ground truth is not, `valid` says
+            which of it counts.
+        alignment_max_resolution: fit on every n-th column only, where a side is longer than this (ETH3D: 1024). The
+            metrics are at full resolution all the same.
+
+    Returns:
+        What `depth_metrics` gives; `None` if the image has no valid pixel. Average over images with `mean_metrics`.
+
+    Raises:
+        ValueError: on an unknown alignment, arrays that are not maps, unequal shapes of `depth` and `valid`, or a
+            prediction that is not finite at a valid pixel.
+    """
+    aligned, depth, valid = align_maps(
+        prediction, depth, valid, alignment, min_depth, max_depth, alignment_max_resolution
+    )
+    return depth_metrics(aligned[valid], depth[valid])
+
+
+def depth_metrics(predicted: torch.Tensor, target: torch.Tensor) -> dict[str, float] | None:
+    """The ten `METRICS` of aligned depths against known ones: two float vectors of positive numbers.
+
+    Returns:
+        Floats: ratios, not per cent; depth units as given; silog times 100. `None` of empty vectors.
+    """
+    if not target.numel():
+        return None
+
+    def mean(values: torch.Tensor) -> torch.Tensor:
+        return values.mean(dtype=torch.float64)
+
+    difference = predicted - target
+    log_difference = predicted.log() - target.log()
+    ratio = torch.maximum(predicted / target, target / predicted)
+    log_deviation = log_difference - mean(log_difference)  # centred first: mean(e^2) - mean(e)^2 cancels
+    values = (
+        mean(difference.abs() / target),
+        mean(difference.square() / target),
+        mean(difference.square()).sqrt(),
+        mean(log_difference.square()).sqrt(),
+        mean((predicted.log10() - target.log10()).abs()),
+        *(mean((ratio < 1.25**power).to(ratio.dtype)) for power in (1, 2, 3)),
+        mean((1 / predicted - 1 / target).square()).sqrt(),
+        100 * mean(log_deviation.square()).sqrt(),
+    )
+    return dict(zip(METRICS, torch.stack(values).tolist(), strict=True))
+
+
+def mean_metrics(rows) -> dict[str, float] | None:
+    """Mean over images of equal weight; `None` rows (nothing valid) are left out. `None` if no row is left."""
+    rows = [row for row in rows if row is not None]
+    if not rows:
+        return None
+    return {name: math.fsum(row[name] for row in rows) / len(rows) for name in METRICS}
+
+
+def image_free_prior(height: int, width: int) -> torch.Tensor:
+    """Disparity (height, width) that sees no image: lower in the picture is nearer. Align it as a prediction is."""
+    return torch.linspace(0, 1, height)[:, None].expand(height, width)

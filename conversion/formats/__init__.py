@@ -1,0 +1,1 @@
+"""Original checkpoint formats, one file for each origin."""

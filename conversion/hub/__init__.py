@@ -1,0 +1,1 @@
+"""Model cards, reference outputs and what else a repository on the Hub holds."""

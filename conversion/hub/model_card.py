@@ -1,0 +1,187 @@
+"""Model cards from the presets and stored results.
+
+    python -m conversion.hub.model_card                                  rewrites model_cards/*.md
+    python -m conversion.hub.model_card dav2-base-sdt --directory DIR    writes DIR/README.md, by DIR's configuration
+
+Results are files of training.evaluate (`summary.json`) in `model_cards/results/<preset>/`, one for each data set or
+group of sets.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCard, ModelCardData
+
+import anydepth_hf
+from anydepth_hf import AnyDepthConfig
+from anydepth_hf.licenses import APACHE, FROM_SCRATCH, WEIGHTS
+from anydepth_hf.presets import preset, preset_config, preset_names
+
+from ..formats.da3 import DEPTH_FIELDS
+from . import card_text as text
+from .card_results import Measured, measured_index, published_index, read_results
+from .release_list import Release, release
+
+CARDS = Path(__file__).resolve().parents[2] / "model_cards"
+TEMPLATE = Path(__file__).with_name("model_card_template.md")
+BUNDLED = "bundled"
+OWNER = "AIGeeksGroup"
+
+
+def released_config(name: str) -> AnyDepthConfig:
+    """The configuration of a preset as it is released: official heads of DA3 and VGGT predict depth."""
+    predicts_depth = release(name).origin == "official" and preset(name)["encoder"]["source"] in ("da3", "vggt")
+    return preset_config(name, **(DEPTH_FIELDS if predicts_depth else {}))
+
+
+def preset_card(
+    name: str, owner: str = OWNER, directory: Path | None = None, results: list[Path] | None = None
+) -> ModelCard:
+    """
+    The card of a preset.
+
+    Args:
+        name: of the preset.
+        owner: of the repository on the Hub.
+        directory: the model that the card is for; its configuration counts, and whether it was trained here. Without
+            one, the preset's.
+        results: files of `training/evaluate.py` that were measured with these weights.
+
+    Raises:
+        ValueError: no preset of this name, or a file that holds no results.
+    """
+    entry, item = preset(name), release(name)
+    config = released_config(name) if directory is None else AnyDepthConfig.from_pretrained(directory)
+    encoder = entry["encoder"]["id"]
+    measured = read_results(results or [])
+    training, datasets = text.training(item, entry, directory)
+    data = ModelCardData(
+        pipeline_tag="depth-estimation",
+        library_name="transformers",
+        tags=["anydepth", config.prediction_type],
+        base_model=encoder,
+        datasets=datasets or None,
+        **item.license.metadata,
+        **index_fields(item, measured, entry["published"]),
+    )
+    return ModelCard.from_template(
+        data,
+        template_path=str(TEMPLATE),
+        title=entry["title"],
+        summary=text.summary(item, entry, directory),
+        notice=WEIGHTS[encoder].notice,
+        meaning=" ".join([text.meaning(config), *([entry["note"]] if "note" in entry else [])]),
+        model=f'"{owner}/{item.repo}"',
+        hub=True,
+        prediction_type=config.prediction_type,
+        architecture=text.architecture(config, f"Encoder `{encoder}`"),
+        results=text.results(measured, entry["published"], item.origin),
+        training=training,
+        limits=text.limits(config, [text.SKY_WITHOUT_LABEL]),
+        licenses=text.license_rows(item.license, {f"the encoder, `{encoder}`": WEIGHTS[encoder]}),
+        encoder_paper=text.ENCODER_PAPERS[entry["encoder"]["source"]],
+    )
+
+
+def index_fields(item: Release, measured: list[Measured], published: dict[str, Any] | None) -> dict[str, Any]:
+    """`model-index` holds what was measured; the paper's results only for the very weights that they are of."""
+    index = measured_index(measured)
+    if item.origin == "authors":
+        known = {entry.key for entry in measured}
+        index += [entry for entry in published_index(published) if entry.dataset_type not in known]
+    return {"model_name": item.repo, "eval_results": index} if index else {}
+
+
+def bundled_card(directory: Path, results: list[Path]) -> ModelCard:
+    """The card of the small model inside the package, by its directory's configuration."""
+    config = AnyDepthConfig.from_pretrained(directory)
+    measured = read_results(results)
+    index = {"model_name": "anydepth-hf-bundled", "eval_results": measured_index(measured)} if measured else {}
+    data = ModelCardData(
+        pipeline_tag="depth-estimation",
+        library_name="transformers",
+        tags=["anydepth", config.prediction_type, FROM_SCRATCH],
+        **APACHE.metadata,
+        **index,
+    )
+    return ModelCard.from_template(
+        data,
+        template_path=str(TEMPLATE),
+        title="The small model inside anydepth-hf",
+        summary="A small AnyDepth for trying the package without a download: trained by this project's "
+        "`training/train.py` on its own rendered scenes, without a pre-trained encoder. For work, use a checkpoint "
+        "with a pre-trained encoder from the Hub.",
+        meaning=text.meaning(config),
+        model="anydepth_hf.BUNDLED_CHECKPOINT",
+        prediction_type=config.prediction_type,
+        architecture=text.architecture(
+            config, f"A {config.backbone_config.model_type} encoder of its own, trained with the head"
+        ),
+        results=text.results(measured, None, "trained"),
+        training="Scenes rendered by `training/scenes`, and nothing else: no photographs, no other model's "
+        "predictions. `training_config.yaml` beside the weights has all options of the last run, seed included; "
+        "`run.json` the command and the versions. The runs before it, and what was tried, are in `docs/bundled.md` of "
+        "the project.",
+        limits=text.limits(
+            config,
+            [
+                "It has seen no photograph in training; expect less than from any model of the tables.",
+                "Trained for hours of a CPU: it finds layout, buildings and large objects, with soft outlines; "
+                "what is small or thin is missing, and white walls may be taken for windows. Three single frames say "
+                "little about accuracy on photographs.",
+            ],
+        ),
+        licenses=text.license_rows(APACHE, {}),
+    )
+
+
+def stored_results(name: str) -> list[Path]:
+    return sorted((CARDS / "results" / name).glob("*.json"))
+
+
+def stored_cards() -> dict[str, ModelCard]:
+    """What `model_cards/` should hold, by file name: a card for each model whose weights exist."""
+    released = [name for name in preset_names() if release(name).origin != "trained"]
+    cards = {f"{name}.md": preset_card(name, results=stored_results(name)) for name in released}
+    bundled = Path(anydepth_hf.BUNDLED_CHECKPOINT)
+    if (bundled / "config.json").is_file():
+        cards[f"{BUNDLED}.md"] = bundled_card(bundled, stored_results(BUNDLED))
+    return cards
+
+
+def write(card: ModelCard, path: Path) -> None:
+    temporary = path.with_name("writing-" + path.name)
+    temporary.write_text(str(card).rstrip() + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+    print(f"wrote {path}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("preset", nargs="?", help="a preset; all of model_cards/ without one")
+    parser.add_argument("--directory", type=Path, help="the preset's model directory: write its README.md")
+    parser.add_argument("--owner", default=OWNER, help="of the repository on the Hub (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the README.md in --directory")
+    arguments = parser.parse_args()
+    if (arguments.preset is None) != (arguments.directory is None):
+        parser.error("a preset and --directory go together")
+    try:
+        if arguments.preset is None:
+            for name, card in stored_cards().items():
+                write(card, CARDS / name)
+            return
+        path = arguments.directory / "README.md"
+        if path.exists() and not arguments.overwrite:
+            sys.exit(f"{path} exists; give --overwrite to replace it.")
+        write(
+            preset_card(arguments.preset, arguments.owner, arguments.directory, stored_results(arguments.preset)), path
+        )
+    except (ValueError, OSError) as error:
+        sys.exit(" ".join(str(error).split()))
+
+
+if __name__ == "__main__":
+    main()

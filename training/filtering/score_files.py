@@ -1,0 +1,147 @@
+"""Scores of the quality filter on disk: a folder for each data set, Parquet files of a batch each, written whole."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from anydepth_hf.extras import require
+from training.data.decoding import DataError
+from training.data.manifest import claim_folder
+from training.data.sources import DatasetSpec, PairDataset, open_dataset
+from training.filtering.scores import ScoreOptions, score_depth
+
+if TYPE_CHECKING:
+    import pyarrow
+
+SETTINGS = "settings.json"
+SCORE_COLUMNS = ("valid_fraction", "distribution", "gradient")
+
+
+class ScoringItems:
+    """Scores one sample per item; runs in worker processes."""
+
+    def __init__(self, dataset: PairDataset, options: ScoreOptions, on_error: str) -> None:
+        self.dataset, self.options, self.on_error = dataset, options, on_error
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> dict | DataError:
+        rgb, depth_path = (os.path.abspath(path) for path in self.dataset.paths(index))
+        row = {"index": index, "rgb": rgb, "depth": depth_path, "error": None}
+        try:
+            depth, valid = self.dataset.read_depth(index)
+        except DataError as error:
+            if self.on_error == "raise":
+                return error
+            return {**row, **dict.fromkeys(SCORE_COLUMNS, float("nan")), "error": str(error)}
+        return {**row, **score_depth(depth, valid, self.options)}
+
+
+def name_specs(specs: list[DatasetSpec]) -> dict[str, DatasetSpec]:
+    """Folder names for the data sets: their names, numbered where several share one."""
+    named: dict[str, DatasetSpec] = {}
+    for spec in specs:
+        count = sum(other.name == spec.name for other in named.values())
+        named[f"{spec.name}-{count + 1}" if count else spec.name] = spec
+    return named
+
+
+def score_datasets(
+    specs: list[DatasetSpec],
+    output: Path,
+    options: ScoreOptions,
+    *,
+    batch: int,
+    num_workers: int,
+    on_error: str,
+    rank: int = 0,
+    world_size: int = 1,
+) -> None:
+    """Scores one process's share of the batches that have no file yet.
+
+    Args:
+        specs: data sets that consist of files.
+        output: folder with a folder for each data set.
+        options: of the scores.
+        batch: samples per file; an interruption loses the one in hand.
+        num_workers: reading processes.
+        on_error: at an unreadable depth file, `raise` or `skip` (scores NaN, and the reason in the column `error`).
+        rank, world_size: batches are dealt out to the processes in turn, which never meet.
+
+    Raises:
+        DataError: wrong data set, scores of something else in `output`, or an unreadable file with `raise`.
+    """
+    for label, spec in name_specs(specs).items():
+        dataset = open_dataset(spec)
+        if not isinstance(dataset, PairDataset):
+            raise DataError(f"Data set {label!r}: the filter writes lists of files and cannot score {spec.name!r}.")
+        folder = output / label
+        claim_folder(folder / SETTINGS, spec, dataset, {"options": dataclasses.asdict(options), "batch": batch})
+        parts = {start: folder / f"part-{start:09d}.parquet" for start in range(0, len(dataset), batch)}
+        mine = list(parts)[rank::world_size]
+        todo = {start: min(batch, len(dataset) - start) for start in mine if not parts[start].exists()}
+        total = sum(min(batch, len(dataset) - start) for start in mine)
+        rows = _score_rows(ScoringItems(dataset, options, on_error), todo, num_workers)
+        with tqdm(
+            total=total, initial=total - sum(todo.values()), desc=label, unit="image", disable=rank != 0
+        ) as progress:
+            for start, size in todo.items():
+                scored = []
+                for row in islice(rows, size):
+                    if isinstance(row, DataError):
+                        raise row
+                    scored.append(row)
+                    progress.update()
+                _write_part(parts[start], scored)
+
+
+def _score_rows(items: ScoringItems, batches: dict[int, int], num_workers: int) -> Iterator[dict | DataError]:
+    """Scored rows in order; the workers of a `DataLoader` end by themselves if this process is killed."""
+    from torch.utils.data import DataLoader
+
+    from training.data.worker_memory import keep_freed_memory
+
+    indices = [index for start, size in batches.items() for index in range(start, start + size)]
+    loader = DataLoader(
+        items, sampler=indices, batch_size=8, num_workers=num_workers, collate_fn=list,
+        prefetch_factor=4 if num_workers else None, worker_init_fn=keep_freed_memory,
+    )  # fmt: skip
+    return (row for rows in loader for row in rows)
+
+
+def _write_part(path: Path, rows: list[dict]) -> None:
+    pa, parquet = require("pyarrow", "train"), require("pyarrow.parquet", "train")
+    names = {"index": pa.int64(), **dict.fromkeys(SCORE_COLUMNS, pa.float64()), "error": pa.string()}
+    schema = pa.schema({**names, "rgb": pa.string(), "depth": pa.string()})
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    parquet.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
+    os.replace(temporary, path)
+
+
+def load_scores(folder: Path) -> dict[str, tuple[dict, "pyarrow.Table"]]:
+    """The settings and the table of scores (`pyarrow.Table`, in the order of samples) of each data set.
+
+    Raises:
+        DataError: there are none, or scoring has not finished.
+    """
+    parquet = require("pyarrow.parquet", "train")
+    found = {}
+    for path in sorted(folder.glob(f"*/{SETTINGS}")):
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        parts = sorted(path.parent.glob("part-*.parquet"))
+        expected = -(-settings["samples"] // settings["batch"])
+        if len(parts) != expected:
+            raise DataError(
+                f"{path.parent}: {len(parts)} of {expected} batches are scored; run `filter.py score` to its end."
+            )
+        found[path.parent.name] = (settings, parquet.read_table(parts, partitioning=None))
+    if not found:
+        raise DataError(f"{folder}: no scores here; run `filter.py score --output {folder}` first.")
+    return found

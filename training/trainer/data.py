@@ -1,0 +1,149 @@
+"""The data of a run: `--dataset` and `--validation_dataset` as a loader and as held-out samples."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from anydepth_hf import AnyDepthConfig
+from training.data.decoding import DataError
+from training.data.loader import build_train_loader
+from training.data.readers import DepthSample
+from training.data.sources import NAMES, DatasetSpec, open_dataset
+from training.data.transforms import ColorAugmentation, TrainTransform
+from training.trainer.arguments import TrainArguments
+
+SCENES = "scenes"
+HELD_OUT_SCENES = 2**40  # first seed of the scenes for validation, far from those of any training run
+
+
+def parse_dataset(text: str) -> DatasetSpec:
+    """
+    A data set as options give it: `name,option=value,...` (see `DatasetSpec`), a JSON object, or simply the Hub id or
+    path of a data set that the `datasets` library reads.
+    """
+    if text.startswith("{"):
+        return DatasetSpec.parse(json.loads(text))
+    if "," in text or text in NAMES:
+        return DatasetSpec.parse(text)
+    return DatasetSpec(name="hub", path=text)
+
+
+@dataclass(frozen=True)
+class WithinFarPlane:
+    """
+    A training transform for a model that ignores depth beyond `far` metres: unitless depth is scaled to end there.
+
+    Metric data sets have their own far plane; of unitless depth the relative losses do not see the scale, but `far`
+    would cut it. A metric model cannot learn from it.
+    """
+
+    transform: Callable
+    far: float
+    metric: bool
+
+    def __call__(self, sample: DepthSample, rng: np.random.Generator) -> dict:
+        values = self.transform(sample, rng)
+        if sample.is_metric:
+            return values
+        if self.metric:
+            raise DataError(f"{sample.name}: its depth has no unit, but the model predicts metres; leave it out.")
+        labels = values["labels"]
+        return {**values, "labels": labels * (self.far / labels.max().clamp(min=torch.finfo(labels.dtype).tiny))}
+
+
+def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator: Accelerator):
+    """The batches of this process: `TrainLoader` of data sets, or `SceneBatches` rendered on the training device."""
+    num_workers = arguments.num_workers
+    if num_workers is None:
+        limit = 6 if arguments.dataset == [SCENES] else 8
+        processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        num_workers = max(0, min(limit, (os.cpu_count() or 1) // processes_here - 1))
+    transform = TrainTransform(
+        size=arguments.sizes[0],
+        squash=arguments.squash,
+        min_crop=arguments.min_crop,
+        flip_probability=arguments.flip_probability,
+        rotation_probability=arguments.rotation_probability,
+        max_rotation=arguments.max_rotation,
+        color=ColorAugmentation() if arguments.color_augmentation else None,
+    )
+    options = {
+        "batch_size": arguments.batch_size,
+        "seed": arguments.seed,
+        "num_workers": num_workers,
+        "process_index": accelerator.process_index,
+        "num_processes": accelerator.num_processes,
+    }
+    if arguments.dataset == [SCENES]:
+        from training.data.scene_batches import SceneBatches
+
+        return SceneBatches(
+            arguments.scenes_per_epoch,
+            arguments.scene_sizes,
+            device=accelerator.device,
+            shown_sizes=arguments.sizes if arguments.scene_size else (),
+            kind=arguments.scene_kind,
+            store=arguments.scene_store,
+            transform=transform,
+            **options,
+        )
+    return build_train_loader(
+        open_dataset([parse_dataset(text) for text in arguments.dataset]),
+        WithinFarPlane(transform, config.max_depth, config.depth_estimation_type == "metric"),
+        on_error=arguments.on_error,
+        **options,
+    )
+
+
+class HeldOutSamples(Sequence):
+    """`count` samples spread evenly over a data set."""
+
+    def __init__(self, dataset: Sequence[DepthSample], count: int):
+        self.dataset = dataset
+        self.indices = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> DepthSample:
+        return self.dataset[int(self.indices[index])]
+
+
+class HeldOutScenes(Sequence):
+    """`count` procedural scenes that no training run sees, of the sizes in turn; rendered when first asked for."""
+
+    def __init__(self, count: int, sizes: list[tuple[int, int]], kind: str | None, device: torch.device):
+        self.count, self.sizes, self.kind, self.device = count, sizes, kind, device
+        self._rendered: dict[int, dict[str, np.ndarray]] = {}
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> DepthSample:
+        which, place = index % len(self.sizes), index // len(self.sizes)
+        if which not in self._rendered:
+            from training.scenes import render_batch
+
+            seeds = [HELD_OUT_SCENES + each for each in range(which, self.count, len(self.sizes))]
+            scenes = render_batch(seeds, *self.sizes[which], self.device, self.kind)
+            self._rendered[which] = {name: values.cpu().numpy() for name, values in scenes.items()}
+        image, depth, sky = (self._rendered[which][name][place] for name in ("image", "depth", "sky"))
+        image = np.ascontiguousarray(image.transpose(1, 2, 0))
+        return DepthSample(image, depth, ~sky, True, f"held-out scene {index}")
+
+
+def build_validation_samples(arguments: TrainArguments, device: torch.device) -> Sequence[DepthSample] | None:
+    """Held-out samples, or None if no `--validation_dataset` is given."""
+    if not arguments.validation_dataset:
+        return None
+    if arguments.validation_dataset == [SCENES]:
+        return HeldOutScenes(arguments.validation_samples, arguments.sizes, arguments.scene_kind, device)
+    dataset = open_dataset([parse_dataset(text) for text in arguments.validation_dataset])
+    if not hasattr(dataset, "__getitem__"):
+        raise DataError("--validation_dataset cannot be streamed: set streaming to false.")
+    return HeldOutSamples(dataset, arguments.validation_samples)

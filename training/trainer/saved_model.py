@@ -1,0 +1,171 @@
+"""A trained model as a complete directory (weights, processor, card), and its upload."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from huggingface_hub import HfApi, ModelCardData
+from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError
+from safetensors import SafetensorError
+from torch import nn
+
+from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
+from training.trainer.arguments import TrainArguments
+from training.trainer.model import finished_model
+from training.trainer.provenance import missing_line, notices, provenance, starting_point
+
+MEANING = {
+    ("disparity", "relative"): "**disparity** (1 / depth), known up to a scale and a shift: large is near",
+    ("disparity", "metric"): "**disparity** in 1 / metre: large is near",
+    ("depth", "relative"): "**depth**, known up to a scale and a shift: large is far",
+    ("depth", "metric"): "**depth** in metres: large is far",
+}
+
+
+def model_card(
+    config: AnyDepthConfig, arguments: TrainArguments, run: dict, environment: dict, validation: dict | None
+) -> str:
+    """
+    The README.md of a trained model.
+
+    Args:
+        run: `step`, `minutes`, `processes` and `precision`.
+        environment: from `describe_environment`.
+        validation: the last validation's metrics, if there was one.
+    """
+    name = arguments.hub_model_id or Path(arguments.output_dir).resolve().name
+    location = arguments.hub_model_id or arguments.output_dir
+    data = ", ".join(f"`{item}`" for item in arguments.dataset)
+    data += f" of the kind {arguments.scene_kind}" if arguments.scene_kind else ""
+    data += f" at {', '.join(arguments.image_size)}"
+    weights = f"exponential moving average, decay {arguments.ema_decay}" if arguments.ema_decay else "of the last step"
+    if validation:
+        held_out = ", ".join(f"`{item}`" for item in arguments.validation_dataset)
+        results = (
+            f"On held-out {held_out}, during training: AbsRel {validation['val/abs_rel']:.4f}, delta1 "
+            f"{validation['val/delta1']:.4f}."
+        )
+        if prior := validation.get("val/abs_rel_of_prior"):
+            results += f" An image-free prior (lower is nearer, aligned in the same way) has AbsRel {prior:.4f} there."
+        results += " Figures on the evaluation sets come from `training/evaluate.py`."
+    else:
+        results = "It was not validated during training."
+    origin = provenance(arguments)
+    card_data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="depth-estimation",
+        **{**origin, "tags": ["anydepth", config.prediction_type, *origin.get("tags", [])]},
+    )
+    return f"""---
+{missing_line(origin)}{card_data.to_yaml()}
+---
+
+# {name}
+
+Monocular depth estimation with AnyDepth (arXiv:2601.02760). `predicted_depth` is
+{MEANING[config.prediction_type, config.depth_estimation_type]}.{notices(origin)}
+
+```python
+import anydepth_hf  # noqa: F401
+from transformers import pipeline
+
+predicted = pipeline("depth-estimation", model="{location}")("picture.jpg")["predicted_depth"]
+```
+
+## Training
+
+- From {starting_point(arguments)}; encoder: {arguments.encoder}. Data: {data}.
+- {run["step"]} steps in {run["minutes"]:.0f} minutes on {environment["device"]}.
+- Processes: {run["processes"]}; batch of each: {arguments.batch_size}; accumulation steps: \
+{arguments.gradient_accumulation_steps}; precision: {run["precision"]}.
+- AdamW, learning rate {arguments.learning_rate}, {arguments.schedule} decay, seed {arguments.seed}.
+- Weights: {weights}.
+- {results}
+
+`training_config.yaml` starts the same training; `run.json` has versions and the state of the code.
+"""
+
+
+def save_model(
+    model: nn.Module,
+    prepared: nn.Module,
+    processor: AnyDepthImageProcessor,
+    card: str,
+    directory: Path,
+    accelerator: Accelerator,
+) -> bool:
+    """
+    Writes a complete model into `directory`; files get their final names only when all are written.
+
+    Every process calls this; the main one writes. False, with nothing left behind, if it could not (disk full).
+
+    Args:
+        model: unwrapped. prepared: as `accelerator.prepare` returned it, which gathers sharded weights.
+    """
+    sharded = accelerator.distributed_type.value in ("FSDP", "DEEPSPEED")
+    state_dict = accelerator.get_state_dict(prepared) if sharded else None
+    error = None
+    if accelerator.is_main_process:
+        temporary = directory / "writing-model"
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            temporary.mkdir(parents=True)
+            finished_model(model).save_pretrained(temporary, state_dict=state_dict)
+            processor.save_pretrained(temporary)
+            (temporary / "README.md").write_text(card, encoding="utf-8")
+            for path in temporary.iterdir():
+                os.replace(path, directory / path.name)
+        except (OSError, SafetensorError) as exception:
+            error = exception
+            accelerator.print(f"Could not write the model to {directory}: {error}.")
+        shutil.rmtree(temporary, ignore_errors=True)
+    return not any(gather_object([error is not None]))
+
+
+def save_best(directory: Path, step: int, accelerator: Accelerator, save: Callable[[Path], bool]) -> None:
+    """`save(path)`, then `directory/best-step-X` replaces the best model before it. Every process calls this."""
+    temporary = directory / "writing-best"
+    if save(temporary) and accelerator.is_main_process:
+        best = directory / f"best-step-{step:08d}"
+        shutil.rmtree(best, ignore_errors=True)  # of the same step, written before an interruption
+        os.rename(temporary, best)
+        for path in directory.glob("best-step-*"):
+            if path != best:
+                shutil.rmtree(path, ignore_errors=True)
+    accelerator.wait_for_everyone()
+
+
+def check_hub_login() -> None:
+    """
+    Raises:
+        ValueError: nobody is logged in to the Hub; better known before training than after.
+    """
+    try:
+        HfApi().whoami()
+    except (HfHubHTTPError, HTTPError, LocalTokenNotFoundError) as error:
+        raise ValueError(f"--push_to_hub needs a login: `hf auth login`, or HF_TOKEN ({_one_line(error)})") from None
+
+
+def push_to_hub(arguments: TrainArguments) -> bool:
+    """Uploads the model and the run's record, not its checkpoints, and says where; or says what to do instead."""
+    api, directory = HfApi(), Path(arguments.output_dir)
+    try:
+        repository = api.create_repo(arguments.hub_model_id or directory.resolve().name, exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=repository.repo_id,
+            folder_path=directory,
+            ignore_patterns=["checkpoints/*", "best-step-*", "logs/*", "writing-*"],
+            commit_message="Trained with training/train.py",
+        )
+    except (HfHubHTTPError, HTTPError) as error:
+        print(f"The upload failed ({_one_line(error)}). `hf upload REPOSITORY {directory}` tries again.")
+        return False
+    print(f"Uploaded: {commit}")
+    return True
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
