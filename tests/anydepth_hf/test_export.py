@@ -29,6 +29,8 @@ def test_dynamic_batch_height_and_width(encoder, head, alignment):
     settings = {"output_activation": "linear", "patch_alignment": alignment, **HEADS[head]}
     config = AnyDepthConfig(backbone_config=backbone, fusion_hidden_size=16, **settings)
     model = AnyDepthForDepthEstimation(config).eval()
+    for parameter in model.parameters():
+        parameter.mul_(2 if parameter.ndim > 1 else 1)
     dynamic = torch.export.Dim.DYNAMIC
     program = torch.export.export(
         model, (torch.randn(2, 3, 64, 112),), dynamic_shapes={"pixel_values": {0: dynamic, 2: dynamic, 3: dynamic}}
@@ -37,5 +39,5 @@ def test_dynamic_batch_height_and_width(encoder, head, alignment):
     for size in ((1, 3, 56, 56), (3, 3, 61, 93), (1, 3, 80, 48)):
         image = torch.randn(size)
         expected = model(image).predicted_depth
-        assert expected.std() > 1e-3
+        assert expected.std() > 0.01 * expected.abs().max()
         torch.testing.assert_close(program(image).predicted_depth, expected, rtol=1e-4, atol=1e-5)
