@@ -81,6 +81,8 @@ class AnyDepthDinov2Backbone(Dinov2Backbone):
     exported levels kept in memory.
     """
 
+    checkpoint_class = Dinov2Backbone
+
     def __init__(self, config: Dinov2Config):
         super().__init__(config)
         self.embeddings = OffsetDinov2Embeddings(config)

@@ -14,6 +14,8 @@ class AnyDepthDINOv3Backbone(DINOv3ViTBackbone):
     token of every level, and keeps only the exported levels in memory.
     """
 
+    checkpoint_class = DINOv3ViTBackbone
+
     @can_return_tuple
     @merge_with_config_defaults
     @capture_outputs(tie_last_hidden_states=False)
@@ -28,7 +30,9 @@ class AnyDepthDINOv3Backbone(DINOv3ViTBackbone):
         """
         patch_size = self.config.patch_size
         grid = [side // patch_size for side in pixel_values.shape[-2:]]
-        hidden_states = self.embeddings(pixel_values.to(self.dtype))
+        # the rotary tables take their dtype from the images
+        pixel_values = pixel_values.to(self.embeddings.patch_embeddings.weight.dtype)
+        hidden_states = self.embeddings(pixel_values)
         position_embeddings = self.rope_embeddings(pixel_values)
         feature_maps, cls_tokens = (), ()
         for index, layer in enumerate(self.model.layer, start=1):

@@ -9,7 +9,7 @@ from transformers.models.dinov2_with_registers.modeling_dinov2_with_registers im
 from transformers.models.dinov3_vit.modeling_dinov3_vit import DINOv3ViTBackboneOutput
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, auto_docstring
-from transformers.utils.output_capturing import capture_outputs
+from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .backbone_rope import RotaryDinov2Attention, RotaryDinov2Layer, rotary_tables
 from .configuration_vggt import VGGTConfig
@@ -74,7 +74,10 @@ class VGGTPreTrainedModel(Dinov2PreTrainedModel):
     config: VGGTConfig
     base_model_prefix = "backbone"
     _no_split_modules = ["VGGTEmbeddings", "Dinov2Layer", "VGGTLayer"]
-    _can_record_outputs = {"hidden_states": VGGTLayer, "attentions": RotaryDinov2Attention}
+    _can_record_outputs = {
+        "hidden_states": OutputRecorder(VGGTLayer, num_hidden_layers_key="num_alternating_blocks"),
+        "attentions": RotaryDinov2Attention,
+    }
 
     @torch.no_grad()
     def _init_weights(self, module) -> None:

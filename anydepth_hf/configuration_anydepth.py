@@ -268,6 +268,11 @@ class AnyDepthConfig(PreTrainedConfig):
             raise ValueError(f"`num_output_channels` must be at least 1, got {self.num_output_channels}.")
 
     @property
+    def has_relu_output(self) -> bool:
+        """Whether the prediction is a single channel behind a ReLU, not a mean of bins."""
+        return self.output_activation == "relu" and self.num_output_channels == 1
+
+    @property
     def patch_size(self) -> int:
         return self.backbone_config.patch_size
 

@@ -74,6 +74,11 @@ class VGGTConfig(BackboneConfigMixin, PreTrainedConfig):
         )
         super().__post_init__(**kwargs)
 
+    @property
+    def num_alternating_blocks(self) -> int:
+        """Frame and global blocks together: as many hidden states follow the first."""
+        return 2 * self.num_hidden_layers
+
     def validate_architecture(self):
         """Check what one field alone cannot show. Raises `ValueError`."""
         if self.hidden_size % (4 * self.num_attention_heads):

@@ -1,15 +1,16 @@
 """AnyDepth: a ViT encoder and a depth head."""
 
+import copy
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import DepthEstimatorOutput
 from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs, auto_docstring
+from transformers.utils import TransformersKwargs, auto_docstring, logging
 from transformers.utils.generic import can_return_tuple
 
 from .backbone_depth_anything_3 import DepthAnything3Backbone
@@ -20,8 +21,10 @@ from .configuration_anydepth import AnyDepthConfig
 from .losses_anydepth import depth_loss
 from .memory_anydepth import check_memory
 from .modeling_dpt import DPTHead
-from .modeling_sdt import DySample, SDTHead, init_conv
+from .modeling_sdt import DySample, PredictionConv, SDTHead, WeightedFusion, init_layer
 from .shapes_anydepth import is_symbolic, resize_map
+
+logger = logging.get_logger(__name__)
 
 # By model type and not by configuration class: remote code may load a configuration class twice.
 BACKBONES: dict[str, type[PreTrainedModel]] = {
@@ -48,6 +51,28 @@ class AnyDepthOutput(DepthEstimatorOutput):
     """
 
     confidence: torch.Tensor | None = None
+
+
+HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
+
+
+def encoder_weights(name_or_path, found: dict, config: AnyDepthConfig, options: dict) -> dict[str, torch.Tensor]:
+    """Weights of the encoder checkpoint `name_or_path`, whose configuration is `found`, named as in AnyDepth."""
+    model_type = config.backbone_config.model_type
+    if found["model_type"] != model_type:
+        raise ValueError(
+            f"{name_or_path} holds a model of type {found['model_type']!r}, but `config.backbone_config` is of type "
+            f"{model_type!r}; give the checkpoint's own configuration as `backbone_config`."
+        )
+    backbone_class = BACKBONES[model_type]
+    # transformers renames the weights of its own classes only
+    loader = getattr(backbone_class, "checkpoint_class", backbone_class)
+    encoder, info = loader.from_pretrained(
+        name_or_path, config=copy.deepcopy(config.backbone_config), output_loading_info=True, **options
+    )
+    if missing := sorted(info["missing_keys"]):
+        raise ValueError(f"{name_or_path} lacks {len(missing)} weights of the encoder, such as {missing[0]}.")
+    return {f"backbone.{name}": value for name, value in encoder.state_dict().items()}
 
 
 def build_head(config: AnyDepthConfig, in_channels: int) -> nn.Module:
@@ -97,10 +122,13 @@ class AnyDepthPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module):
         super()._init_weights(module)
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            init_conv(module)
+            init_layer(module)
+            if isinstance(module, PredictionConv) and self.config.has_relu_output:
+                # a ReLU that starts negative everywhere would never learn
+                init.ones_(module.bias)
         elif isinstance(module, DySample):
             init.copy_(module.init_pos, module.initial_positions(module.groups))
-        elif hasattr(module, "layer_weights"):
+        elif isinstance(module, WeightedFusion):
             init.ones_(module.layer_weights)
 
 
@@ -110,12 +138,29 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
         super().__init__(config)
         self.backbone = build_backbone(config)
         self.head = build_head(config, self.backbone.channels[0])
-        if config.output_activation == "relu" and config.num_output_channels == 1:
-            # a ReLU that starts negative everywhere would never learn; `_init_weights` reads this
-            last_conv = [module for module in self.head.modules() if isinstance(module, nn.Conv2d)][-1]
-            last_conv.initial_bias = 1.0
+        # what an adapter adds to the encoder later is not frozen with it
+        self.encoder_names = frozenset(
+            name for named in (self.backbone.named_modules(), self.backbone.named_parameters()) for name, _ in named
+        )
         self.post_init()
         self.train(self.training)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *model_args, config=None, **kwargs):
+        """Loads a model as in transformers. A checkpoint of an encoder alone, given with the `config` of the whole
+        model, fills the encoder and leaves the head new.
+
+        Raises:
+            ValueError: the checkpoint is of an encoder of another type than `config.backbone_config`, or has not all
+                of its weights.
+        """
+        if isinstance(config, PreTrainedConfig) and pretrained_model_name_or_path and "state_dict" not in kwargs:
+            options = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
+            found, _ = PreTrainedConfig.get_config_dict(pretrained_model_name_or_path, **options)
+            if found.get("model_type", config.model_type) != config.model_type:
+                kwargs["state_dict"] = encoder_weights(pretrained_model_name_or_path, found, config, options)
+                pretrained_model_name_or_path = None
+        return super().from_pretrained(pretrained_model_name_or_path, *model_args, config=config, **kwargs)
 
     def get_input_embeddings(self) -> nn.Module:
         return self.backbone.get_input_embeddings()
@@ -126,16 +171,20 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
         `from_pretrained` makes every parameter trainable and then calls this, so freezing here outlasts it.
         """
         super().train(mode)
-        if self.config.freeze_backbone:
-            self.backbone.eval()
-            self.backbone.requires_grad_(False)
+        for name, module in self.backbone.named_modules():
+            if self.config.freeze_backbone and self.is_of_encoder(name):
+                module.training = False
+        norms_levels = getattr(self.backbone.config, "apply_layernorm", True)
         for name, parameter in self.backbone.named_parameters():
             # parameters that no output depends on would make distributed training wait for their gradients
-            norms_levels = getattr(self.backbone.config, "apply_layernorm", True)
-            unused_norm = name.startswith(("norm.", "layernorm.")) and not norms_levels
-            if name.endswith("mask_token") or unused_norm:
+            is_unused = "mask_token" in name or (name.startswith(("norm.", "layernorm.")) and not norms_levels)
+            if self.is_of_encoder(name) and (is_unused or self.config.freeze_backbone):
                 parameter.requires_grad_(False)
         return self
+
+    def is_of_encoder(self, name: str) -> bool:
+        """Whether a module or parameter of the encoder is its own, not an adapter's, which wraps `base_layer`."""
+        return name.replace(".base_layer", "") in self.encoder_names
 
     def align_to_patches(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Brings both sides to multiples of the patch size as `config.patch_alignment` says."""
@@ -168,7 +217,8 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
                 self.config.min_depth, self.config.max_depth, features.shape[1], device=features.device
             )
             weights = F.relu(features) + 0.1
-            return torch.einsum("bchw,c->bhw", weights / weights.sum(dim=1, keepdim=True), bins)[:, None]
+            # no product of matrices: autocast would round the depths to 16 bits
+            return (weights * bins[:, None, None]).sum(dim=1, keepdim=True) / weights.sum(dim=1, keepdim=True)
         if self.config.output_activation == "exp":
             features = features.exp()
         elif self.config.output_activation == "relu":
@@ -213,7 +263,8 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
         aligned = self.align_to_patches(pixel_values)
         if pixel_values.device.type == "cpu" and not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
             check_memory(self, aligned)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze_backbone):
+        encoder_learns = pixel_values.requires_grad or any(p.requires_grad for p in self.backbone.parameters())
+        with torch.set_grad_enabled(torch.is_grad_enabled() and encoder_learns):
             levels = self.backbone(aligned, **kwargs)
         features = self.head(levels.feature_maps, levels.cls_tokens)
         features = self.restore_size(features, aligned, size)
@@ -232,6 +283,11 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
                 gradient_matching_weight=self.config.gradient_matching_weight,
                 max_depth=self.config.max_depth,
             )
+            if self.training and torch.is_grad_enabled() and not loss.requires_grad:
+                logger.warning_once(
+                    "No parameter of this AnyDepth model can train: the encoder is frozen (`config.freeze_backbone`) "
+                    "and so is the head. Unfreeze the head (`model.head.requires_grad_(True)`), or add an adapter."
+                )
         return AnyDepthOutput(
             loss=loss,
             predicted_depth=prediction,

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .modeling_sdt import prepare_levels
+from .modeling_sdt import PredictionConv, prepare_levels
 from .shapes_anydepth import resize_map
 
 
@@ -145,7 +145,7 @@ class DPTHead(nn.Module):
         self.output_conv2 = nn.Sequential(
             nn.Conv2d(fusion_channels // 2, 32, kernel_size=3, padding=1),
             nn.ReLU(),
-            nn.Conv2d(32, n_output_channels, kernel_size=1),
+            PredictionConv(32, n_output_channels, kernel_size=1),
         )
 
     def add_position(self, features: torch.Tensor, aspect_ratio: float) -> torch.Tensor:

@@ -8,25 +8,36 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import initialization as init
 
-from .modeling_sdt_inference import can_infer, infer
+from .modeling_sdt_inference import can_infer, infer, is_untouched
+
+
+class OffsetConv(nn.Conv2d):
+    """1x1 convolution to DySample's sampling offsets; it starts near zero, where sampling is bilinear upsampling."""
+
+    def reset_parameters(self):
+        init.normal_(self.weight, std=0.001)
+        init.zeros_(self.bias)
+
+
+class ScopeConv(nn.Conv2d):
+    """1x1 convolution to the range of DySample's offsets, which is the same everywhere at first."""
+
+    def reset_parameters(self):
+        init.zeros_(self.weight)
+
+
+class PredictionConv(nn.Conv2d):
+    """Last convolution of a head, to the channels of the prediction."""
 
 
 @torch.no_grad()
-def init_conv(module: nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-    """PyTorch's own initialisation, with which the official heads train.
-
-    Attributes of the module change it: weights are normal with `initializer_std`, biases are `initial_bias`.
-    """
-    std = getattr(module, "initializer_std", None)
-    if std is not None:
-        init.normal_(module.weight, std=std)
-    else:
-        init.kaiming_uniform_(module.weight, a=math.sqrt(5))
-    initial_bias = getattr(module, "initial_bias", None)
-    if initial_bias is not None:
-        init.constant_(module.bias, initial_bias)
-    elif module.bias is not None:
-        bound = 0.0 if std is not None else nn.init._calculate_fan_in_and_fan_out(module.weight)[0] ** -0.5
+def init_layer(module: nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+    """Initialises a layer of a head: sampling as its class says, the others as PyTorch does and the official heads."""
+    if isinstance(module, OffsetConv | ScopeConv):
+        return module.reset_parameters()
+    init.kaiming_uniform_(module.weight, a=math.sqrt(5))
+    if module.bias is not None:
+        bound = nn.init._calculate_fan_in_and_fan_out(module.weight)[0] ** -0.5
         init.uniform_(module.bias, -bound, bound)
 
 
@@ -52,8 +63,11 @@ class WeightedFusion(nn.Module):
                 del state_dict[key]
 
     def readout(self, index: int, tokens: torch.Tensor, cls_token: torch.Tensor) -> torch.Tensor:
-        # linear(cat(tokens, cls)), with the class token's half computed once an image instead of once a token
-        linear, activation = self.readout_projects[index]
+        project = self.readout_projects[index]
+        linear, activation = project
+        if type(linear) is not nn.Linear or not all(map(is_untouched, (project, linear, activation))):
+            return project(torch.cat((tokens, cls_token[:, None].expand_as(tokens)), dim=-1))
+        # the same, with the class token's half of the product computed once an image instead of once a token
         token_weight, cls_weight = linear.weight.chunk(2, dim=1)
         cls_term = F.linear(cls_token, cls_weight, linear.bias)
         return activation(F.linear(tokens, token_weight) + cls_term[:, None])
@@ -93,15 +107,9 @@ class DySample(nn.Module):
     def __init__(self, channels: int, groups: int = 4, use_scope: bool = True):
         super().__init__()
         self.groups = groups
-        self.offset = nn.Conv2d(channels, 2 * groups * self.scale**2, kernel_size=1)
-        self.scope = nn.Conv2d(channels, 2 * groups * self.scale**2, kernel_size=1, bias=False) if use_scope else None
+        self.offset = OffsetConv(channels, 2 * groups * self.scale**2, kernel_size=1)
+        self.scope = ScopeConv(channels, 2 * groups * self.scale**2, kernel_size=1, bias=False) if use_scope else None
         self.register_buffer("init_pos", self.initial_positions(groups))
-        # start as bilinear upsampling; `_init_weights` reads this, since it visits the convolutions on their own
-        self.offset.initializer_std = 0.001
-        if use_scope:
-            self.scope.initializer_std = 0.0
-        for conv in (self.offset, self.scope) if use_scope else (self.offset,):
-            init_conv(conv)
 
     @classmethod
     def initial_positions(cls, groups: int) -> torch.Tensor:
@@ -127,26 +135,33 @@ class DySample(nn.Module):
         batch_size, channels, height, width = features.shape
         grid = self.sampling_grid(features)
         groups = features.reshape(batch_size * self.groups, channels // self.groups, height, width).float()
+        if torch.is_grad_enabled():
+            # NaN positions sample NaN: the backward pass of `grid_sample` would read memory at random
+            is_nan = grid.isnan()
+            grid = grid.masked_fill(is_nan, 0)
+            groups = groups.masked_fill(is_nan.flatten(1).any(dim=1).view(-1, 1, 1, 1), torch.nan)
         sampled = F.grid_sample(groups, grid, mode="bilinear", padding_mode="border", align_corners=False)
         return sampled.view(batch_size, channels, self.scale * height, self.scale * width).to(features.dtype)
 
 
+def upsampling(in_channels: int, out_channels: int, groups: int, scope: bool) -> nn.Sequential:
+    """`ReLU(BN(Conv3x3(DySample_x2(X))))` (paper eq. 3)."""
+    return nn.Sequential(
+        DySample(in_channels, groups, scope),
+        nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(),
+    )
+
+
 class UpsampleBlock(nn.Module):
-    """Steps of `ReLU(BN(Conv3x3(DySample_x2(X))))`, two in the paper: 4x upsampling (eq. 3 and 4)."""
+    """4x upsampling in two 2x steps (paper eq. 4), or 2x in one where only one width is given."""
 
     def __init__(self, in_channels: int, channels: Sequence[int], dysample_groups: int, dysample_scope: bool):
         super().__init__()
-        for index, (before, after) in enumerate(zip([in_channels, *channels], channels), start=1):
-            self.add_module(f"dysample{index}", self.step(before, after, dysample_groups, dysample_scope))
-
-    @staticmethod
-    def step(in_channels: int, out_channels: int, groups: int, scope: bool) -> nn.Sequential:
-        return nn.Sequential(
-            DySample(in_channels, groups, scope),
-            nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(),
-        )
+        self.dysample1 = upsampling(in_channels, channels[0], dysample_groups, dysample_scope)
+        if len(channels) == 2:
+            self.dysample2 = upsampling(*channels, dysample_groups, dysample_scope)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         for step in self.children():
@@ -221,7 +236,7 @@ class SDTHead(nn.Module):
             nn.ReLU(),
             nn.Conv2d(hidden[0], hidden[1], kernel_size=3, padding=1),
             nn.ReLU(),
-            nn.Conv2d(hidden[1], n_output_channels, kernel_size=1),
+            PredictionConv(hidden[1], n_output_channels, kernel_size=1),
         )
 
     def fuse(self, feature_maps: Sequence[torch.Tensor], cls_tokens: Sequence[torch.Tensor] | None) -> torch.Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from .winograd_anydepth import WinogradConv, has_exact_matmul, is_worthwhile
 
@@ -190,7 +191,8 @@ class PreparedStages:
 
     @staticmethod
     def fingerprint(head: nn.Module) -> list:
-        tensors = [*head.parameters(), *head.buffers()]
+        layers = [layer for stage in head.stages() for layer in stage]
+        tensors = [tensor for layer in layers for tensor in (*layer.parameters(), *layer.buffers())]
         # the sums catch what versions do not count: writes through `.data`, and new tensors at an old address
         sums = torch.stack([tensor.sum(dtype=torch.float32) for tensor in tensors]).tolist()
         return [(id(t), t.data_ptr(), 0 if t.is_inference() else t._version, s) for t, s in zip(tensors, sums)]
@@ -206,21 +208,39 @@ class PreparedStages:
 prepared_stages = PreparedStages()
 
 
-def is_plain(head: nn.Module, stages: Sequence[Sequence[nn.Module]]) -> bool:
+def is_untouched(module: nn.Module) -> bool:
+    """Whether a call of `module` runs its class's `forward` on plain weights and nobody looks on.
+
+    Hooks look on, and so does offloading, which brings the weights; quantisation and parametrisation change them.
+    """
+    observers = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return (
+        not any(observers)
+        and not nn.modules.module._has_any_global_hook()
+        and "forward" not in vars(module)
+        and not hasattr(module, "parametrizations")
+        and not any(is_traceable_wrapper_subclass(parameter) for parameter in module._parameters.values())
+    )
+
+
+def is_plain(head: nn.Module) -> bool:
     """Whether the layers are those that the head was built with: none replaced, wrapped, hooked or in training."""
-    for dysample, *layers in stages:
-        # adapters, quantisation and parametrisation change the class of a layer
+    blocks = (head.upsample_1, head.refinement_1, head.upsample_2, head.refinement_2, head.output_conv)
+    if not all(is_untouched(module) for block in blocks for module in block.modules()):
+        return False
+    for dysample, *layers in head.stages():
         if type(dysample).__module__ != type(head).__module__:
             return False
         layers += [layer for layer in (dysample.offset, dysample.scope) if layer is not None]
-        if any(type(layer) not in (nn.Conv2d, nn.BatchNorm2d, nn.ReLU) for layer in layers):
-            return False
-        if any(layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer) for layer in layers):
-            return False
-        if any(type(layer) is nn.BatchNorm2d and (layer.training or layer.running_mean is None) for layer in layers):
-            return False
-        if not all(has_plain_geometry(layer) for layer in layers if type(layer) is nn.Conv2d):
-            return False
+        for layer in layers:
+            if isinstance(layer, nn.Conv2d):
+                if type(layer).forward is not nn.Conv2d.forward or not has_plain_geometry(layer):
+                    return False
+            elif type(layer) is nn.BatchNorm2d:
+                if layer.training or layer.running_mean is None:
+                    return False
+            elif type(layer) is not nn.ReLU:
+                return False
     return True
 
 
@@ -241,7 +261,7 @@ def can_infer(head: nn.Module, features: torch.Tensor) -> bool:
         and type(features) is torch.Tensor
         and not torch._C._functorch.is_functorch_wrapped_tensor(features)
         and torch._C._len_torch_dispatch_stack() == 0
-        and is_plain(head, head.stages())
+        and is_plain(head)
     )
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from anydepth_hf import SDTHead, modeling_sdt, modeling_sdt_inference, winograd_anydepth
-from anydepth_hf.rows import row_config
+from anydepth_hf.presets import preset_config
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 KINDS = ("feature_maps", "cls_tokens")
@@ -106,20 +106,20 @@ def test_official_output(name, min_channels, calls, monkeypatch):
 def test_same_as_the_layers(size, kwargs, calls, many_strips):
     fast, slow = both(random_head(**kwargs), random_levels(2, *size))
     assert len(calls) == 1
-    assert fast.shape == slow.shape and fast.dtype == slow.dtype and slow.std() > 0.02
+    assert fast.shape == slow.shape and fast.dtype == slow.dtype and slow.std() > 0.01
     torch.testing.assert_close(fast, slow, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 7), (16, 12)])
-def test_widths_of_the_compact_rows(size, calls):
+def test_widths_of_the_compact_presets(size, calls):
     """As released: Winograd's algorithm where it pays, and strips that end inside the map."""
-    config = row_config("dinov3-small-sdt-compact")
+    config = preset_config("dinov3-small-sdt-compact")
     widths = {"upsample_channels": config.upsample_hidden_sizes, "output_channels": config.output_hidden_sizes}
     head = random_head(
         fusion_channels=config.fusion_hidden_size, use_cls_token=config.use_cls_token, input_norm=True, **widths
     )
     fast, slow = both(head, random_levels(2, *size))
-    assert len(calls) == 1 and slow.std() > 0.02
+    assert len(calls) == 1 and slow.std() > 0.01
     torch.testing.assert_close(fast, slow, rtol=0, atol=1e-5)
 
 
@@ -217,7 +217,7 @@ def assign(head):
 def optimize(head):
     with torch.enable_grad():
         head(*random_levels()).sum().backward()
-    torch.optim.SGD(head.parameters(), 0.1).step()
+    torch.optim.SGD(head.parameters(), 1e-3).step()
 
 
 @pytest.mark.parametrize("change", [change_in_place, change_data, change_statistics, load, assign, optimize])
