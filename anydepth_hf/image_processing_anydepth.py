@@ -126,11 +126,17 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         image: Any,
         input_data_format: str | ChannelDimension | None = None,
         device: str | torch.device | None = None,
+        do_convert_rgb: bool | None = True,
         **kwargs,
     ) -> torch.Tensor:
-        """One image of any accepted kind as a `(3, H, W)` tensor: uint8, or floating point in [0, 1]."""
+        """One image of any accepted kind as a `(3, H, W)` tensor: uint8, or floating point in [0, 1].
+
+        With `do_convert_rgb=False` it keeps its own number of channels.
+        """
         if isinstance(image, Image.Image):
-            return torch.from_numpy(pil_to_rgb(image)).permute(2, 0, 1).to(device or "cpu")
+            if do_convert_rgb:
+                return torch.from_numpy(pil_to_rgb(image)).permute(2, 0, 1).to(device or "cpu")
+            image = np.array(image).reshape(image.height, image.width, -1)
         tensor = image if isinstance(image, torch.Tensor) else torch.from_numpy(np.array(image))
         layout = input_data_format or infer_channel_dimension_format(tensor.numpy(force=True), (1, 3, 4))
         if layout == ChannelDimension.LAST:
@@ -149,15 +155,15 @@ class AnyDepthImageProcessor(BaseImageProcessor):
                     "Floating-point images need finite values in [0, 1]; divide by 255, or pass uint8 values."
                 )
             tensor = tensor.float()
-        if tensor.shape[0] == 1:
+        if tensor.shape[0] not in (1, 3, 4):
+            raise ValueError(f"An image needs 1, 3 or 4 channels, got {tensor.shape[0]}.")
+        if tensor.shape[0] == 1 and do_convert_rgb:
             tensor = tensor.expand(3, -1, -1)
-        elif tensor.shape[0] == 4:
+        elif tensor.shape[0] == 4 and do_convert_rgb:
             opaque = 255 if tensor.dtype == torch.uint8 else 1
             alpha = tensor[3:].float() / opaque
             blended = tensor[:3] * alpha + opaque * (1 - alpha)
             tensor = (blended.round() if opaque == 255 else blended).to(tensor.dtype)
-        elif tensor.shape[0] != 3:
-            raise ValueError(f"An image needs 1, 3 or 4 channels, got {tensor.shape[0]}.")
         return tensor.to(device or tensor.device)
 
     def _preprocess(
@@ -190,6 +196,11 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         if do_rescale:
             images = [image if image.is_floating_point() else image * rescale_factor for image in images]
         if do_normalize:
+            if any(len(image) != len(image_mean) for image in images):
+                raise ValueError(
+                    f"`image_mean` has {len(image_mean)} values but an image has another number of channels; use "
+                    "`do_convert_rgb=True`, or a mean and standard deviation for each channel."
+                )
             statistics = torch.tensor([image_mean, image_std], device=images[0].device)
             mean, std = statistics[:, :, None, None]
             images = [(image - mean) / std for image in images]

@@ -124,3 +124,13 @@ def test_hidden_states_and_attentions_on_request():
 def test_impossible_configurations(wrong, message):
     with pytest.raises(StrictDataclassClassValidationError, match=message):
         VGGTConfig(**{**SMALL, **wrong})
+
+
+def test_hidden_states_are_counted_over_frame_and_global_blocks():
+    model, images = small_model(), torch.randn(1, 3, 28, 42)
+    with torch.inference_mode():
+        every = model(images, output_hidden_states=True).hidden_states
+        chosen = model(images, output_hidden_states=[-1, 2]).hidden_states
+    assert len(every) == len(chosen) == 9
+    assert [index for index, states in enumerate(chosen) if states is not None] == [2, 8]
+    assert torch.equal(chosen[8], every[8])

@@ -210,3 +210,14 @@ def test_a_calibration_makes_depth_in_metres():
         processor.post_process_depth_estimation(outputs, calibration=alignments[:1])
     with pytest.raises(ValueError, match="for disparity, but the model predicts depth"):
         AnyDepthImageProcessor(prediction_type="depth").post_process_depth_estimation(outputs, calibration=alignments)
+
+
+def test_channels_stay_as_they_are_without_conversion_to_rgb():
+    processor = AnyDepthImageProcessor(size={"height": 32, "width": 48}, do_convert_rgb=False, do_normalize=False)
+    for mode, channels in (("L", 1), ("RGB", 3), ("RGBA", 4)):
+        image = Image.new(mode, (48, 32))
+        for given in (image, np.array(image)):
+            assert processor(given, return_tensors="pt").pixel_values.shape == (1, channels, 32, 48)
+    assert processor(image, do_convert_rgb=True, return_tensors="pt").pixel_values.shape == (1, 3, 32, 48)
+    with pytest.raises(ValueError, match="`image_mean` has 3 values"):
+        processor(image, do_normalize=True, return_tensors="pt")

@@ -110,3 +110,28 @@ def test_every_parameter_gets_a_gradient():
     head = SDTHead(8, 8)
     head([torch.randn(2, 8, 2, 3) for _ in range(4)], [torch.randn(2, 8) for _ in range(4)]).square().mean().backward()
     assert [name for name, p in head.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+
+
+NON_FINITE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import torch
+from anydepth_hf import SDTHead
+
+for part, value in (("offset.weight", "nan"), ("scope.weight", "inf"), ("weight", "1e30")):
+    torch.manual_seed(0)
+    head = SDTHead(16, 32)
+    for name, parameter in head.named_parameters():
+        if part in name:
+            parameter.data.fill_(float(value))
+    output = head([torch.randn(2, 16, 16, 16)] * 4, [torch.randn(2, 16)] * 4)
+    assert output.isnan().any()
+    output.sum().backward()
+"""
+
+
+def test_backward_survives_weights_that_are_not_finite(run_process, tmp_path):
+    script = tmp_path / "non_finite.py"
+    script.write_text(NON_FINITE)
+    finished = run_process(script, Path(__file__).parents[2])
+    assert finished.returncode == 0, finished.stderr
