@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from anydepth_hf.extras import require
+from anydepth_hf.image_io import ImageError, open_image
 
 Source = str | os.PathLike | bytes
 """A path, or the bytes of a file (as the columns of Hugging Face data sets hold them)."""
@@ -22,10 +23,11 @@ def naming(name: str | os.PathLike) -> Iterator[None]:
     """Turns whatever a decoder raises into a `DataError` that begins with the file's name."""
     try:
         yield
-    except (DataError, ImportError) as error:
-        if isinstance(error, DataError) and not str(error).startswith(str(name)):
-            raise DataError(f"{name}: {error}") from error
+    except ImportError:
         raise
+    except (DataError, ImageError) as error:
+        message = str(error) if str(error).startswith(str(name)) else f"{name}: {error}"
+        raise DataError(message) from error
     except FileNotFoundError as error:
         raise DataError(f"{name}: the file does not exist.") from error
     except Exception as error:  # decoders raise SyntaxError, KeyError, struct.error, zlib.error, RuntimeError ...
@@ -41,7 +43,6 @@ def open_binary(source: Source):
 def read_rgb(source: Source) -> np.ndarray:
     """Decodes an image to uint8 (H, W, 3) as the image processor does (EXIF rotation, transparency, 16 bits)."""
     # not at the top: it imports transformers, which takes seconds, and scoring depth files does without
-    from anydepth_hf.image_io import open_image
     from anydepth_hf.image_processing_anydepth import pil_to_rgb
 
     return pil_to_rgb(open_image(source))
@@ -49,7 +50,6 @@ def read_rgb(source: Source) -> np.ndarray:
 
 def read_png(source: Source) -> np.ndarray:
     """Decodes a PNG or TIFF without any conversion: uint16 or float32 (H, W), or uint8 (H, W[, C])."""
-    from anydepth_hf.image_io import open_image
 
     image = open_image(source, orient=False)
     array = np.asarray(image)
@@ -86,21 +86,11 @@ def read_npy(source: Source) -> np.ndarray:
 
 
 def read_pfm(source: Source) -> np.ndarray:
-    """Decodes a grey PFM to float32 (H, W), top row first (the file stores the bottom row first).
-
-    The sign of the header's scale is the byte order, negative for little-endian; its magnitude is ignored, as the
-    data sets' own readers do.
-    """
-    with open_binary(source) as file:
-        if (magic := file.readline().strip()) != b"Pf":
-            raise DataError(f"expected a grey PFM (header 'Pf'), got {magic[:8]!r}.")
-        width, height = (int(number) for number in file.readline().split())
-        order = "<" if float(file.readline()) < 0 else ">"
-        data = file.read()
-    if width <= 0 or height <= 0 or len(data) < 4 * width * height:
-        raise DataError(f"truncated PFM: {len(data)} bytes of pixels for a header of {width}x{height}.")
-    array = np.frombuffer(data, dtype=f"{order}f4", count=width * height).reshape(height, width)
-    return np.flipud(array).astype(np.float32)
+    """Decodes a grey PFM to float32 (H, W), top row first; the magnitude of its scale is ignored, as data sets do."""
+    image = open_image(source, orient=False)
+    if image.mode != "F":
+        raise DataError(f"expected a grey PFM (header 'Pf'), got an image of mode {image.mode}.")
+    return np.array(image, dtype=np.float32)
 
 
 def read_exr(source: Source) -> np.ndarray:

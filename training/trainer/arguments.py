@@ -109,7 +109,7 @@ class TrainArguments:
     pictures: int = field(default=4, metadata={"help": "validation images shown beside the truth"})
     logging_steps: int = field(default=20, metadata={"help": "the device is only waited for this often"})
     trackers: list[str] = field(
-        default_factory=lambda: ["tensorboard"], metadata={"help": "tensorboard, wandb, trackio ..., or none"}
+        default_factory=list, metadata={"help": "trackio, tensorboard, wandb ... beside metrics.jsonl (default: none)"}
     )
     cpu: bool = field(default=False, metadata={"help": "train on the CPU, with gloo under torchrun"})
     profile_steps: int = field(default=0, metadata={"help": "profile this many steps into output_dir, then stop"})

@@ -18,7 +18,6 @@ from training.data.transforms import ColorAugmentation, TrainTransform
 from training.trainer.arguments import TrainArguments
 
 SCENES = "scenes"
-HELD_OUT_SCENES = 2**40  # first seed of the scenes for validation, far from those of any training run
 
 
 def parse_dataset(text: str) -> DatasetSpec:
@@ -114,34 +113,13 @@ class HeldOutSamples(Sequence):
         return self.dataset[int(self.indices[index])]
 
 
-class HeldOutScenes(Sequence):
-    """`count` procedural scenes that no training run sees, of the sizes in turn; rendered when first asked for."""
-
-    def __init__(self, count: int, sizes: list[tuple[int, int]], kind: str | None, device: torch.device):
-        self.count, self.sizes, self.kind, self.device = count, sizes, kind, device
-        self._rendered: dict[int, dict[str, np.ndarray]] = {}
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> DepthSample:
-        which, place = index % len(self.sizes), index // len(self.sizes)
-        if which not in self._rendered:
-            from training.scenes import render_batch
-
-            seeds = [HELD_OUT_SCENES + each for each in range(which, self.count, len(self.sizes))]
-            scenes = render_batch(seeds, *self.sizes[which], self.device, self.kind)
-            self._rendered[which] = {name: values.cpu().numpy() for name, values in scenes.items()}
-        image, depth, sky = (self._rendered[which][name][place] for name in ("image", "depth", "sky"))
-        image = np.ascontiguousarray(image.transpose(1, 2, 0))
-        return DepthSample(image, depth, ~sky, True, f"held-out scene {index}")
-
-
 def build_validation_samples(arguments: TrainArguments, device: torch.device) -> Sequence[DepthSample] | None:
     """Held-out samples, or None if no `--validation_dataset` is given."""
     if not arguments.validation_dataset:
         return None
     if arguments.validation_dataset == [SCENES]:
+        from training.data.scene_dataset import HeldOutScenes
+
         return HeldOutScenes(arguments.validation_samples, arguments.sizes, arguments.scene_kind, device)
     dataset = open_dataset([parse_dataset(text) for text in arguments.validation_dataset])
     if not hasattr(dataset, "__getitem__"):

@@ -88,7 +88,7 @@ def _add_lora(model: AnyDepthForDepthEstimation, rank: int) -> nn.Module:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError:
-        raise ValueError("--encoder lora needs peft: pip install 'anydepth-hf[train]'") from None
+        raise ValueError("--encoder lora needs peft: pip install 'anydepth-hf[lora]'") from None
     targets = [f"backbone.{name}" for name, part in model.backbone.named_modules() if isinstance(part, nn.Linear)]
     head = [parameter for parameter in model.head.parameters() if parameter.requires_grad]
     model = get_peft_model(model, LoraConfig(r=rank, lora_alpha=rank, target_modules=targets))
