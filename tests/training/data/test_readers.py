@@ -172,7 +172,7 @@ def test_image_problems_name_the_image(tmp_path, image_path):
     image = tmp_path / "image.jpg"
     writers.write_jpeg(image, writers.scene(0, 60, 80)[0])
     truncate(image)
-    with pytest.raises(DataError, match=f"^{image}: the file is damaged"):
+    with pytest.raises(DataError, match=f"^{image} is a damaged image"):
         reader(str(image), str(depth))
     with pytest.raises(DataError, match="Unknown data set 'kitti': choose one of hypersim"):
         get_reader("kitti")
