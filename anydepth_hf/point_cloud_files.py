@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from .atomic_write import atomic_write
+from .colormaps import color_table
 from .point_cloud import PointCloud
-from .visualization import NEAR_TO_FAR
 
 AXES = "right-handed, x right, y up, z towards the viewer; the camera is at the origin and looks along -z"
 _Y_UP = np.array([1, -1, -1], dtype=np.float32)
@@ -147,7 +147,7 @@ def encode_html(cloud: PointCloud, title: str = "Depth in 3-D") -> bytes:
     ]
     meta = {
         "info": [*lines, "Unit: metre.", f"Axes: {AXES}.", *_lines(cloud)],
-        "palette": NEAR_TO_FAR.astype(int).tolist(),
+        "palette": color_table("spectral", 11).tolist(),
         "tan_x": float(tangents[0]),
         "tan_y": float(tangents[1]),
         "spacing": float(2 * np.sqrt(tangents[0] * tangents[1] / max(len(cloud), 1))),

@@ -13,7 +13,7 @@ from anydepth_hf.alignment_spaces import DISPARITY_FLOOR
 from anydepth_hf.atomic_write import atomic_write_text
 from anydepth_hf.benchmark_report import markdown_table
 from anydepth_hf.metrics import METRICS
-from anydepth_hf.visualization import colorize
+from anydepth_hf.visualization import colorize, value_range
 from training.data.readers import DepthSample
 
 PANEL_WIDTH = 480
@@ -40,9 +40,9 @@ def error_panels(sample: DepthSample, depth: np.ndarray) -> Image.Image:
         values[::step, ::step] for values in (sample.image, sample.depth, depth, sample.valid)
     )
     disparity = 1 / np.where(valid, truth, 1)
-    low, high = np.percentile(disparity[valid], [1, 99]) if valid.any() else (0, 1)
-    pair = np.hstack([disparity, 1 / depth]).clip(low, high)
-    maps = np.asarray(colorize(pair, "disparity", np.hstack([valid, np.ones_like(valid)])))
+    shown = np.hstack([valid, np.ones_like(valid)])
+    limits = value_range(disparity, valid, robust=0.01)
+    maps = np.asarray(colorize(np.hstack([disparity, 1 / depth]), "disparity", shown, limits=limits))
     error = np.where(valid, np.abs(depth - truth) / np.where(valid, truth, 1), 0) / ERROR_RANGE
     heat = (3 * error[..., None] - np.arange(3)).clip(0, 1)  # black, red, yellow, white
     return Image.fromarray(np.hstack([image, maps, (255 * heat).round().astype(np.uint8)]))

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from transformers import HfArgumentParser
 
+from anydepth_hf.visualization import colorize, value_range
 from training.scenes import KIND_NAMES, render_batch
 
 
@@ -30,13 +31,9 @@ class PreviewArguments:
 
 def color_disparity(depth: np.ndarray) -> np.ndarray:
     """Disparity 1 / depth between its 2nd and 98th percentile as uint8 (height, width, 3); depth 0 is black."""
-    import matplotlib
-
     seen = depth > 0
     disparity = np.where(seen, 1 / np.where(seen, depth, 1), 0)
-    low, high = np.percentile(disparity[seen], [2, 98]) if seen.any() else (0, 1)
-    colors = matplotlib.colormaps["Spectral_r"](np.clip((disparity - low) / max(high - low, 1e-9), 0, 1))[..., :3]
-    return (colors * seen[..., None] * 255).round().astype(np.uint8)
+    return np.asarray(colorize(disparity, valid=seen, limits=value_range(disparity, seen, robust=0.02)))
 
 
 def contact_sheet(arguments: PreviewArguments) -> Image.Image:
