@@ -1,28 +1,84 @@
-"""`anydepth predict`: disparity or depth maps of images and folders."""
+"""`anydepth predict`: disparity or depth maps of pictures."""
 
 import argparse
 from pathlib import Path
 
 from .options import add_model_arguments
-from .parser import number
+from .parser import number, one_of
+
+FORMATS = ("color", "png", "exr", "tiff", "npz", "npy", "jpeg", "ply", "glb", "html")
+COLORMAPS = ("spectral", "turbo", "inferno", "magma", "viridis", "gray")
 
 
 def add_arguments(parser: argparse.ArgumentParser):
     parser.add_argument(
         "inputs",
         nargs="*",
-        type=Path,
-        metavar="IMAGE_OR_FOLDER",
-        help="what to predict (default: the photograph that comes with the package)",
+        metavar="INPUT",
+        help="images, folders, patterns ('photos/**/*.jpg'), http addresses, - for an image on standard input "
+        "(default: the photograph that comes with the package)",
     )
-    parser.add_argument("--output-dir", type=Path, default=Path("."), help="where results go (default: here)")
-    parser.add_argument("--npy", action="store_true", help="also write the float32 map as .npy")
-    parser.add_argument(
-        "--batch-size", type=number(minimum=1), default=1, help="images of equal size that run together"
+    more = parser.add_argument_group("more input")
+    more.add_argument("--list", metavar="FILE", help="text file that names inputs, one a line; - reads standard input")
+    more.add_argument("--dataset", metavar="NAME", help="Hugging Face data set with an image column")
+    more.add_argument("--split", help="of the data set (default: its only one)")
+    more.add_argument("--column", help="image column of the data set (default: its first)")
+    more.add_argument("--no-recursive", action="store_true", help="leave folders in folders out")
+
+    output = parser.add_argument_group("output")
+    output.add_argument("--output-dir", type=Path, default=Path("."), metavar="DIR", help="(default: here)")
+    output.add_argument(
+        "--format",
+        nargs="+",
+        type=one_of(*FORMATS),
+        default=["png", "color"],
+        metavar="NAME",
+        help=f"some of {', '.join(FORMATS)} (default: png color). png and jpeg hold 16 bits, exr, tiff, npz and npy "
+        "float32; ply, glb and html are three-dimensional and need metres",
     )
-    parser.add_argument("--size", type=number(minimum=1), help="shortest side that the model sees (default: its own)")
-    parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
+    output.add_argument("--npy", action="store_true", help="short for one more --format npy")
+    output.add_argument("--overwrite", action="store_true", help="replace results that exist, and files of others")
+    output.add_argument(
+        "--step",
+        type=number(float, above=0),
+        help="distance of two levels of a 16-bit png: 0.001 for millimetres of metric depth (default: the finest)",
+    )
+    output.add_argument("--report", type=Path, metavar="FILE", help="JSON lines: what became of each image")
+
+    color = parser.add_argument_group("colour pictures")
+    color.add_argument(
+        "--colormap", type=one_of(*COLORMAPS), default="spectral", metavar="NAME", help=", ".join(COLORMAPS)
+    )
+    limits = color.add_mutually_exclusive_group()
+    limits.add_argument(
+        "--range", nargs=2, type=number(float), metavar=("LOW", "HIGH"), help="the same for all images"
+    )
+    limits.add_argument("--robust", action="store_true", help="from the 2nd to the 98th percentile")
+    color.add_argument("--legend", action="store_true", help="show what the colours mean")
+    color.add_argument("--side-by-side", action="store_true", help="beside the photograph")
+
+    metric = parser.add_argument_group("metres and 3-D")
+    metric.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="what `anydepth calibrate` wrote (default: calibration.json in the model's folder; none: without)",
+    )
+    metric.add_argument("--points", action="store_true", help="points instead of a surface")
+    metric.add_argument("--max-points", type=number(minimum=1), default=1_000_000, help="in a three-dimensional file")
+
+    speed = parser.add_argument_group("size and speed")
+    speed.add_argument("--size", type=number(minimum=1), help="shortest side that the model sees (default: its own)")
+    speed.add_argument("--batch-size", type=number(minimum=1), default=1, help="images of a size at once")
+    speed.add_argument(
+        "--workers", type=number(minimum=1), default=2, help="threads that decode, and as many that write"
+    )
     add_model_arguments(parser)
+    parser.add_argument(
+        "--predicts",
+        type=one_of("disparity", "depth", "metric_depth"),
+        metavar="WHAT",
+        help="disparity, depth or metric_depth, for models of a type that is not known here",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -23,6 +23,8 @@ if find_spec("torch") is not None:
         SDTHead,
         VGGTBackbone,
         VGGTConfig,
+        load_model,
+        predict_depth,
         read_depth,
         write_depth,
     )
@@ -46,6 +48,8 @@ __all__ = [
     "SDTHead",
     "VGGTBackbone",
     "VGGTConfig",
+    "load_model",
+    "predict_depth",
     "read_depth",
     "write_depth",
 ]

@@ -10,9 +10,11 @@ from .configuration_vggt import VGGTConfig
 from .depth_files import read_depth, write_depth
 from .depth_map import DepthMap
 from .image_processing_anydepth import AnyDepthImageProcessor
+from .loading import load_model
 from .modeling_anydepth import AnyDepthForDepthEstimation
 from .modeling_dpt import DPTHead
 from .modeling_sdt import SDTHead
+from .prediction import predict_depth
 
 AutoConfig.register("anydepth", AnyDepthConfig)
 AutoModelForDepthEstimation.register(AnyDepthConfig, AnyDepthForDepthEstimation)
@@ -42,6 +44,8 @@ __all__ = [
     "SDTHead",
     "VGGTBackbone",
     "VGGTConfig",
+    "load_model",
+    "predict_depth",
     "read_depth",
     "write_depth",
 ]

@@ -16,7 +16,9 @@ from .camera_options import intrinsics_of
 from .depth_files import read_depth
 from .ground_plane import fit_camera_height
 from .image_io import open_image
-from .predict import load_model, predict
+from .loading import load_model
+from .model_types import prediction_kind
+from .prediction import predict_depth
 
 _MANY = 10  # known depths from which outliers can be told
 
@@ -30,14 +32,10 @@ def run(args: argparse.Namespace) -> int:
     name = args.model or BUNDLED_CHECKPOINT
     logging.disable_progress_bar()
     model, processor = load_model(name, args.device, args.dtype, args.trust_remote_code)
-    if args.size is not None:
-        processor.size = type(processor.size)(shortest_edge=args.size)
-    predictions = []
-    for path, values in predict(list(args.images), model, processor, 1):
-        if isinstance(values, Exception):
-            raise ValueError(f"{path}: {values}") from values
-        predictions.append(values)
-    kind = getattr(model.config, "prediction_type", "disparity")
+    kind, unit = prediction_kind(model.config)
+    if unit is not None:
+        raise ValueError(f"{name} predicts {kind} in {unit} already; it needs no calibration.")
+    predictions = [depth.values for depth in predict_depth(list(args.images), (model, processor), size=args.size)]
     # the bundled model's path says nothing on another machine
     name = "bundled" if str(name) == BUNDLED_CHECKPOINT else str(name)
     if args.camera_height is not None:

@@ -5,6 +5,8 @@ the step, and keep one code for "no value". What the numbers mean is JSON ([`Dep
 format has for such things, under the name `anydepth`.
 """
 
+import errno
+import io
 import json
 import os
 import zipfile
@@ -108,12 +110,19 @@ def has_mark(path: str | os.PathLike) -> bool:
         return False
 
 
-def write_png(path: Path, depth: DepthMap, step: float | None = None, **_):
+def _write_png(path: Path, depth: DepthMap, step: float | None = None, **_):
     quantized = quantize(depth.values, depth.valid, step)
     metadata = depth.metadata(quantized.scale, quantized.offset, step=quantized.scale, invalid=INVALID)
     if quantized.out_of_range:
         metadata["out_of_range"] = quantized.out_of_range
-    Image.fromarray(quantized.codes).save(path, "PNG", pnginfo=png_text(metadata), compress_level=1)
+    save_picture(path, Image.fromarray(quantized.codes), "PNG", pnginfo=png_text(metadata), compress_level=1)
+
+
+def save_picture(path: Path, picture: Image.Image, format: str, **options):
+    """`picture.save`, but an error says why the file could not be written, and not just that."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format, **options)
+    path.write_bytes(buffer.getbuffer())
 
 
 def png_text(metadata: dict) -> PngImagePlugin.PngInfo:
@@ -142,7 +151,7 @@ def _write_tiff(path: Path, depth: DepthMap, **_):
     images = [Image.fromarray(page) for page in pages]
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     tags[_DESCRIPTION] = json.dumps(depth.metadata(pages=names))
-    images[0].save(path, "TIFF", tiffinfo=tags, save_all=True, append_images=images[1:])
+    save_picture(path, images[0], "TIFF", tiffinfo=tags, save_all=True, append_images=images[1:])
 
 
 def _read_tiff(path: Path) -> DepthMap:
@@ -165,7 +174,11 @@ def _write_exr(path: Path, depth: DepthMap, **_):
             channels[name] = layer.astype(np.float32)
     header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage, KEY: json.dumps(depth.metadata())}
     channels = {name: np.ascontiguousarray(layer) for name, layer in channels.items()}
-    openexr.File(header, channels).write(os.fspath(path))
+    try:
+        openexr.File(header, channels).write(os.fspath(path))
+    except RuntimeError as error:  # its only error; the text is the system's
+        full = errno.ENOSPC if "No space left" in str(error) else errno.EIO
+        raise OSError(full, os.strerror(full), os.fspath(path)) from error
 
 
 def _read_exr(path: Path) -> DepthMap:
@@ -203,8 +216,9 @@ def _read_npz(path: Path) -> DepthMap:
 
 
 def _write_npy(path: Path, depth: DepthMap, **_):
-    with open(path, "wb") as file:
-        np.save(file, depth.filled())
+    buffer = io.BytesIO()  # of a real file, NumPy does not tell why it could not be written
+    np.save(buffer, depth.filled())
+    path.write_bytes(buffer.getbuffer())
 
 
 def _read_npy(path: Path) -> DepthMap:
@@ -223,7 +237,7 @@ def _from_layers(values: np.ndarray, metadata: dict, layers: dict) -> DepthMap:
 
 
 _WRITERS: dict[str, Callable] = {
-    ".png": write_png,
+    ".png": _write_png,
     ".exr": _write_exr,
     ".tiff": _write_tiff,
     ".tif": _write_tiff,
@@ -243,4 +257,4 @@ _READERS: dict[str, Callable] = {
     ".jpeg": read_jpeg,
 }
 
-__all__ = ["has_mark", "png_text", "read_depth", "sidecar", "write_depth"]
+__all__ = ["has_mark", "png_text", "read_depth", "save_picture", "sidecar", "write_depth"]

@@ -23,8 +23,8 @@ from .export_check import LIMITS, check_sizes, compare
 from .export_formats import FILES, Exporter, open_file, require_packages
 from .export_metadata import describe_model
 from .image_io import find_images, open_image
+from .loading import load_model
 from .modeling_anydepth import AnyDepthForDepthEstimation
-from .predict import load_model
 
 REPORT = "anydepth_export.json"
 """What was exported with which versions, and its errors; lies in the output folder."""

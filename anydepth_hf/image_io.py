@@ -73,7 +73,7 @@ def _decode(file: BinaryIO, orient: bool, name: str) -> Image.Image:
                 f"at most {MAX_PIXELS / 1e6:.0f} million are read: make it smaller."
             )
         image.load()
-        return _upright(image) if orient else image
+        return upright(image) if orient else image
     except (ImageError, ImportError):
         raise
     except MemoryError as error:
@@ -105,7 +105,8 @@ def _identify(file: BinaryIO, name: str) -> Image.Image:
     raise ImageError(f"{name} is no image of a format that is read here ({', '.join(FORMATS)}).")
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF orientation says; the same object where there is nothing to turn."""
     try:
         # Pillow copies the image even where it has nothing to turn
         return image if image.getexif().get(ExifTags.Base.Orientation, 1) == 1 else ImageOps.exif_transpose(image)
@@ -133,4 +134,5 @@ __all__ = [
     "ImageSource",
     "find_images",
     "open_image",
+    "upright",
 ]

@@ -1,133 +1,223 @@
-"""`anydepth predict`: disparity or depth maps of images and folders."""
+"""`anydepth predict`: disparity or depth maps of many pictures as files."""
 
 import argparse
+import errno
 import json
-import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import PngImagePlugin
 from tqdm import tqdm
-from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 from transformers.utils import logging
 
 from . import BUNDLED_CHECKPOINT
-from .image_io import open_image
-from .visualization import colorize, encode_16bit
+from .calibration import FILE_NAME, Calibration
+from .inputs import Source, dataset_sources, find_sources, read_list
+from .loading import load_model
+from .outputs import (
+    SHAPES,
+    OutputOptions,
+    check_replaceable,
+    is_complete,
+    output_paths,
+    remove_leftovers,
+    write_outputs,
+)
+from .prediction import FAILURES, Predictor, Result, model_label
+from .processes import Processes
 
 BUNDLED_PHOTO = Path(BUNDLED_CHECKPOINT) / "coffee.jpg"
-IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-
-
-def find_images(inputs: list[Path]) -> list[Path]:
-    images = []
-    for path in inputs:
-        if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
-            if not found:
-                raise ValueError(f"{path} holds no image; expected {', '.join(sorted(IMAGE_SUFFIXES))} files.")
-            images += found
-        elif path.is_file():
-            images.append(path)
-        else:
-            raise ValueError(f"{path} does not exist; give an image file or a folder of images.")
-    return images
-
-
-def output_paths(images: list[Path], output_dir: Path, kind: str, npy: bool) -> dict[Path, list[Path]]:
-    """Files that each image's result goes to: 16-bit picture, colour picture and, on request, array."""
-    endings = [f"_{kind}.png", f"_{kind}_color.png"] + [f"_{kind}.npy"] * npy
-    outputs, owners = {}, {}
-    for image in images:
-        other = owners.setdefault(image.stem, image)
-        if other.resolve() != image.resolve():
-            raise ValueError(f"{other} and {image} would write the same files; predict them into separate folders.")
-        outputs[image] = [output_dir / (image.stem + ending) for ending in endings]
-    return outputs
-
-
-def load_model(name: str, device: str | None, dtype: str, trust_remote_code: bool = False):
-    """Model in eval mode on `device`, and its image processor. Raises OSError with one sentence when there is none."""
-    options = {"trust_remote_code": trust_remote_code}
-    try:
-        processor = AutoImageProcessor.from_pretrained(name, **options)
-        model = AutoModelForDepthEstimation.from_pretrained(name, dtype=getattr(torch, dtype), **options)
-    except OSError as error:
-        raise OSError(f"Cannot load a depth-estimation model from {name}: {str(error).splitlines()[0]}") from error
-    if device is None:
-        device = torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"
-    return model.to(device).eval(), processor
-
-
-def predict(images: list[Path], model, processor, batch_size: int) -> Iterator[tuple[Path, np.ndarray | Exception]]:
-    """Yields each image's path with its float32 map at the image's own size, or with the error that its file gave.
-
-    Images of a batch that the processor brings to different sizes run separately: padding would change their depth.
-    """
-    for start in range(0, len(images), batch_size):
-        groups: dict[tuple, list] = {}
-        for path in images[start : start + batch_size]:
-            try:
-                image = open_image(path)
-                pixel_values = processor(image, return_tensors="pt").pixel_values
-            except (OSError, ValueError, ImportError) as error:
-                yield path, error
-                continue
-            groups.setdefault(tuple(pixel_values.shape), []).append((path, image.size[::-1], pixel_values))
-        for group in groups.values():
-            paths, sizes, pixel_values = zip(*group)
-            batch = torch.cat(pixel_values).to(model.device, model.dtype)
-            with torch.inference_mode():
-                outputs = model(batch)
-            results = processor.post_process_depth_estimation(outputs, target_sizes=sizes)
-            for path, result in zip(paths, results):
-                yield path, result["predicted_depth"].float().cpu().numpy()
-
-
-def write_results(values: np.ndarray, kind: str, model_name: str, paths: list[Path]):
-    """Writes the 16-bit picture (its scale in a text chunk), the colour picture and the array, each atomically."""
-    picture, coding = encode_16bit(values)
-    text = PngImagePlugin.PngInfo()
-    note = f"{kind} = scale * pixel + offset"
-    text.add_text("anydepth", json.dumps({"kind": kind, "model": model_name, "meaning": note, **coding}))
-    for path in paths:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        if path.suffix == ".npy":
-            with open(temporary, "wb") as file:
-                np.save(file, values)
-        elif path.name.endswith("_color.png"):
-            colorize(values, kind).save(temporary, format="PNG")
-        else:
-            picture.save(temporary, format="PNG", pnginfo=text)
-        os.replace(temporary, path)
+# Conditions in which every further picture would fail too.
+_FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predicts, writes and reports. Returns the exit status: 1 when an image could not be read."""
-    images = list(dict.fromkeys(find_images(args.inputs or [BUNDLED_PHOTO])))
+    """Predicts, writes and reports. Returns the exit status: 1 when a picture failed."""
     logging.disable_progress_bar()
+    with Processes() as processes:
+        sources = _sources(args)
+        predictor, calibration = _predictor(args, processes)
+        options = _options(args, predictor)
+        plan = {}
+        for source in sources:
+            plan[source] = output_paths(args.output_dir, source.stem, predictor.output_kind, options.formats)
+        args.output_dir.mkdir(parents=True, exist_ok=True)
+        if processes.is_main:
+            remove_leftovers({path.parent for paths in plan.values() for path in paths.values()})
+        todo = [source for source in sources if args.overwrite or not is_complete(plan[source])]
+        if processes.is_main and len(todo) < len(sources):
+            kept = len(sources) - len(todo)
+            print(f"Kept the results of {kept} image{'s' * (kept > 1)} that exist; --overwrite replaces them.")
+        report = Report(args.report, processes)
+        try:
+            _predict_all(processes.share(todo), plan, predictor, options, calibration, args, report)
+        finally:
+            status = report.finish(len(todo), plan, args.output_dir, predictor.output_kind)
+    return status
+
+
+def _sources(args: argparse.Namespace) -> list[Source]:
+    names = [*args.inputs, *(read_list(args.list) if args.list else ())]
+    sources = find_sources(names, recursive=not args.no_recursive) if names else []
+    if args.dataset:
+        sources += dataset_sources(args.dataset, args.split, args.column)
+    return sources or find_sources([BUNDLED_PHOTO])
+
+
+def _predictor(args: argparse.Namespace, processes: Processes) -> tuple[Predictor, Calibration | None]:
     name = args.model or BUNDLED_CHECKPOINT
-    model, processor = load_model(name, args.device, args.dtype, args.trust_remote_code)
-    if args.size is not None:
-        processor.size = type(processor.size)(shortest_edge=args.size)
-    kind = getattr(model.config, "prediction_type", "prediction")
-    args.output_dir.mkdir(parents=True, exist_ok=True)
-    outputs = output_paths(images, args.output_dir, kind, args.npy)
-    todo = [image for image in images if args.overwrite or not all(path.exists() for path in outputs[image])]
-    if len(todo) < len(images):
-        print(f"Kept the results of {len(images) - len(todo)} images that exist; --overwrite replaces them.")
-    failed = 0
-    results = predict(todo, model, processor, args.batch_size)
-    for image, values in tqdm(results, total=len(todo), unit="image", disable=len(todo) < 2):
-        if isinstance(values, Exception):
-            failed += 1
-            print(f"anydepth: skipped {image}: it is no readable image ({values})", file=sys.stderr)
-            continue
-        write_results(values, kind, str(name), outputs[image])
-    if failed < len(todo):
-        names = ", ".join(str(path) for path in outputs[todo[0]]) if len(todo) == 1 else str(args.output_dir)
-        print(f"Wrote {kind} of {len(todo) - failed} image{'s' * (len(todo) - failed > 1)} to {names}")
-    return int(failed > 0)
+    beside = Path(name) / FILE_NAME
+    path = args.calibration or (beside if beside.is_file() else None)
+    calibration = None if path is None or str(path) == "none" else Calibration.load(path)
+    model, processor = load_model(name, processes.device(args.device), args.dtype, args.trust_remote_code)
+    predictor = Predictor(
+        model,
+        processor,
+        model_label(name),
+        args.batch_size,
+        args.workers,
+        calibration and calibration.alignment,
+        args.predicts,
+    )
+    size = args.size or (calibration and calibration.size)
+    if size:
+        predictor.set_size(size)
+    if calibration and processes.is_main:
+        print(f"Metric through {path}: {calibration}")
+    return predictor, calibration
+
+
+def _options(args: argparse.Namespace, predictor: Predictor) -> OutputOptions:
+    formats = list(dict.fromkeys(args.format + ["npy"] * args.npy))
+    shapes = [name for name in formats if name in SHAPES]
+    if shapes and not predictor.is_metric:
+        raise ValueError(
+            f"--format {shapes[0]} needs depth in metres, but {predictor.name} predicts {predictor.kind} up to an "
+            "unknown scale and shift. `anydepth calibrate` fits both to known distances; give what it wrote by "
+            "--calibration."
+        )
+    return OutputOptions(
+        formats=formats,
+        step=args.step,
+        colormap=args.colormap,
+        limits=args.range and tuple(args.range),
+        robust=0.02 if args.robust else 0.0,
+        legend=args.legend,
+        beside=args.side_by_side,
+        points=args.points,
+        max_points=args.max_points,
+        overwrite=args.overwrite,
+    )
+
+
+def _predict_all(
+    sources: list[Source],
+    plan: dict[Source, dict[str, Path]],
+    predictor: Predictor,
+    options: OutputOptions,
+    calibration: Calibration | None,
+    args: argparse.Namespace,
+    report: "Report",
+):
+    """Predicts and writes, at once; what fails goes into the report and the rest goes on."""
+
+    def write(result: Result):
+        depth = result.depth
+        intrinsics = depth.intrinsics or (calibration and calibration.intrinsics)
+        if intrinsics is not None:
+            depth = replace(depth, intrinsics=intrinsics.resized(depth.shape[1], depth.shape[0]))
+        write_outputs(depth, result.image, plan[result.source], options)
+
+    def writable() -> Iterator[Source]:
+        for source in sources:
+            try:
+                if not options.overwrite:
+                    check_replaceable(plan[source].values())
+                yield source
+            except OSError as error:
+                report.failed(source, error)
+                progress.update()
+
+    def collect(done: set[Future]):
+        for future in done:
+            source = writing.pop(future)
+            try:
+                future.result()
+                report.succeeded(source, plan[source])
+            except FAILURES as error:
+                report.failed(source, error)
+                if isinstance(error, OSError) and error.errno in _FATAL:
+                    raise
+            progress.update()
+
+    writing: dict[Future, Source] = {}
+    hidden = len(sources) < 2 or not report.processes.is_main
+    with tqdm(total=len(sources), unit="image", disable=hidden) as progress:
+        pool = ThreadPoolExecutor(args.workers, "write")
+        try:
+            for result in predictor.stream(writable()):
+                if result.error is not None:
+                    report.failed(result.source, result.error)
+                    progress.update()
+                    continue
+                writing[pool.submit(write, result)] = result.source
+                done = {future for future in writing if future.done()}
+                if len(writing) - len(done) > 2 * args.workers:  # maps wait in memory for slow disks
+                    done |= wait(writing, return_when=FIRST_COMPLETED).done
+                collect(done)
+            collect(wait(writing).done)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+class Report:
+    """What became of each picture: lines of JSON while it runs, the failures at the end."""
+
+    def __init__(self, path: Path | None, processes: Processes):
+        self.processes = processes
+        self.failures: list[tuple[str, str]] = []
+        self.written = 0
+        if path is not None and processes.count > 1:
+            path = path.with_name(f"{path.stem}.{processes.rank}{path.suffix}")
+        self.file = None
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = open(path, "w", encoding="utf-8")
+
+    def succeeded(self, source: Source, paths: dict[str, Path]):
+        self.written += 1
+        self._line(input=source.name, status="written", files=[str(path) for path in paths.values()])
+
+    def failed(self, source: Source, error: BaseException):
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, OSError) and error.filename is not None and error.strerror:
+            reason = f"{error.filename}: {error.strerror}"
+        self.failures.append((source.name, reason))
+        self._line(input=source.name, status="failed", error=reason)
+
+    def finish(self, total: int, plan: dict[Source, dict[str, Path]], output_dir: Path, kind: str) -> int:
+        """Prints the sums of all processes; returns the exit status, the same in each."""
+        if self.file is not None:
+            self.file.close()
+        parts = self.processes.gather((self.written, self.failures))
+        written = sum(count for count, _ in parts)
+        failures = [failure for _, part in parts for failure in part]
+        if self.processes.is_main:
+            if written:
+                names = ", ".join(map(str, next(iter(plan.values())).values())) if len(plan) == 1 else output_dir
+                print(f"Wrote {kind} of {written} image{'s' * (written > 1)} to {names}")
+            if failures:
+                print(f"anydepth predict: {len(failures)} of {total} images failed:", file=sys.stderr)
+                for name, reason in failures:
+                    print(f"  {reason if name in reason else f'{name}: {reason}'}", file=sys.stderr)
+        return int(bool(failures))
+
+    def _line(self, **values):
+        if self.file is not None:
+            self.file.write(json.dumps(values, ensure_ascii=False) + "\n")
+            self.file.flush()
+
+
+__all__ = ["BUNDLED_PHOTO", "run"]

@@ -18,9 +18,7 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m conversion.convert", description="Convert an original checkpoint to Transformers' format."
     )
     parser.add_argument("--source", required=True, choices=SOURCES, help="whose checkpoint it is")
-    parser.add_argument(
-        "--checkpoint", required=True, help="the checkpoint: .pth, .pt, .safetensors or .onnx"
-    )
+    parser.add_argument("--checkpoint", required=True, help="the checkpoint: .pth, .pt, .safetensors or .onnx")
     parser.add_argument("--output", required=True, type=Path, help="directory to write")
     parser.add_argument("--encoder", help="encoder of a bare decoder: a file, a transformers directory or a Hub id")
     parser.add_argument(

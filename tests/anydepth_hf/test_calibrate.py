@@ -9,7 +9,8 @@ from anydepth_cli.main import main
 from anydepth_hf.calibration import Calibration
 from anydepth_hf.depth_files import write_depth
 from anydepth_hf.depth_map import DepthMap
-from anydepth_hf.predict import load_model, predict
+from anydepth_hf.loading import load_model
+from anydepth_hf.prediction import predict_depth
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def scene(tmp_path, save_tiny_model):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8))
     picture.save(tmp_path / "photo.png")
     model, processor = load_model(save_tiny_model(), "cpu", "float32")
-    ((_, disparity),) = predict([tmp_path / "photo.png"], model, processor, 1)
+    disparity = predict_depth(tmp_path / "photo.png", (model, processor)).values
     return tmp_path, disparity, (1 / (0.1 * disparity + 0.02)).astype(np.float32)
 
 
@@ -67,7 +68,8 @@ def test_the_cameras_height(tmp_path, save_tiny_model, monkeypatch, capsys):
     Image.new("RGB", (160, 120)).save(tmp_path / "photo.png")
     rows = np.arange(120)[:, None] - 59.5
     disparity = np.broadcast_to(np.maximum(rows, 1) / 100 + 0.5, (120, 160)).astype(np.float32)
-    monkeypatch.setattr("anydepth_hf.calibrate.predict", lambda images, *_: ((path, disparity) for path in images))
+    depth = DepthMap(disparity, "disparity")
+    monkeypatch.setattr("anydepth_hf.calibrate.predict_depth", lambda images, *_, **__: [depth for _ in images])
     assert calibrate(tmp_path, save_tiny_model(), "--camera-height", "1.5", "--focal", "100") == 0
     assert "the camera's height above the ground" in capsys.readouterr().out
     depth = Calibration.load(tmp_path / "c.json").apply(disparity)

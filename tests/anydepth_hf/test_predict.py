@@ -1,5 +1,11 @@
 import json
+import os
+import resource
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -7,22 +13,16 @@ import torch
 from PIL import Image
 from transformers import AutoModelForDepthEstimation
 
-from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
-from anydepth_hf.cli import main
+import anydepth_hf
+from anydepth_cli.main import main
+from anydepth_hf import AnyDepthImageProcessor, read_depth
+from anydepth_hf.alignment import Alignment
+from anydepth_hf.calibration import Calibration
 
 
-@pytest.fixture(scope="module")
-def model_dir(tmp_path_factory):
-    torch.manual_seed(0)
-    backbone = {
-        "model_type": "dinov3_vit", "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2,
-        "intermediate_size": 64, "out_indices": [1, 2, 3, 4],
-    }  # fmt: skip
-    path = tmp_path_factory.mktemp("model")
-    config = AnyDepthConfig(backbone_config=backbone, fusion_hidden_size=8, output_activation="linear")
-    AnyDepthForDepthEstimation(config).save_pretrained(path)
-    AnyDepthImageProcessor(size={"shortest_edge": 32}).save_pretrained(path)
-    return path
+@pytest.fixture
+def model_dir(save_tiny_model):
+    return save_tiny_model()
 
 
 @pytest.fixture
@@ -36,51 +36,193 @@ def folder(tmp_path):
     return folder
 
 
-def predict(*arguments):
-    return main(["predict", *map(str, arguments)])
+@pytest.fixture
+def predict(model_dir, tmp_path):
+    """Runs the command with the tiny model, and with the results in `out` unless told otherwise."""
+
+    def run(*arguments, model=model_dir, out=tmp_path / "out"):
+        return main(["predict", *map(str, arguments), "--model", str(model), "--output-dir", str(out)])
+
+    return run
 
 
-def test_outputs_hold_the_models_prediction(model_dir, folder, tmp_path, capsys):
+def names(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_outputs_hold_the_models_prediction(predict, model_dir, folder, tmp_path, capsys):
     out = tmp_path / "out"
-    assert predict(folder, "--model", model_dir, "--output-dir", out, "--npy", "--batch-size", 4) == 0
+    assert predict(folder, "--npy", "--batch-size", 4) == 0
     assert "disparity of 3 images" in capsys.readouterr().out
-    names = [f"{stem}_disparity{ending}" for stem in "abc" for ending in (".npy", ".png", "_color.png")]
-    assert sorted(path.name for path in out.iterdir()) == sorted(names)
+    endings = (".npy", ".npy.json", ".png", "_color.png")
+    assert names(out) == sorted(f"{stem}_disparity{ending}" for stem in "abc" for ending in endings)
 
     image = Image.open(folder / "a.png")
     processor = AnyDepthImageProcessor.from_pretrained(model_dir)
     with torch.no_grad():
         outputs = AutoModelForDepthEstimation.from_pretrained(model_dir)(**processor(image, return_tensors="pt"))
     expected = processor.post_process_depth_estimation(outputs, target_sizes=[(40, 60)])[0]["predicted_depth"].numpy()
-    values = np.load(out / "a_disparity.npy")
-    np.testing.assert_allclose(values, expected, atol=1e-5)
-    with Image.open(out / "a_disparity.png") as picture:
-        coding = json.loads(picture.text["anydepth"])
-        decoded = np.asarray(picture) * coding["scale"] + coding["offset"]
-    assert coding["kind"] == "disparity"
-    np.testing.assert_allclose(decoded, values, atol=coding["scale"])
+    exact, rounded = read_depth(out / "a_disparity.npy"), read_depth(out / "a_disparity.png")
+    np.testing.assert_allclose(exact.values, expected, atol=1e-5)
+    np.testing.assert_allclose(rounded.values, exact.values, atol=rounded.step)
+    assert (exact.kind, exact.unit, exact.model, exact.image) == ("disparity", None, model_dir.name, "a.png")
     with Image.open(out / "c_disparity_color.png") as color:
         assert (color.mode, color.size) == ("RGB", (32, 64))
+    # the two-line way gives the same
+    again = anydepth_hf.predict_depth(folder / "a.png", model=model_dir)
+    np.testing.assert_allclose(again.values, exact.values, rtol=1e-6)
 
 
-def test_existing_results_are_kept_unless_asked(model_dir, folder, tmp_path, capsys):
-    arguments = [folder / "a.png", "--model", model_dir, "--output-dir", tmp_path]
-    predict(*arguments)
-    result = tmp_path / "a_disparity.png"
+def test_batches_hold_pictures_of_one_size_and_change_nothing(model_dir, folder):
+    for index in range(3):
+        shutil.copy(folder / "b.jpg", folder / f"{index}.jpg")
+    images = sorted(folder.glob("*.*g"))
+    model, processor = anydepth_hf.load_model(model_dir)
+    sizes = []
+    model.register_forward_pre_hook(lambda _, __, kwargs: sizes.append(len(kwargs["pixel_values"])), with_kwargs=True)
+    batched = anydepth_hf.predict_depth(images, (model, processor), batch_size=2)
+    assert sorted(sizes) == [1, 1, 2, 2]
+    for image, depth in zip(images, batched):
+        alone = anydepth_hf.predict_depth(image, (model, processor))
+        assert alone.image == depth.image == image.name
+        np.testing.assert_allclose(depth.values, alone.values, atol=1e-5)
+
+
+def test_every_format_is_written_and_read(predict, folder, tmp_path):
+    pytest.importorskip("OpenEXR")
+    formats = ["png", "exr", "tiff", "npz", "npy", "jpeg"]
+    assert predict(folder / "a.png", "--format", *formats) == 0
+    maps = [read_depth(tmp_path / "out" / f"a_disparity.{'jpg' if name == 'jpeg' else name}") for name in formats]
+    for depth in maps:
+        assert (depth.kind, depth.unit, depth.image) == ("disparity", None, "a.png")
+        np.testing.assert_allclose(depth.values, maps[-2].values, atol=(depth.step or 0))
+    assert Image.open(tmp_path / "out" / "a_disparity.jpg").size == (60, 40)
+
+
+def test_a_calibration_makes_every_output_metric(predict, model_dir, folder, tmp_path, capsys):
+    Calibration(Alignment(0.5, 0.25), size=56).save(tmp_path / "calibration.json")
+    options = ["--calibration", tmp_path / "calibration.json", "--format"]
+    assert predict(folder / "a.png", *options, "npy", "glb") == 1
+    assert "focal length" in capsys.readouterr().err  # the picture has none
+    assert predict(folder / "a.png", *options, "npy") == 0
+    depth = read_depth(tmp_path / "out" / "a_depth.npy")
+    disparity = anydepth_hf.predict_depth(folder / "a.png", model=model_dir)
+    np.testing.assert_allclose(depth.values, 1 / (0.5 * disparity.values + 0.25), rtol=1e-4)
+    assert (depth.kind, depth.unit, depth.alignment.scale) == ("depth", "m", 0.5)
+
+
+def test_three_dimensional_files_of_an_unaligned_disparity_are_refused_with_the_way_out(predict, folder, capsys):
+    assert predict(folder / "a.png", "--format", "ply") == 2
+    error = capsys.readouterr().err
+    assert "--format ply needs depth in metres" in error and "anydepth calibrate" in error
+
+
+def test_pictures_may_have_a_legend_a_range_and_the_photograph_beside_them(predict, folder, tmp_path):
+    options = ["--format", "color", "--range", "0", "9", "--legend", "--side-by-side", "--colormap", "viridis"]
+    assert predict(folder / "a.png", *options) == 0
+    with Image.open(tmp_path / "out" / "a_disparity_color.png") as picture:
+        assert picture.width > 2 * 60 and picture.height > 40
+        assert json.loads(picture.text["anydepth"])["limits"] == [0, 9]
+
+
+def test_existing_results_are_kept_unless_asked(predict, folder, tmp_path, capsys):
+    predict(folder / "a.png")
+    result = tmp_path / "out" / "a_disparity.png"
     result.write_bytes(b"mine")
-    assert predict(*arguments) == 0
+    assert predict(folder / "a.png") == 0
     assert result.read_bytes() == b"mine"
     assert "--overwrite" in capsys.readouterr().out
-    predict(*arguments, "--overwrite")
+    predict(folder / "a.png", "--overwrite")
     assert result.read_bytes() != b"mine"
 
 
-def test_a_broken_file_is_named_and_the_others_are_predicted(model_dir, folder, tmp_path, capsys):
+def test_a_file_of_the_users_is_not_replaced_and_the_others_are_predicted(predict, folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    mine = out / "a_disparity.png"
+    Image.new("RGB", (3, 3)).save(mine)
+    content = mine.read_bytes()
+    assert predict(folder) == 1
+    assert "a_disparity.png exists and was not written by anydepth; --overwrite" in capsys.readouterr().err
+    assert mine.read_bytes() == content
+    assert names(out) == sorted(
+        ["a_disparity.png"] + [f"{stem}_disparity{end}" for stem in "bc" for end in (".png", "_color.png")]
+    )
+
+
+def test_a_run_that_was_interrupted_goes_on_where_it_was(predict, folder, tmp_path):
+    out, report = tmp_path / "out", tmp_path / "report.jsonl"
+    assert predict(folder) == 0
+    (out / "b_disparity_color.png").unlink()
+    (out / ".writing-0123456789ab.png").touch()
+    (out / ".writing-now.png").touch()
+    os.utime(out / ".writing-0123456789ab.png", (time.time() - 3600,) * 2)
+    assert predict(folder, "--report", report) == 0
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    assert [(line["input"], line["status"]) for line in lines] == [(str(folder / "b.jpg"), "written")]
+    assert (out / "b_disparity_color.png").exists() and (out / ".writing-now.png").exists()
+    assert not (out / ".writing-0123456789ab.png").exists()
+
+
+def test_results_beside_the_photographs_are_not_predicted_again(predict, folder):
+    counts = []
+    for _ in range(3):
+        assert predict(folder, out=folder) == 0
+        counts.append(len(names(folder)))
+    assert counts == [4 + 6] * 3
+
+
+def test_folders_in_folders_keep_their_names(predict, folder, tmp_path):
+    (folder / "deep" / "deeper").mkdir(parents=True)
+    shutil.copy(folder / "a.png", folder / "deep" / "deeper" / "a.png")
+    shutil.copy(folder / "a.png", folder / "a.webp")
+    assert predict(folder, "--format", "color") == 0
+    expected = ["a_png", "a_webp", "b", "c", "deep/deeper/a"]
+    assert names(tmp_path / "out") == [f"{stem}_disparity_color.png" for stem in expected]
+
+
+def test_one_bad_image_never_ends_a_folder(predict, folder, tmp_path, capsys):
     data = (folder / "b.jpg").read_bytes()
     (folder / "b.jpg").write_bytes(data[: len(data) // 2])
-    assert predict(folder, "--model", model_dir, "--output-dir", tmp_path / "out") == 1
-    assert f"skipped {folder / 'b.jpg'}" in capsys.readouterr().err
-    assert len(list((tmp_path / "out").iterdir())) == 4
+    Image.new("RGB", (30000, 1)).save(folder / "strip.png")
+    Image.new("RGB", (1860, 60)).save(folder / "banner.png")
+    shutil.copy(folder / "a.png", folder / ("x" * 243 + ".png"))
+    (folder / "empty.heic").touch()
+    assert predict(folder, "--report", tmp_path / "report.jsonl", "--size", 400) == 1
+    error = capsys.readouterr().err
+    assert "5 of 7 images failed" in error and "Traceback" not in error
+    assert "b.jpg is a damaged image" in error
+    assert "strip.png has 30000x1 pixels; one side may be at most 32 times the other" in error
+    assert "banner.png would be 12400x400 pixels for the model, 19375 patches; at most 16384" in error
+    assert "xxx_disparity.png: File name too long" in error
+    assert "empty.heic is no image" in error
+    assert names(tmp_path / "out") == [f"{stem}_disparity{end}" for stem in "ac" for end in (".png", "_color.png")]
+    lines = [json.loads(line) for line in (tmp_path / "report.jsonl").read_text().splitlines()]
+    assert sorted(line["status"] for line in lines) == ["failed"] * 5 + ["written"] * 2
+
+
+def test_a_prediction_that_is_not_finite_is_a_failure(predict, model_dir, folder, tmp_path, capsys):
+    model = AutoModelForDepthEstimation.from_pretrained(model_dir)
+    model.head.output_conv[-1].bias.data.fill_(float("nan"))
+    model.save_pretrained(tmp_path / "broken")
+    shutil.copy(model_dir / "preprocessor_config.json", tmp_path / "broken")
+    assert predict(folder, model=tmp_path / "broken") == 1
+    assert "the model's prediction for" in capsys.readouterr().err
+    assert names(tmp_path / "out") == []
+
+
+def test_a_full_disk_names_the_file_and_the_cause(predict, folder, tmp_path, capsys):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+        status = predict(folder / "a.png", "--format", "npy")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, previous)
+    assert status == 1
+    assert f"{tmp_path / 'out' / 'a_disparity.npy'}: File too large" in capsys.readouterr().err
+    assert names(tmp_path / "out") == ["a_disparity.npy.json"]
 
 
 @pytest.mark.parametrize(
@@ -89,8 +231,12 @@ def test_a_broken_file_is_named_and_the_others_are_predicted(model_dir, folder, 
         (["missing.png"], "missing.png does not exist"),
         (["EMPTY"], "holds no image"),
         (["PHOTO", "--model", "EMPTY"], "Cannot load a depth-estimation model from"),
-        (["PHOTO", "--batch-size", "0"], "--batch-size: must be a whole number at least 1, got 0"),
+        (["PHOTO", "--model", "dinov3-smal-sdt"], "did you mean the preset dinov3-small-sdt?"),
+        (["PHOTO", "--device", "cuda:77"], "The device cuda:77 cannot be used here"),
         (["PHOTO", "TWIN"], "would write the same files"),
+        (["PHOTO", "--format", "pngg"], "--format: unknown value pngg; did you mean png?"),
+        (["PHOTO", "--calibration", "PHOTO"], "is no calibration"),
+        (["PHOTO", "--list", "PHOTO"], "is no text file in UTF-8"),
     ],
 )
 def test_mistakes_get_one_sentence(model_dir, folder, tmp_path, capsys, arguments, message):
@@ -99,6 +245,29 @@ def test_mistakes_get_one_sentence(model_dir, folder, tmp_path, capsys, argument
     shutil.copy(folder / "a.png", tmp_path / "twin" / "a.png")
     words = {"EMPTY": tmp_path / "empty", "PHOTO": folder / "a.png", "TWIN": tmp_path / "twin" / "a.png"}
     options = ["--output-dir", tmp_path / "out"] + ([] if "--model" in arguments else ["--model", model_dir])
-    assert predict(*[words.get(word, word) for word in arguments], *options) == 2
+    assert main(["predict", *(str(words.get(word, word)) for word in [*arguments, *options])]) == 2
     error = capsys.readouterr().err.strip()
     assert message in error and "Traceback" not in error and len(error.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_several_processes_share_the_pictures_and_report_as_one(model_dir, folder, tmp_path, free_port):
+    (folder / "b.jpg").write_bytes(b"\xff\xd8\xff")
+    command = [sys.executable, "-m", "anydepth_hf.cli", "predict", folder, "--model", model_dir]
+    command += ["--output-dir", tmp_path / "out", "--format", "color"]
+    environment = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port)}
+    processes = [
+        subprocess.Popen(
+            command,
+            env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    outputs = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [1, 1], outputs
+    assert "Wrote disparity of 2 images" in outputs[0][0] and "1 of 3 images failed" in outputs[0][1]
+    assert "Wrote" not in outputs[1][0]
+    assert names(tmp_path / "out") == ["a_disparity_color.png", "c_disparity_color.png"]

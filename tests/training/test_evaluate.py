@@ -28,7 +28,7 @@ from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImag
 from anydepth_hf.alignment_marigold import align
 from anydepth_hf.metrics import evaluate_depth, image_free_prior
 from training.evaluate import main
-from training.evaluation.predictions import ModelPredictions, default_alignment, model_type_rule, remove_zoe_padding
+from training.evaluation.predictions import ModelPredictions, default_alignment, remove_zoe_padding
 
 ROOT = Path(__file__).resolve().parents[2]
 DINOV2 = {
@@ -205,7 +205,7 @@ def test_hugging_face_data_sets(tmp_path, saved):
 def test_table_of_model_types_covers_transformers():
     from transformers.models.auto.modeling_auto import MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES
 
-    from training.evaluation.predictions import MODEL_TYPES
+    from anydepth_hf.model_types import MODEL_TYPES, model_type_rule
 
     assert set(MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES) | {"anydepth"} == set(MODEL_TYPES)
     dinov2_dpt = DPTConfig(backbone_config=Dinov2Config(**DINOV2), is_hybrid=False)

@@ -18,31 +18,13 @@ from transformers.image_utils import SizeDict
 import anydepth_hf  # noqa: F401  (registers the model with the Auto classes)
 from anydepth_hf.image_processing_anydepth import get_resized_size
 from anydepth_hf.metrics import image_free_prior
+from anydepth_hf.model_types import PREDICTS, model_type_rule
 from training.data.decoding import DataError, naming, read_npy, read_png16
-
-PREDICTS = ("disparity", "depth", "metric_depth")
-MODEL_TYPES = json.loads(Path(__file__).with_name("model_types.json").read_text())
-"""By `model_type`, rules of which the first whose `where` fits the configuration says what the model predicts."""
 
 
 def default_alignment(predicts: str) -> str | None:
     """Disparity and relative depth are fitted in their own space, metric depth is not fitted."""
     return {"disparity": "disparity", "depth": "depth", "metric_depth": None}[predicts]
-
-
-def model_type_rule(config: PreTrainedConfig) -> dict:
-    """The entry of `MODEL_TYPES` for a configuration; empty for a model type that the table lacks."""
-
-    def value(path: str):
-        node = config
-        for name in path.split("."):
-            node = getattr(node, name, None)
-        return node
-
-    for rule in MODEL_TYPES.get(config.model_type, []):
-        if all(value(path) == expected for path, expected in rule.get("where", {}).items()):
-            return rule
-    return {}
 
 
 @dataclass(frozen=True)

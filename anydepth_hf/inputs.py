@@ -1,0 +1,229 @@
+"""What a user names as input, as single pictures: files, folders, patterns, lists, addresses, data sets, a pipe."""
+
+import glob
+import os
+import re
+import sys
+import urllib.request
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from PIL import Image
+
+from .depth_files import has_mark
+from .extras import require
+from .image_io import IMAGE_SUFFIXES, ImageError, find_images, open_image
+
+MAX_DOWNLOAD = 2**29
+"""Bytes that a downloaded picture may have."""
+_TIMEOUT = 60  # seconds without an answer
+_OURS = re.compile(r"_(disparity|depth|prediction)(_[a-z]+)?\.[a-z0-9]+$")
+
+
+@dataclass(frozen=True)
+class Source:
+    """
+    One picture that is to be read.
+
+    Args:
+        name: what messages and reports call it.
+        stem: where its results go, relative to the output folder and without endings; `/` separates folders.
+        path: its file or address; `None` for what is in `data`.
+        data: a file's bytes, or a function without arguments that gives them.
+    """
+
+    name: str
+    stem: str
+    path: str | None = None
+    data: Any = field(default=None, repr=False, compare=False)
+
+    def open(self) -> Image.Image:
+        """
+        The decoded picture, upright.
+
+        Raises:
+            ImageError: it is no readable image, or an address that gives none.
+            OSError: the file cannot be opened.
+        """
+        if self.data is not None:
+            return open_image(self.data() if callable(self.data) else self.data, name=self.name)
+        return open_image(download(self.path) if is_url(self.path) else self.path, name=self.name)
+
+
+def find_sources(inputs: Iterable[str | os.PathLike], recursive: bool = True) -> list[Source]:
+    """
+    The pictures that a command line names, each once.
+
+    Args:
+        inputs: image files; folders, whose images are found by their endings; patterns such as `photos/**/*.jpg`;
+            `http://` and `https://` addresses; `-` for one image on standard input.
+        recursive: search folders below folders too.
+
+    Results of this package, which lie in a folder that is searched or match a pattern, are left out.
+
+    Raises:
+        ValueError: an input that does not exist or holds no image.
+    """
+    found: dict[str, Source] = {}
+    for item in map(os.fspath, inputs):
+        for source in _expand(item, recursive):
+            key = source.path if source.path is None or is_url(source.path) else os.path.realpath(source.path)
+            found.setdefault(key or source.name, source)
+    return _separate(list(found.values()))
+
+
+def _expand(item: str, recursive: bool) -> list[Source]:
+    if item == "-":
+        return [Source("standard input", "stdin", data=sys.stdin.buffer.read())]
+    if is_url(item):
+        name = PurePosixPath(unquote(urlsplit(item).path)).name
+        return [Source(item, _file_stem(name) or "download", path=item)]
+    path = Path(item)
+    if path.is_dir():
+        images = [image for image in find_images(path, recursive) if not is_result(image)]
+        if not images:
+            endings = ", ".join(sorted(IMAGE_SUFFIXES))
+            raise ValueError(f"{path} holds no image; expected files that end with {endings}.")
+        return [_file_source(image, image.relative_to(path)) for image in images]
+    if path.exists():
+        return [_file_source(path, Path(path.name))]
+    if glob.has_magic(item):
+        base = Path(*_fixed_parts(Path(item)))
+        matches = [Path(match) for match in sorted(glob.glob(item, recursive=True))]
+        matches = [match for match in matches if match.suffix.lower() in IMAGE_SUFFIXES and match.is_file()]
+        matches = [match for match in matches if not is_result(match)]
+        if not matches:
+            raise ValueError(f"No image matches {item}.")
+        return [_file_source(match, match.relative_to(base)) for match in matches]
+    raise ValueError(f"{item} does not exist; give an image, a folder, a pattern or an address.")
+
+
+def read_list(path: str | os.PathLike) -> list[str]:
+    """
+    Inputs from a text file, one a line; empty lines and lines that begin with `#` are left out.
+
+    Args:
+        path: UTF-8 with or without byte-order mark; relative names are relative to its folder. `-` reads standard
+            input, where they are relative to the current folder.
+
+    Raises:
+        ValueError: the file is not text or names nothing.
+        OSError: it cannot be opened.
+    """
+    path = os.fspath(path)
+    data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    try:
+        lines = [line.strip() for line in data.decode("utf-8-sig").splitlines()]
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no text file in UTF-8.") from None
+    names = [line for line in lines if line and not line.startswith("#")]
+    if not names:
+        raise ValueError(f"{path} names no image.")
+    base = "" if path == "-" else os.path.dirname(path)
+    return [name if is_url(name) else os.path.join(base, name) for name in names]
+
+
+def dataset_sources(name: str, split: str | None = None, column: str | None = None) -> list[Source]:
+    """
+    The pictures of a Hugging Face data set, a Hub id or what `datasets.load_dataset` loads from disk.
+
+    Args:
+        split: by default the only one.
+        column: by default the first that holds images.
+
+    Raises:
+        ValueError: the data set cannot be loaded, or has no such split or column.
+        ImportError: `datasets` is missing (extra `train`).
+    """
+    datasets = require("datasets", "train", "Reading a data set")
+    try:
+        data = datasets.load_dataset(name, split=split)
+    except Exception as error:  # a dozen kinds
+        raise ValueError(f"Cannot load the data set {name}: {' '.join(str(error).split())}") from error
+    if isinstance(data, dict):
+        if len(data) > 1:
+            raise ValueError(f"The data set {name} has the splits {', '.join(data)}; give one with --split.")
+        data = next(iter(data.values()))
+    images = [key for key, feature in data.features.items() if isinstance(feature, datasets.Image)]
+    if column is None and not images or column is not None and column not in images:
+        raise ValueError(f"The data set {name} has no image column {column or ''}; it has {', '.join(data.features)}.")
+    column = column or images[0]
+    data = data.cast_column(column, datasets.Image(decode=False)).select_columns(column)
+
+    def reader(index):
+        def read():
+            value = data[index][column]
+            return value["bytes"] if value["bytes"] is not None else Path(value["path"]).read_bytes()
+
+        return read
+
+    return [Source(f"{name}[{index}]", f"{index:06d}", data=reader(index)) for index in range(len(data))]
+
+
+def download(url: str) -> bytes:
+    """
+    The bytes at an `http` or `https` address.
+
+    Raises:
+        ImageError: no answer, an error, or more than `MAX_DOWNLOAD` bytes.
+    """
+    request = urllib.request.Request(url, headers={"User-Agent": "anydepth-hf", "Accept": "image/*"})
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+            data = response.read(MAX_DOWNLOAD + 1)
+    except Exception as error:  # OSError, HTTPException, ValueError of a malformed address
+        raise ImageError(f"{url} cannot be downloaded ({' '.join(str(error).split())}).") from error
+    if len(data) > MAX_DOWNLOAD:
+        raise ImageError(f"{url} has more than {MAX_DOWNLOAD >> 20} MiB.")
+    return data
+
+
+def is_url(text: str) -> bool:
+    """Whether a name is an address that `download` takes."""
+    return text.lower().startswith(("http://", "https://"))
+
+
+def is_result(path: Path) -> bool:
+    """Whether this package wrote a file, by its name and by what is in it."""
+    return _OURS.search(path.name) is not None and has_mark(path)
+
+
+def _file_source(path: Path, relative: Path) -> Source:
+    return Source(str(path), relative.with_name(_file_stem(relative.name)).as_posix(), path=str(path))
+
+
+def _file_stem(name: str) -> str:
+    suffix = PurePosixPath(name).suffix
+    return name[: -len(suffix)] if suffix.lower() in IMAGE_SUFFIXES else name
+
+
+def _fixed_parts(path: Path) -> Sequence[str]:
+    """The leading parts of a pattern that hold no wildcard, its last part left out."""
+    parts = path.parts[:-1]
+    return parts[: next((index for index, part in enumerate(parts) if glob.has_magic(part)), len(parts))]
+
+
+def _separate(sources: list[Source]) -> list[Source]:
+    """The same sources with stems that no two share: `a.jpg` and `a.png` become `a_jpg` and `a_png`."""
+    groups: dict[str, list[int]] = {}
+    for index, source in enumerate(sources):
+        groups.setdefault(source.stem.casefold(), []).append(index)  # as file systems that ignore case see it
+    for indices in groups.values():
+        for index in indices if len(indices) > 1 else ():
+            suffix = PurePosixPath(sources[index].path or "").suffix[1:].lower()
+            stem = f"{sources[index].stem}_{suffix}" if suffix else sources[index].stem
+            sources[index] = Source(sources[index].name, stem, sources[index].path, sources[index].data)
+    owners: dict[str, Source] = {}
+    for source in sources:
+        other = owners.setdefault(source.stem.casefold(), source)
+        if other is not source:
+            raise ValueError(
+                f"{other.name} and {source.name} would write the same files; predict them into separate folders."
+            )
+    return sources
+
+
+__all__ = ["MAX_DOWNLOAD", "Source", "dataset_sources", "download", "find_sources", "is_result", "is_url", "read_list"]

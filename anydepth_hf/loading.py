@@ -1,0 +1,99 @@
+"""Models and their image processors by name, with each mistake as one sentence."""
+
+import difflib
+import os
+
+import torch
+from transformers import AutoImageProcessor, AutoModelForDepthEstimation, PreTrainedModel
+
+from . import BUNDLED_CHECKPOINT
+from .presets import preset_names
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+# Parameters that encoders have for their own training only: no prediction depends on them.
+_UNUSED = ("mask_token",)
+
+
+class ModelError(ValueError):
+    """A model that cannot be used; the message is one sentence that names it."""
+
+
+def require_complete(loading_info: dict, name: str | os.PathLike):
+    """
+    Refuses a model of which weights are missing: `from_pretrained` fills them with random numbers and only warns.
+
+    Args:
+        loading_info: what `from_pretrained(..., output_loading_info=True)` returns beside the model.
+        name: what the error calls the model.
+
+    Raises:
+        ModelError: weights are missing or of another shape.
+    """
+    absent = sorted(key for key in loading_info["missing_keys"] if not key.endswith(_UNUSED))
+    absent += sorted(str(key[0] if isinstance(key, tuple) else key) for key in loading_info["mismatched_keys"])
+    if absent:
+        raise ModelError(
+            f"{os.fspath(name)} lacks {len(absent)} of its weights, {absent[0]} for one, and would predict noise; "
+            "get or convert the checkpoint again."
+        )
+
+
+def load_model(
+    name: str | os.PathLike | None = None,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype = "float32",
+    trust_remote_code: bool = False,
+) -> tuple[PreTrainedModel, AutoImageProcessor]:
+    """
+    Loads a depth-estimation model, complete and in eval mode, and its image processor.
+
+    Args:
+        name: directory or Hub id; by default the small model that comes with the package.
+        device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`; by default the best that there is.
+        dtype: of the weights, e.g. `"bfloat16"`.
+        trust_remote_code: run the model code of the Hub repository.
+
+    Raises:
+        ModelError: there is no such model or device, or the checkpoint is damaged or lacks weights.
+    """
+    name = BUNDLED_CHECKPOINT if name is None else os.fspath(name)
+    device = find_device(device)
+    dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+    options = {"trust_remote_code": trust_remote_code}
+    try:
+        processor = AutoImageProcessor.from_pretrained(name, **options)
+        model, info = AutoModelForDepthEstimation.from_pretrained(
+            name, dtype=dtype, output_loading_info=True, **options
+        )
+    except Exception as error:  # OSError, SafetensorError, StrictDataclassError, KeyError, UnpicklingError ...
+        raise ModelError(f"Cannot load a depth-estimation model from {name}: {_reason(name, error)}") from error
+    require_complete(info, name)
+    return model.to(device).eval(), processor
+
+
+def find_device(name: str | torch.device | None = None) -> torch.device:
+    """
+    The device of a name; by default the best that there is.
+
+    Raises:
+        ModelError: PyTorch knows no such device or cannot use it.
+    """
+    if name is None:
+        return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+        return device
+    except Exception as error:  # RuntimeError, AssertionError of a build without CUDA ...
+        raise ModelError(f"The device {name} cannot be used here: {str(error).splitlines()[0]}") from error
+
+
+def _reason(name: str, error: Exception) -> str:
+    if not os.path.exists(name) and "/" not in name:
+        close = difflib.get_close_matches(name, preset_names(), n=1)
+        return f"there is no such folder{f'; did you mean the preset {close[0]}?' if close else '.'}"
+    return str(error).split("\n", 1)[0] or type(error).__name__
+
+
+__all__ = ["DTYPES", "ModelError", "find_device", "load_model", "require_complete"]

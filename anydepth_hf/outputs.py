@@ -1,0 +1,142 @@
+"""The files that a prediction becomes."""
+
+import os
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from .atomic_write import LEFTOVERS, atomic_write
+from .depth_files import has_mark, png_text, save_picture, sidecar, write_depth
+from .depth_map import GENERATOR, DepthMap
+from .point_cloud import mesh, point_cloud
+from .visualization import add_legend, colorize, grid, value_range
+
+MAPS = {"png": ".png", "exr": ".exr", "tiff": ".tiff", "npz": ".npz", "npy": ".npy", "jpeg": ".jpg"}
+SHAPES = ("ply", "glb", "html")
+FORMATS = ("color", *MAPS, *SHAPES)
+_STALE = 600  # seconds: no file takes as long to be written
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """
+    How results are written.
+
+    Args:
+        formats: some of `FORMATS`.
+        step: see `write_depth`.
+        colormap, limits: see `colorize`.
+        robust: see `value_range`; used where there are no limits.
+        legend: colour pictures have one.
+        beside: colour pictures stand beside the photograph.
+        points: three-dimensional files hold points instead of a surface.
+        max_points: at most so many in a three-dimensional file.
+        overwrite: replace files of others too.
+    """
+
+    formats: Collection[str] = ("png", "color")
+    step: float | None = None
+    colormap: str = "spectral"
+    limits: tuple[float, float] | None = None
+    robust: float = 0.0
+    legend: bool = False
+    beside: bool = False
+    points: bool = False
+    max_points: int | None = 1_000_000
+    overwrite: bool = False
+
+
+def output_paths(output_dir: Path, stem: str, kind: str, formats: Iterable[str]) -> dict[str, Path]:
+    """File of each format for the picture whose results are called `stem`, which may name folders."""
+    base = str(output_dir / stem)
+    endings = {"color": f"_{kind}_color.png", **{name: f"_{kind}{suffix}" for name, suffix in MAPS.items()}}
+    endings |= {name: f"_{kind}.{name}" for name in SHAPES}
+    return {name: Path(base + endings[name]) for name in formats}
+
+
+def check_replaceable(paths: Iterable[Path]):
+    """
+    Raises:
+        FileExistsError: one of the files exists and is not of this package.
+    """
+    for path in paths:
+        if os.path.lexists(path) and not has_mark(path):
+            raise FileExistsError(
+                f"{path} exists and was not written by anydepth; --overwrite replaces it, --output-dir chooses "
+                "another place"
+            )
+
+
+def write_outputs(depth: DepthMap, image: Image.Image, paths: dict[str, Path], options: OutputOptions):
+    """
+    Writes a map in every format of `paths`.
+
+    Raises:
+        FileExistsError: a file that is not ours exists, and may not be replaced.
+        OSError: a file cannot be written; `filename` is its name.
+        ValueError: three-dimensional files of a map without unit or camera.
+    """
+    if not options.overwrite:
+        check_replaceable(paths.values())
+    for name, path in paths.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if name == "color":
+                _write_color(path, depth, image, options)
+            elif name in SHAPES:
+                build = point_cloud if options.points else mesh
+                about = {"generator": GENERATOR, "model": depth.model or "", "image": depth.image or ""}
+                build(depth, image=image, max_points=options.max_points, info=about).save(path)
+            else:
+                write_depth(path, depth, step=options.step, photo=image)
+        except OSError as error:
+            if error.errno is None:
+                raise
+            # of a write to an open file, Python does not say which it was
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def _write_color(path: Path, depth: DepthMap, image: Image.Image, options: OutputOptions):
+    limits = options.limits or value_range(depth.values, depth.valid, options.robust)
+    picture = colorize(depth.values, depth.kind, depth.valid, options.colormap, limits)
+    if options.beside:
+        picture = grid([image.convert("RGB"), picture], columns=2)
+    if options.legend:
+        picture = add_legend(picture, limits, depth.kind, depth.unit, options.colormap)
+    text = png_text(depth.metadata(colormap=options.colormap, limits=limits))
+    with atomic_write(path) as temporary:
+        # run lengths: as fast as no search at all, and half the size
+        save_picture(temporary, picture, "PNG", pnginfo=text, compress_level=1, compress_type=3)
+
+
+def is_complete(paths: dict[str, Path]) -> bool:
+    """Whether all files of a picture exist."""
+    # os.path: of a name that is too long for the file system, `Path.exists` raises
+    return all(map(os.path.exists, paths.values())) and ("npy" not in paths or os.path.exists(sidecar(paths["npy"])))
+
+
+def remove_leftovers(folders: Iterable[Path]):
+    """Removes what killed runs left half-written in folders; what another run is writing now stays."""
+    for folder in folders:
+        for path in folder.glob(LEFTOVERS):
+            try:
+                if time.time() - path.stat().st_mtime > _STALE:
+                    path.unlink()
+            except OSError:  # gone already, or not ours to remove
+                pass
+
+
+__all__ = [
+    "FORMATS",
+    "MAPS",
+    "SHAPES",
+    "OutputOptions",
+    "check_replaceable",
+    "is_complete",
+    "output_paths",
+    "remove_leftovers",
+    "write_outputs",
+]
