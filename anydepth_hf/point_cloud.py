@@ -62,7 +62,7 @@ def point_cloud(
     The points that a depth map shows.
 
     Args:
-        depth: (H, W) array or tensor of depth in metres, or a `DepthMap` (`read_depth`). One without a unit is refused:
+        depth: (H, W) array or tensor of depth in metres, or a `DepthMap` (`read_depth`). One without unit is refused:
             align it first.
         intrinsics: the camera; by default those that the depth file holds.
         image: the picture, for colours: a PIL image or (H, W, 3) uint8; resized to depth's size.
