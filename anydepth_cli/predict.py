@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from .options import add_model_arguments
+from .options import add_camera_arguments, add_model_arguments
 from .parser import number, one_of
 
-FORMATS = ("color", "png", "exr", "tiff", "npz", "npy", "jpeg", "ply", "glb", "html")
+FORMATS = ("color", "png", "exr", "tiff", "npz", "npy", "jpeg", "ply", "glb", "html", "colmap", "normals")
 COLORMAPS = ("spectral", "turbo", "inferno", "magma", "viridis", "gray")
 
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser):
         default=["png", "color"],
         metavar="NAME",
         help=f"some of {', '.join(FORMATS)} (default: png color). png and jpeg hold 16 bits, exr, tiff, npz and npy "
-        "float32; ply, glb and html are three-dimensional and need metres",
+        "float32; ply, glb, html, colmap and normals are three-dimensional and need metres",
     )
     output.add_argument("--npy", action="store_true", help="short for one more --format npy")
     output.add_argument("--overwrite", action="store_true", help="replace results that exist, and files of others")
@@ -64,7 +64,32 @@ def add_arguments(parser: argparse.ArgumentParser):
         help="what `anydepth calibrate` wrote (default: calibration.json in the model's folder; none: without)",
     )
     metric.add_argument("--points", action="store_true", help="points instead of a surface")
-    metric.add_argument("--max-points", type=number(minimum=1), default=1_000_000, help="in a three-dimensional file")
+    metric.add_argument(
+        "--max-points",
+        type=number(minimum=1),
+        metavar="N",
+        help="in a three-dimensional file (default: 1000000, in html and colmap 300000)",
+    )
+    metric.add_argument(
+        "--voxel-size", type=number(float, above=0), metavar="METRES", help="one point in each cube of this side"
+    )
+    metric.add_argument("--max-depth", type=number(float, above=0), metavar="METRES", help="leave out what is farther")
+    metric.add_argument(
+        "--edge-threshold",
+        type=number(float, minimum=0),
+        default=0.04,
+        metavar="SHARE",
+        help="change of depth across a pixel, beyond what its surroundings explain, from which it is left out of 3-D "
+        "as floating between two surfaces; 0 keeps all",
+    )
+    metric.add_argument(
+        "--rerun",
+        nargs="?",
+        const="",
+        metavar="FILE.rrd",
+        help="log pictures, depth and points to rerun; without a file its viewer is started (extra rerun)",
+    )
+    add_camera_arguments(parser)
 
     speed = parser.add_argument_group("size and speed")
     speed.add_argument("--size", type=number(minimum=1), help="shortest side that the model sees (default: its own)")

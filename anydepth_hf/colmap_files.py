@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from .atomic_write import atomic_directory
+from .atomic_write import atomic_write_text
+from .depth_map import GENERATOR
 from .point_cloud import PointCloud
 
 
 def save_colmap(clouds: Mapping[str, PointCloud], directory: str | os.PathLike) -> Path:
     """
-    Writes `cameras.txt`, `images.txt` and `points3D.txt` (colmap.github.io/format.html) into a new folder.
+    Writes `cameras.txt`, `images.txt` and `points3D.txt` (colmap.github.io/format.html) into a folder, replacing them.
 
     World axes are the camera's, COLMAP's own: x right, y down, z forward, in metres. Every picture has the identity as
     its pose, since nothing is known of how the cameras of two pictures lie to each other; give one picture at a time
@@ -20,11 +21,11 @@ def save_colmap(clouds: Mapping[str, PointCloud], directory: str | os.PathLike) 
 
     Args:
         clouds: file name of each picture, and its points, which need `pixels` and `intrinsics`.
-        directory: a folder that does not exist or is empty.
+        directory: made if it does not exist. `points3D.txt` is written last.
 
     Raises:
         ValueError: a cloud without pixels or intrinsics, or a name with a line break.
-        OSError: the folder holds something.
+        OSError: a file cannot be written.
     """
     cameras, images, points, next_point = [], [], [], 1
     for number, (name, cloud) in enumerate(clouds.items(), start=1):
@@ -51,15 +52,14 @@ def save_colmap(clouds: Mapping[str, PointCloud], directory: str | os.PathLike) 
             )
         ]
     directory = Path(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     headers = {
         "cameras.txt": "# CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]\n",
         "images.txt": "# IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME\n# POINTS2D[] as (X, Y, POINT3D_ID)\n",
         "points3D.txt": "# POINT3D_ID, X, Y, Z, R, G, B, ERROR, TRACK[] as (IMAGE_ID, POINT2D_IDX); metres\n",
     }
-    with atomic_directory(directory) as temporary:
-        for (name, header), lines in zip(headers.items(), (cameras, images, points)):
-            (temporary / name).write_text(header + "".join(lines), encoding="utf-8")
+    for (name, header), lines in zip(headers.items(), (cameras, images, points)):
+        atomic_write_text(directory / name, f"# {GENERATOR}\n" + header + "".join(lines))
     return directory
 
 

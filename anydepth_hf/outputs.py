@@ -3,20 +3,19 @@
 import os
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
 from .atomic_write import LEFTOVERS, atomic_write
 from .depth_files import has_mark, png_text, save_picture, sidecar, write_depth
-from .depth_map import GENERATOR, DepthMap
-from .point_cloud import mesh, point_cloud
+from .depth_map import DepthMap
+from .outputs_3d import ENDINGS, ShapeOptions, ShapeWriter
 from .visualization import add_legend, colorize, grid, value_range
 
 MAPS = {"png": ".png", "exr": ".exr", "tiff": ".tiff", "npz": ".npz", "npy": ".npy", "jpeg": ".jpg"}
-SHAPES = ("ply", "glb", "html")
-FORMATS = ("color", *MAPS, *SHAPES)
+FORMATS = ("color", *MAPS, *ENDINGS)
 _STALE = 600  # seconds: no file takes as long to be written
 
 
@@ -32,8 +31,7 @@ class OutputOptions:
         robust: see `value_range`; used where there are no limits.
         legend: colour pictures have one.
         beside: colour pictures stand beside the photograph.
-        points: three-dimensional files hold points instead of a surface.
-        max_points: at most so many in a three-dimensional file.
+        shape: what three-dimensional files hold.
         overwrite: replace files of others too.
     """
 
@@ -44,8 +42,7 @@ class OutputOptions:
     robust: float = 0.0
     legend: bool = False
     beside: bool = False
-    points: bool = False
-    max_points: int | None = 1_000_000
+    shape: ShapeOptions = field(default_factory=ShapeOptions)
     overwrite: bool = False
 
 
@@ -53,7 +50,7 @@ def output_paths(output_dir: Path, stem: str, kind: str, formats: Iterable[str])
     """File of each format for the picture whose results are called `stem`, which may name folders."""
     base = str(output_dir / stem)
     endings = {"color": f"_{kind}_color.png", **{name: f"_{kind}{suffix}" for name, suffix in MAPS.items()}}
-    endings |= {name: f"_{kind}.{name}" for name in SHAPES}
+    endings |= ENDINGS
     return {name: Path(base + endings[name]) for name in formats}
 
 
@@ -81,15 +78,14 @@ def write_outputs(depth: DepthMap, image: Image.Image, paths: dict[str, Path], o
     """
     if not options.overwrite:
         check_replaceable(paths.values())
+    shapes = ShapeWriter(depth, image, options.shape)
     for name, path in paths.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if name == "color":
                 _write_color(path, depth, image, options)
-            elif name in SHAPES:
-                build = point_cloud if options.points else mesh
-                about = {"generator": GENERATOR, "model": depth.model or "", "image": depth.image or ""}
-                build(depth, image=image, max_points=options.max_points, info=about).save(path)
+            elif name in ENDINGS:
+                shapes.write(name, path)
             else:
                 write_depth(path, depth, step=options.step, photo=image)
         except OSError as error:
@@ -132,7 +128,6 @@ def remove_leftovers(folders: Iterable[Path]):
 __all__ = [
     "FORMATS",
     "MAPS",
-    "SHAPES",
     "OutputOptions",
     "check_replaceable",
     "is_complete",

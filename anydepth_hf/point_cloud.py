@@ -1,5 +1,6 @@
 """Point clouds and triangle meshes of depth maps, in metres."""
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PIL import Image
 from .camera import Intrinsics
 from .depth_map import DepthMap
 from .geometry import EDGE_THRESHOLD, flying_pixels, surface_normals, unproject
+from .image_io import open_image
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class PointCloud:
     def __len__(self) -> int:
         return len(self.points)
 
-    def save(self, path) -> Path:
+    def save(self, path: str | os.PathLike) -> Path:
         """Writes the file that the name's ending asks for: `.ply`, `.glb`, or `.html`, a page that works offline."""
         from .point_cloud_files import save_point_cloud
 
@@ -65,7 +67,7 @@ def point_cloud(
         depth: (H, W) array or tensor of depth in metres, or a `DepthMap` (`read_depth`). One without unit is refused:
             align it first.
         intrinsics: the camera; by default those that the depth file holds.
-        image: the picture, for colours: a PIL image or (H, W, 3) uint8; resized to depth's size.
+        image: the picture, for colours: a path, a PIL image or (H, W, 3) uint8; resized to depth's size.
         valid: (H, W) bool, the pixels to take; by default those of finite, positive depth.
         normals: compute them.
         edge_threshold: leave out `flying_pixels` by this threshold; `None` keeps them.
@@ -154,6 +156,8 @@ class _Maps:
             depth = depth.to_depth()
             info = _info(depth) if info is None else info
             valid = depth.valid if valid is None else valid
+            if depth.sky is not None:
+                valid = valid & ~depth.sky
             intrinsics = depth.intrinsics if intrinsics is None else intrinsics
             depth = depth.values
         if hasattr(depth, "detach"):
@@ -182,7 +186,10 @@ class _Maps:
             raise ValueError("No pixel is left: all are invalid, too far or on edges.")
         colors = None
         if image is not None:
-            image = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
+            if isinstance(image, str | os.PathLike):
+                image = open_image(image)
+            elif not isinstance(image, Image.Image):
+                image = Image.fromarray(np.asarray(image))
             colors = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS))
         if (intrinsics.width, intrinsics.height) != (width, height):
             intrinsics = intrinsics.resized(width, height)

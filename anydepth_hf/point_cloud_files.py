@@ -15,6 +15,7 @@ import numpy as np
 
 from .atomic_write import atomic_write
 from .colormaps import color_table
+from .depth_map import GENERATOR
 from .point_cloud import PointCloud
 
 AXES = "right-handed, x right, y up, z towards the viewer; the camera is at the origin and looks along -z"
@@ -49,7 +50,8 @@ def encode_ply(cloud: PointCloud) -> bytes:
     vertices = np.empty(len(cloud), dtype=[(name, kind) for name, kind, _ in columns])
     for name, _, values in columns:
         vertices[name] = values
-    header = ["ply", "format binary_little_endian 1.0", "comment unit: metre", f"comment axes: {AXES}"]
+    header = ["ply", "format binary_little_endian 1.0", f"comment generator: {GENERATOR}", "comment unit: metre"]
+    header.append(f"comment axes: {AXES}")
     header += [f"comment {line}" for line in _lines(cloud)]
     header += [f"element vertex {len(cloud)}"]
     header += [f"property {'float' if kind == '<f4' else 'uchar'} {name}" for name, kind, _ in columns]
@@ -94,7 +96,7 @@ def encode_glb(cloud: PointCloud) -> bytes:
     document = {
         "asset": {
             "version": "2.0",
-            "generator": "anydepth-hf",
+            "generator": GENERATOR,
             "extras": {"unit": "metre", "axes": AXES, **cloud.info},
         },
         "scene": 0,
@@ -146,7 +148,7 @@ def encode_html(cloud: PointCloud, title: str = "Depth in 3-D") -> bytes:
         f"{len(cloud):,} points" + (f", {len(cloud.triangles):,} triangles" if cloud.triangles is not None else "")
     ]
     meta = {
-        "info": [*lines, "Unit: metre.", f"Axes: {AXES}.", *_lines(cloud)],
+        "info": [*lines, "Unit: metre.", f"Axes: {AXES}.", *_lines(cloud), f"Made by {GENERATOR}."],
         "palette": color_table("spectral", 11).tolist(),
         "tan_x": float(tangents[0]),
         "tan_y": float(tangents[1]),

@@ -7,17 +7,17 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from tqdm import tqdm
 from transformers.utils import logging
 
 from . import BUNDLED_CHECKPOINT
 from .calibration import FILE_NAME, Calibration
+from .camera_options import intrinsics_of
 from .inputs import Source, dataset_sources, find_sources, read_list
 from .loading import load_model
 from .outputs import (
-    SHAPES,
     OutputOptions,
     check_replaceable,
     is_complete,
@@ -25,8 +25,10 @@ from .outputs import (
     remove_leftovers,
     write_outputs,
 )
+from .outputs_3d import ENDINGS, MAX_POINTS_OF_PAGE, ShapeOptions, with_arrays
 from .prediction import FAILURES, Predictor, Result, model_label
 from .processes import Processes
+from .rerun_log import RerunLog
 
 BUNDLED_PHOTO = Path(BUNDLED_CHECKPOINT) / "coffee.jpg"
 # Conditions in which every further picture would fail too.
@@ -52,7 +54,10 @@ def run(args: argparse.Namespace) -> int:
             print(f"Kept the results of {kept} image{'s' * (kept > 1)} that exist; --overwrite replaces them.")
         report = Report(args.report, processes)
         try:
-            _predict_all(processes.share(todo), plan, predictor, options, calibration, args, report)
+            log = _rerun_log(args, processes)
+            _predict_all(processes.share(todo), plan, predictor, options, calibration, args, report, log)
+            if log is not None:
+                log.close()
         finally:
             status = report.finish(len(todo), plan, args.output_dir, predictor.output_kind)
     return status
@@ -91,25 +96,34 @@ def _predictor(args: argparse.Namespace, processes: Processes) -> tuple[Predicto
 
 def _options(args: argparse.Namespace, predictor: Predictor) -> OutputOptions:
     formats = list(dict.fromkeys(args.format + ["npy"] * args.npy))
-    shapes = [name for name in formats if name in SHAPES]
+    shapes = [name for name in formats if name in ENDINGS] + ["rerun"] * (args.rerun is not None)
     if shapes and not predictor.is_metric:
         raise ValueError(
-            f"--format {shapes[0]} needs depth in metres, but {predictor.name} predicts {predictor.kind} up to an "
+            f"{shapes[0]} needs depth in metres, but {predictor.name} predicts {predictor.kind} up to an "
             "unknown scale and shift. `anydepth calibrate` fits both to known distances; give what it wrote by "
             "--calibration."
         )
     return OutputOptions(
-        formats=formats,
+        formats=with_arrays(formats),
         step=args.step,
         colormap=args.colormap,
         limits=args.range and tuple(args.range),
         robust=0.02 if args.robust else 0.0,
         legend=args.legend,
         beside=args.side_by_side,
-        points=args.points,
-        max_points=args.max_points,
+        shape=ShapeOptions(args.points, args.max_points, args.edge_threshold, args.voxel_size, args.max_depth),
         overwrite=args.overwrite,
     )
+
+
+def _rerun_log(args: argparse.Namespace, processes: Processes) -> RerunLog | None:
+    """The recording of `--rerun`, one a process; a viewer where no file is named."""
+    if args.rerun is None:
+        return None
+    path = Path(args.rerun) if args.rerun else None
+    if path is not None and processes.count > 1:
+        path = path.with_name(f"{path.stem}.{processes.rank}{path.suffix}")
+    return RerunLog(path)
 
 
 def _predict_all(
@@ -120,15 +134,21 @@ def _predict_all(
     calibration: Calibration | None,
     args: argparse.Namespace,
     report: "Report",
+    log: RerunLog | None,
 ):
     """Predicts and writes, at once; what fails goes into the report and the rest goes on."""
 
     def write(result: Result):
         depth = result.depth
-        intrinsics = depth.intrinsics or (calibration and calibration.intrinsics)
+        name = PurePath(result.source.name).name
+        intrinsics = intrinsics_of(args, result.image, name, lambda: depth.to_depth().filled())
+        intrinsics = intrinsics or (calibration and calibration.intrinsics)
         if intrinsics is not None:
             depth = replace(depth, intrinsics=intrinsics.resized(depth.shape[1], depth.shape[0]))
         write_outputs(depth, result.image, plan[result.source], options)
+        if log is not None:
+            cloud = options.shape.build(depth, result.image, MAX_POINTS_OF_PAGE)
+            log.log(name, cloud, depth.to_depth().filled(), result.image)
 
     def writable() -> Iterator[Source]:
         for source in sources:

@@ -1,6 +1,7 @@
 """Pictures, depth and points in the rerun viewer (rerun.io). Needs the extra `rerun`."""
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ class RerunLog:
         self.path = None if path is None else Path(path)
         self._stream = self._rerun.RecordingStream("anydepth")
         self._count = 0
+        self._lock = threading.Lock()  # pictures are written by several threads
         if self.path is None:
             self._stream.spawn()
         else:
@@ -44,6 +46,10 @@ class RerunLog:
             depth: (H, W) depth in metres, NaN where unknown.
             image: the photograph.
         """
+        with self._lock:
+            self._log(name, cloud, depth, image)
+
+    def _log(self, name, cloud, depth, image):
         rerun, stream = self._rerun, self._stream
         stream.set_time("picture", sequence=self._count)
         self._count += 1

@@ -1,0 +1,136 @@
+"""The three-dimensional files that a metric map becomes."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .atomic_write import atomic_write
+from .colmap_files import save_colmap
+from .depth_files import KEY, png_text
+from .depth_map import DepthMap
+from .geometry import EDGE_THRESHOLD, normals_to_rgb, surface_normals, unproject
+from .point_cloud import NO_INTRINSICS, PointCloud, mesh, point_cloud
+
+ENDINGS = {
+    "ply": "_depth.ply",
+    "glb": "_depth.glb",
+    "html": "_depth.html",
+    "colmap": "_colmap/points3D.txt",
+    "normals": "_normals.png",
+    "normals_array": "_normals.npz",
+}
+"""File name of each format behind that of the picture. `normals` brings its array with it."""
+
+MAX_POINTS = 1_000_000
+MAX_POINTS_OF_PAGE = 300_000  # a surface of so many is a page of 17 MB
+
+
+@dataclass(frozen=True)
+class ShapeOptions:
+    """
+    What three-dimensional files hold.
+
+    Args:
+        points: points instead of a surface.
+        max_points: at most so many; by default `MAX_POINTS`, and `MAX_POINTS_OF_PAGE` in pages.
+        edge_threshold: see `flying_pixels`; 0 keeps them.
+        voxel_size, max_depth: see `point_cloud`.
+
+    Raises:
+        ValueError: a voxel size for a surface.
+    """
+
+    points: bool = False
+    max_points: int | None = None
+    edge_threshold: float = EDGE_THRESHOLD
+    voxel_size: float | None = None
+    max_depth: float | None = None
+
+    def __post_init__(self):
+        if self.voxel_size is not None and not self.points:
+            raise ValueError("A voxel size is for points, not for a surface: --voxel-size needs --points.")
+
+    def build(self, depth: DepthMap, image: Image.Image, most: int = MAX_POINTS) -> PointCloud:
+        """The surface or the points of a map, of which there are at most `most` unless `max_points` says otherwise."""
+        common = {
+            "image": image,
+            "edge_threshold": self.edge_threshold or None,
+            "max_depth": self.max_depth,
+            "max_points": self.max_points or most,
+        }
+        if self.points:
+            return point_cloud(depth, voxel_size=self.voxel_size, **common)
+        return mesh(depth, **common)
+
+
+def with_arrays(formats: Iterable[str]) -> list[str]:
+    """Formats with those that they bring with them."""
+    return [name for item in formats for name in ((item, "normals_array") if item == "normals" else (item,))]
+
+
+class ShapeWriter:
+    """
+    Writes one metric map in several formats; what they share is computed once.
+
+    Args:
+        depth: with unit and camera.
+        image: the photograph, for colours.
+        options: what the files hold.
+    """
+
+    def __init__(self, depth: DepthMap, image: Image.Image, options: ShapeOptions):
+        self.depth, self.image, self.options = depth, image, options
+        self._clouds: dict[int, PointCloud] = {}
+
+    def write(self, name: str, path: Path):
+        """
+        Writes the file of a format of `ENDINGS`.
+
+        Raises:
+            ValueError: the map has no unit or camera, or no pixel of it is left.
+            OSError: the file cannot be written.
+        """
+        if name == "normals":
+            self._write_picture(path)
+        elif name == "normals_array":
+            self._write_array(path)
+        elif name == "colmap":
+            save_colmap({self.depth.image or "image": self.cloud(MAX_POINTS_OF_PAGE)}, path.parent)
+        else:
+            self.cloud(MAX_POINTS_OF_PAGE if name == "html" else MAX_POINTS).save(path)
+
+    def cloud(self, most: int) -> PointCloud:
+        """The surface or points, at most so many where the options do not say."""
+        most = self.options.max_points or most
+        if most not in self._clouds:
+            self._clouds[most] = self.options.build(self.depth, self.image, most)
+        return self._clouds[most]
+
+    @cached_property
+    def normals(self) -> np.ndarray:
+        """(H, W, 3) float32, in the camera's axes, facing it; NaN where there are none."""
+        depth = self.depth.to_depth()
+        if depth.intrinsics is None:
+            raise ValueError(NO_INTRINSICS)
+        values = np.where(depth.valid, depth.values, np.float32("nan"))
+        return surface_normals(unproject(values, depth.intrinsics)).astype(np.float32)
+
+    def _write_array(self, path: Path):
+        about = self.depth.metadata(normals="unit vectors facing the camera; x right, y down, z forward; NaN: none")
+        arrays = {"normals": self.normals, KEY: np.bytes_(json.dumps(about))}
+        with atomic_write(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+
+    def _write_picture(self, path: Path):
+        picture = Image.fromarray(normals_to_rgb(self.normals))
+        about = self.depth.metadata(normals="red: to the right, green: up, blue: towards the camera; black: none")
+        with atomic_write(path) as temporary:
+            picture.save(temporary, "PNG", pnginfo=png_text(about))
+
+
+__all__ = ["ENDINGS", "MAX_POINTS", "MAX_POINTS_OF_PAGE", "ShapeOptions", "ShapeWriter", "with_arrays"]
