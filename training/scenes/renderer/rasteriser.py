@@ -1,0 +1,213 @@
+"""Draws a `Scene` with OpenGL (moderngl on EGL; Mesa's llvmpipe where there is no GPU): colour and exact depth."""
+
+from collections import OrderedDict
+from dataclasses import replace
+
+import numpy as np
+
+from anydepth_hf.extras import require
+
+from ..world.scene import Material, Scene
+from ..world.shapes import lathe, place
+from ..world.textures import TextureBank
+from .projection import look_at, parallel, perspective
+from .shaders import (
+    FRAGMENT,
+    RESOLVE,
+    SCREEN_VERTEX,
+    SHADOW_FRAGMENT,
+    SHADOW_SIDE,
+    SHADOW_VERTEX,
+    SUPERSAMPLING,
+    VERTEX,
+)
+
+NEAR, FAR = 0.05, 400.0
+
+
+class Rasteriser:
+    """An OpenGL context with the textures and meshes it has seen.
+
+    Args:
+        bank: of the textures that materials name.
+        texture_bytes, mesh_bytes: what it keeps at most of each; the least recently used go first.
+
+    Raises:
+        ImportError: moderngl is missing.
+        RuntimeError: there is no EGL (Debian: libegl1 and libgl1-mesa-dri), or no OpenGL 3.3.
+    """
+
+    def __init__(self, bank: TextureBank, texture_bytes: int = 2**30, mesh_bytes: int = 2**30):
+        moderngl = require("moderngl", "scenes", "Rendering pictures")
+        self.gl = moderngl
+        try:
+            self.context = moderngl.create_standalone_context(backend="egl", require=330)
+        except Exception as error:  # of whatever type the system's libraries make it
+            raise RuntimeError(
+                f"Rendering needs EGL with OpenGL 3.3 (Debian: libegl1 and libgl1-mesa-dri): {error}."
+            ) from error
+        self.bank = bank
+        self.program = self.context.program(VERTEX, FRAGMENT)
+        self.shadow_program = self.context.program(SHADOW_VERTEX, SHADOW_FRAGMENT)
+        self.resolve = self.context.program(SCREEN_VERTEX, RESOLVE)
+        screen = self.context.buffer(np.array([-1, -1, 3, -1, -1, 3], np.float32))
+        self.screen = self.context.vertex_array(self.resolve, [(screen, "2f", "position")])
+        self.shadow_map = self.context.depth_texture((SHADOW_SIDE, SHADOW_SIDE))
+        self.shadow_map.compare_func = ""
+        self.shadow_map.repeat_x = self.shadow_map.repeat_y = False
+        self.shadow_frame = self.context.framebuffer(depth_attachment=self.shadow_map)
+        self.white = self.context.texture((1, 1), 4, b"\xff" * 4)
+        self.textures, self.texture_bytes = OrderedDict(), texture_bytes
+        self.meshes, self.mesh_bytes = OrderedDict(), mesh_bytes
+        self.frames = {}
+        self.dome = lathe(
+            [(FAR * 0.7, -60.0), (FAR * 0.7, 0.0), (FAR * 0.6, 120.0), (FAR * 0.3, 200.0), (0.1, 230.0)], key="dome"
+        )
+
+    def _set(self, name, value):
+        if name in self.program:
+            uniform = self.program[name]
+            if isinstance(value, np.ndarray) and value.ndim == 2:
+                uniform.write(value.T.astype(np.float32).tobytes())
+            else:
+                uniform.value = value if np.isscalar(value) else tuple(float(v) for v in value)
+
+    def _texture(self, key: str | None):
+        if key is None:
+            return None
+        if key in self.textures:
+            self.textures.move_to_end(key)
+            return self.textures[key]
+        pixels = self.bank.texture(key)
+        texture = None
+        if pixels is not None:
+            texture = self.context.texture(pixels.shape[1::-1], 4, np.ascontiguousarray(pixels).tobytes())
+            texture.build_mipmaps()
+            texture.filter = self.gl.LINEAR_MIPMAP_LINEAR, self.gl.LINEAR
+        self.textures[key] = texture
+        self._trim(self.textures, self.texture_bytes, lambda t: t.width * t.height * 5.4 if t else 0)
+        return texture
+
+    def _mesh(self, mesh):
+        """Vertex arrays of the picture and of the shadows, each with the first vertices of its parts."""
+        key = mesh.key or id(mesh)
+        if key not in self.meshes:
+            buffer = self.context.buffer(np.ascontiguousarray(mesh.vertices))
+            arrays = (
+                self.context.vertex_array(self.program, [(buffer, "3f 3f 2f", "position", "normal", "coordinates")]),
+                self.context.vertex_array(self.shadow_program, [(buffer, "3f 5x4", "position")]),
+            )
+            self.meshes[key] = (mesh, buffer, *arrays)
+            self._trim(self.meshes, self.mesh_bytes, lambda entry: entry[1].size)
+        self.meshes.move_to_end(key)
+        return self.meshes[key][2:]
+
+    @staticmethod
+    def _trim(cache, limit, size):
+        total = sum(size(value) for value in cache.values())
+        while total > limit and len(cache) > 1:
+            _, value = cache.popitem(last=False)
+            total -= size(value)
+            for each in reversed(value if isinstance(value, tuple) else (value,)):
+                if hasattr(each, "release"):
+                    each.release()
+
+    def _frame(self, height: int, width: int):
+        if (height, width) not in self.frames:
+            size = (width * SUPERSAMPLING, height * SUPERSAMPLING)
+            color, depth = self.context.texture(size, 4, dtype="f2"), self.context.texture(size, 1, dtype="f4")
+            frame = self.context.framebuffer([color, depth], self.context.depth_renderbuffer(size))
+            small = self.context.framebuffer([self.context.texture((width, height), 4, dtype="f4")])
+            self.frames[height, width] = frame, color, depth, small
+        return self.frames[height, width]
+
+    def draw(self, scene: Scene, height: int, width: int, occlusion: float = 0.8) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Returns:
+            linear RGB float32 (height, width, 3), and planar depth in metres float32 (height, width), 0 in the sky.
+        """
+        camera, light, context = scene.camera, scene.light, self.context
+        view = look_at(camera.eye, camera.target, camera.roll)
+        projection = perspective(camera.fov, width / height, NEAR, FAR) @ view
+        sun = np.asarray(light.position, float) - light.target
+        light_view = look_at(np.asarray(light.position, float), light.target)
+        reach = float(np.linalg.norm(sun))
+        shadows = (
+            parallel(light.span, 1.0, 2 * reach) if light.span else perspective(light.angle, 1.0, 0.05, 3 * reach + 10)
+        ) @ light_view
+        context.enable(self.gl.DEPTH_TEST)
+        context.disable(self.gl.BLEND)
+        self._draw_shadows(scene, shadows)
+        frame, color, depth, small = self._frame(height, width)
+        frame.use()
+        frame.clear()
+        values = dict(
+            view_projection=projection, view=view, light_projection=shadows, eye=camera.eye, light=light.position,
+            sun=sun, directional=float(light.span > 0), light_color=light.color, falloff=light.falloff,
+            softness=light.softness, fill=scene.fill, sky_light=scene.sky_light, ground_light=scene.ground_light,
+            haze=scene.haze, haze_color=scene.haze_color, image=0, shadows=1,
+        )  # fmt: skip
+        for name, value in values.items():
+            self._set(name, value)
+        self.shadow_map.use(1)
+        if scene.sky:
+            self._set("is_sky", 1)
+            eye = camera.eye
+            dome = replace(self.dome, parts=((0, len(self.dome.vertices), Material((1, 1, 1), scene.sky)),))
+            self._draw_parts(dome, place(eye[0], 0, eye[2]), tuple(m for *_, m in dome.parts), lambda m: True)
+        self._set("is_sky", 0)
+        for instance in scene.instances:
+            self._draw_parts(instance.mesh, instance.transform, instance.part_materials(), lambda m: m.alpha >= 0.98)
+        context.enable(self.gl.BLEND)
+        for instance in scene.instances:
+            materials = instance.part_materials()
+            if any(m.alpha < 0.98 for m in materials):
+                for glass in (True, False):
+                    # glass lets the depth behind it stand
+                    frame.color_mask = ((True,) * 4, (not glass,) * 4)
+                    frame.depth_mask = not glass
+                    self._draw_parts(
+                        instance.mesh,
+                        instance.transform,
+                        materials,
+                        lambda m, g=glass: m.alpha < 0.98 and (m.alpha < 0.6) == g,
+                    )
+        frame.color_mask, frame.depth_mask = ((True,) * 4, (True,) * 4), True
+        context.disable(self.gl.BLEND)
+        context.disable(self.gl.DEPTH_TEST)
+        small.use()
+        color.use(0)
+        depth.use(1)
+        focal = width * SUPERSAMPLING / 2 / np.tan(camera.fov / 2)
+        for name, value in dict(colors=0, depths=1, focal=focal, radius=0.35, amount=occlusion).items():
+            self.resolve[name].value = value
+        self.screen.render()
+        pixels = np.frombuffer(small.read(components=4, dtype="f4"), np.float32).reshape(height, width, 4)[::-1]
+        return np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3])
+
+    def _draw_shadows(self, scene, projection):
+        self.shadow_frame.use()
+        self.shadow_frame.clear()
+        self.shadow_program["view_projection"].write(projection.T.astype(np.float32).tobytes())
+        for instance in scene.instances:
+            if instance.casts_shadow:
+                _, array = self._mesh(instance.mesh)
+                self.shadow_program["model"].write(instance.transform.T.astype(np.float32).tobytes())
+                for (first, count, _), material in zip(instance.mesh.parts, instance.part_materials()):
+                    if material.alpha > 0.6:
+                        array.render(vertices=count, first=first)
+
+    def _draw_parts(self, mesh, transform, materials, wanted):
+        array, _ = self._mesh(mesh)
+        self._set("model", transform)
+        self._set("model_scale", np.linalg.norm(transform[:3, :3], axis=0))
+        for (first, count, _), material in zip(mesh.parts, materials):
+            if not wanted(material):
+                continue
+            texture = self._texture(material.texture)
+            self._set("mapping", 0 if texture is None else 2 if material.metres else 1)
+            (texture or self.white).use(0)
+            for name in ("color", "alpha", "gloss", "shininess", "emission"):
+                self._set(name, getattr(material, name))
+            self._set("metres", material.metres or 1.0)
+            array.render(vertices=count, first=first)

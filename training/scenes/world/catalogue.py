@@ -1,0 +1,142 @@
+"""Furniture libraries of Sweet Home 3D (`*.sh3f`; Debian package `sweethome3d-furniture`): 820 textured models."""
+
+import json
+import os
+import re
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .obj import read_materials, read_obj
+from .scene import FLOATS, Material, Mesh
+
+MAX_TRIANGLES = 25_000
+
+
+@dataclass(frozen=True)
+class Model:
+    """One catalogue entry; sizes in metres. `top`: height of the surface things can stand on, None without."""
+
+    library: str
+    name: str
+    category: str
+    file: str
+    width: float
+    depth: float
+    height: float
+    elevation: float
+    top: float | None
+    rotation: tuple[float, ...] | None
+    creator: str
+
+    @property
+    def key(self) -> str:
+        """Different for every mesh: entries may share a file and differ in size."""
+        return f"{self.library}{self.file}-{self.width:g}x{self.depth:g}x{self.height:g}"
+
+
+class Catalogue:
+    """Models of all libraries in a folder.
+
+    Args:
+        folder: with `*.sh3f` files, /usr/share/sweethome3d/furniture on Debian.
+        cache: folder for parsed meshes.
+
+    Raises:
+        FileNotFoundError: no library there.
+    """
+
+    def __init__(self, folder: str | Path, cache: str | Path):
+        self.libraries = {path.stem: path for path in sorted(Path(folder).glob("*.sh3f"))}
+        if not self.libraries:
+            raise FileNotFoundError(f"{folder} holds no *.sh3f; Debian's package sweethome3d-furniture has them.")
+        self._archives: dict[str, zipfile.ZipFile] = {}
+        self._meshes: dict[Model, Mesh | None] = {}
+        self.cache = Path(cache)
+        self.cache.mkdir(parents=True, exist_ok=True)
+        self.models = [model for name, path in self.libraries.items() for model in read_models(name, path)]
+
+    def archive(self, library: str) -> zipfile.ZipFile:
+        if library not in self._archives:
+            self._archives[library] = zipfile.ZipFile(self.libraries[library])
+        return self._archives[library]
+
+    def mesh(self, model: Model) -> Mesh | None:
+        """The model at its size, standing on y = 0 and centred, facing +z; None if it is empty or too heavy."""
+        if model not in self._meshes:
+            self._meshes[model] = self._stored(model)
+        return self._meshes[model]
+
+    def _stored(self, model: Model) -> Mesh | None:
+        file = self.cache / (model.key.strip("/").replace("/", "_") + ".npz")
+        if not file.exists():
+            mesh = self._read(model) or Mesh(np.zeros((0, FLOATS), np.float32), ())
+            parts = json.dumps([(first, count, asdict(material)) for first, count, material in mesh.parts])
+            temporary = file.with_suffix(f".{os.getpid()}.npz")
+            np.savez(temporary, vertices=mesh.vertices, parts=parts)
+            os.replace(temporary, file)
+        with np.load(file) as stored:
+            parts = json.loads(str(stored["parts"]))
+            vertices = stored["vertices"]
+        materials = [Material(**{k: tuple(v) if isinstance(v, list) else v for k, v in m.items()}) for *_, m in parts]
+        parts = tuple((first, count, material) for (first, count, _), material in zip(parts, materials, strict=True))
+        return Mesh(vertices, parts, model.key) if len(vertices) else None
+
+    def _read(self, model: Model) -> Mesh | None:
+        archive, path = self.archive(model.library), model.file.lstrip("/")
+        folder = path.rpartition("/")[0]
+        text = archive.read(path).decode("latin-1")
+        materials = {}
+        for name in re.findall(r"^mtllib\s+(.+?)\s*$", text, re.M):
+            try:
+                mtl = archive.read(f"{folder}/{name}").decode("latin-1")
+            except KeyError:
+                continue
+            materials |= read_materials(mtl, f"{model.library}/{folder}")
+        mesh = read_obj(text, materials)
+        if not 0 < mesh.triangles <= MAX_TRIANGLES:
+            return None
+        vertices = mesh.vertices.copy()
+        if model.rotation:
+            rotation = np.array(model.rotation, np.float32).reshape(3, 3)
+            vertices[:, :3] = vertices[:, :3] @ rotation.T
+            vertices[:, 3:6] = vertices[:, 3:6] @ rotation.T
+        low, high = vertices[:, :3].min(axis=0), vertices[:, :3].max(axis=0)
+        scale = np.array([model.width, model.height, model.depth]) / np.maximum(high - low, 1e-6)
+        center = (low + high) / 2
+        center[1] = low[1]
+        vertices[:, :3] = (vertices[:, :3] - center) * scale
+        vertices[:, 3:6] /= scale
+        vertices[:, 3:6] /= np.maximum(np.linalg.norm(vertices[:, 3:6], axis=1, keepdims=True), 1e-12)
+        return Mesh(vertices.astype(np.float32), mesh.parts, model.key)
+
+    def texture(self, key: str) -> bytes | None:
+        """The image file of a texture that a model's material names."""
+        library, _, path = key.partition("/")
+        try:
+            return self.archive(library).read(path)
+        except KeyError:
+            return None
+
+
+def read_models(library: str, path: Path) -> list[Model]:
+    """Entries of one library's catalogue."""
+    text = zipfile.ZipFile(path).read("PluginFurnitureCatalog.properties").decode("latin-1")
+    entries: dict[str, dict[str, str]] = {}
+    for field, number, value in re.findall(r"^([A-Za-z]+)#(\d+)\s*[=:]\s*(.*)$", text, re.M):
+        entries.setdefault(number, {})[field] = value.strip()
+    models = []
+    for entry in entries.values():
+        width, depth, height = (float(entry[side]) / 100 for side in ("width", "depth", "height"))
+        top = float(entry.get("dropOnTopElevation", 100 * height)) / 100
+        rotation = tuple(float(value) for value in entry.get("modelRotation", "").split())
+        models.append(
+            Model(
+                library, entry["name"], entry["category"], entry["model"], width, depth, height,
+                float(entry.get("elevation", 0)) / 100, top if top > 0 else None,
+                rotation if len(rotation) == 9 else None, entry.get("creator", ""),
+            )
+        )  # fmt: skip
+    return models

@@ -1,0 +1,58 @@
+"""Textures by name: those of the furniture, photographs of a folder, and procedural ones."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .catalogue import Catalogue
+from .patterns import KINDS
+
+PATTERNS = 24
+"""Procedural textures of each kind."""
+
+
+class TextureBank:
+    """Gives textures by key, sRGB and alpha: `photo/K`, `KIND/K` of `KINDS`, all others from the catalogue.
+
+    Args:
+        photographs: folder of JPEG files for posters, books, screens and surfaces of all sorts; None without.
+    """
+
+    def __init__(self, catalogue: Catalogue, photographs: str | Path | None):
+        self.catalogue = catalogue
+        self.photographs = sorted(Path(photographs).glob("*.jpg")) if photographs else []
+
+    def photo(self, rng: np.random.Generator) -> str:
+        """Key of a random photograph, or of a pattern where there are none."""
+        if not self.photographs:
+            return self.pattern(rng, *KINDS)
+        return f"photo/{rng.integers(len(self.photographs))}"
+
+    def pattern(self, rng: np.random.Generator, *kinds: str) -> str:
+        """Key of a random procedural texture of one of `kinds`."""
+        return f"{kinds[rng.integers(len(kinds))]}/{rng.integers(PATTERNS)}"
+
+    def texture(self, key: str) -> np.ndarray | None:
+        """uint8 (h, w, 4), bottom row first; None for one that the catalogue does not have or that cannot be read."""
+        kind, _, name = key.partition("/")
+        if kind == "photo":
+            return picture(Image.open(self.photographs[int(name)]))
+        if kind in KINDS:
+            rng = np.random.default_rng([list(KINDS).index(kind), int(name)])
+            rgb = np.clip(KINDS[kind](rng), 0, 1)
+            return np.concatenate([(rgb * 255).astype(np.uint8), np.full((*rgb.shape[:2], 1), 255, np.uint8)], 2)
+        data = self.catalogue.texture(key)
+        try:
+            return None if data is None else picture(Image.open(io.BytesIO(data)))
+        except OSError:
+            return None
+
+
+def picture(image: Image.Image) -> np.ndarray:
+    image = image.convert("RGBA")
+    scale = min(1.0, 512 / max(image.size))
+    if scale < 1:
+        image = image.resize([max(1, round(side * scale)) for side in image.size], Image.BILINEAR)
+    return np.asarray(image)[::-1].copy()
