@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import DINOv3ViTModel, pipeline
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
@@ -124,6 +124,19 @@ def test_scenes_train_on_the_fly(tmp_path):
     assert [line["step"] for line in metrics(folder)] == [0, 2, 2]
     processor = json.loads((folder / "preprocessor_config.json").read_text())
     assert processor["size"]["shortest_edge"] == 32
+
+
+def test_pictures_train_in_several_sizes(tmp_path):
+    folder = tmp_path / "pictures" / "40x56"
+    folder.mkdir(parents=True)
+    for index in range(4):
+        rng = np.random.default_rng(index)
+        image = torch.from_numpy(rng.integers(0, 255, (3, 40, 56), dtype=np.uint8))
+        depth = torch.from_numpy(rng.uniform(1, 9, (40, 56)).astype(np.float16))
+        save_file({"image": image, "depth": depth}, folder / f"{index}.safetensors")
+    run(tmp_path / "run", "pictures", "--pictures", str(tmp_path / "pictures"), "--max_steps", "2",
+        "--image_size", "32x48", "48x32", "--scenes_per_epoch", "4")  # fmt: skip
+    assert (tmp_path / "run" / "model.safetensors").exists()
 
 
 def test_run_of_given_minutes_decays_to_zero(data, tmp_path):

@@ -38,13 +38,16 @@ class TrainArguments:
     channels_last: bool = field(default=False, metadata={"help": "NHWC memory format (convolutions on tensor cores)"})
 
     # data
-    dataset: list[str] = field(default_factory=list, metadata={"help": "training data: 'scenes' or data set specs"})
+    dataset: list[str] = field(
+        default_factory=list, metadata={"help": "training data: 'scenes', 'pictures' or data set specs"}
+    )
     validation_dataset: list[str] = field(
         default_factory=list, metadata={"help": "held-out data: as --dataset; 'scenes' has its own held-out seeds"}
     )
     validation_samples: int = field(default=64, metadata={"help": "images validated each time, spread over the set"})
     image_size: list[str] = field(
-        default_factory=lambda: ["768x768"], metadata={"help": "HxW; of several, scenes draw one for each batch"}
+        default_factory=lambda: ["768x768"],
+        metadata={"help": "HxW; of several, scenes and pictures draw one for each batch"},
     )
     squash: bool = field(default=False, metadata={"help": "resize to image_size instead of a random crop"})
     min_crop: float = field(
@@ -58,7 +61,7 @@ class TrainArguments:
         default=None, metadata={"help": "metres; depth beyond it is no label (default: the model's max_depth, 100)"}
     )
     scene_kind: str | None = field(default=None, metadata={"help": "one kind of procedural scene (default: all)"})
-    scenes_per_epoch: int = field(default=50_000, metadata={"help": "procedural scenes in one epoch"})
+    scenes_per_epoch: int = field(default=50_000, metadata={"help": "procedural scenes or pictures in one epoch"})
     scene_store: str | None = field(
         default=None,
         metadata={"help": "folder that keeps rendered scenes: every epoch shows those of the first, augmented"},
@@ -66,6 +69,9 @@ class TrainArguments:
     scene_size: list[str] = field(
         default_factory=list,
         metadata={"help": "HxW of the scenes in the store, from which image_size is cut (default: image_size)"},
+    )
+    pictures: str | None = field(
+        default=None, metadata={"help": "folder of rendered pictures for --dataset pictures: see scenes/make.py"}
     )
     num_workers: int | None = field(
         default=None, metadata={"help": "processes that read, or render scenes, for each process (default: by cores)"}
@@ -131,8 +137,12 @@ class TrainArguments:
                 "--dataset scenes renders on the training device and cannot be mixed with data sets; "
                 "scenes,num_samples=50000,image_size=768x1024 can"
             )
-        if len(self.image_size) > 1 and self.dataset != ["scenes"]:
-            raise ValueError("several --image_size are for --dataset scenes; a data set is cut to one size")
+        if ("pictures" in self.dataset) != bool(self.pictures) or len(self.dataset) > 1 and self.pictures:
+            raise ValueError("--dataset pictures, alone, and --pictures DIR, the folder, go together")
+        if len(self.image_size) > 1 and self.dataset not in (["scenes"], ["pictures"]):
+            raise ValueError(
+                "several --image_size are for --dataset scenes and pictures; a data set is cut to one size"
+            )
         if self.scene_store and self.dataset != ["scenes"]:
             raise ValueError("--scene_store keeps procedural scenes: give --dataset scenes")
         for name in ("batch_size", "gradient_accumulation_steps", "logging_steps", "checkpoint_steps"):

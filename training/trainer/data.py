@@ -17,7 +17,7 @@ from training.data.sources import NAMES, DatasetSpec, open_dataset
 from training.data.transforms import ColorAugmentation, TrainTransform
 from training.trainer.arguments import TrainArguments
 
-SCENES = "scenes"
+SCENES, PICTURES = "scenes", "pictures"
 
 
 def parse_dataset(text: str) -> DatasetSpec:
@@ -56,7 +56,7 @@ class WithinFarPlane:
 
 
 def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator: Accelerator):
-    """The batches of this process: `TrainLoader` of data sets, or `SceneBatches` rendered on the training device."""
+    """The batches of this process: scenes rendered on the training device, rendered pictures, or data sets."""
     num_workers = arguments.num_workers
     if num_workers is None:
         limit = 6 if arguments.dataset == [SCENES] else 8
@@ -91,6 +91,11 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
             transform=transform,
             **options,
         )
+    if arguments.dataset == [PICTURES]:
+        from training.data.picture_batches import PictureBatches
+
+        length = arguments.scenes_per_epoch
+        return PictureBatches(arguments.pictures, length, arguments.sizes, transform=transform, **options)
     return build_train_loader(
         open_dataset([parse_dataset(text) for text in arguments.dataset]),
         WithinFarPlane(transform, config.max_depth, config.depth_estimation_type == "metric"),
