@@ -4,12 +4,10 @@ Where PyTorch is not installed, what does without it is there all the same: `any
 """
 
 from importlib.util import find_spec
-from pathlib import Path
+
+from .bundled_checkpoint import BUNDLED_CHECKPOINT
 
 __version__ = "0.1.0"
-
-# A small model trained on rendered scenes, for trying the package: `pipeline(..., model=BUNDLED_CHECKPOINT)`.
-BUNDLED_CHECKPOINT = str(Path(__file__).parent / "bundled")
 
 if find_spec("torch") is not None:
     from .auto_classes import (

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from transformers.utils import logging
 
-from . import BUNDLED_CHECKPOINT
 from .alignment import sample
 from .alignment_spaces import resize_map
+from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .calibration import FILE_NAME, Calibration, Sample, fit_calibration
 from .camera import Intrinsics
 from .camera_options import intrinsics_of

@@ -17,8 +17,8 @@ import torch
 from tqdm import tqdm
 from transformers.utils import logging
 
-from . import BUNDLED_CHECKPOINT
 from .atomic_write import atomic_write_text, temporary_name
+from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .export_check import LIMITS, check_sizes, compare
 from .export_formats import FILES, Exporter, open_file, require_packages
 from .export_metadata import describe_model

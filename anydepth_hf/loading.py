@@ -6,7 +6,7 @@ import os
 import torch
 from transformers import AutoImageProcessor, AutoModelForDepthEstimation, PreTrainedModel
 
-from . import BUNDLED_CHECKPOINT
+from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .presets import preset_names
 
 DTYPES = ("float32", "bfloat16", "float16")

@@ -10,19 +10,22 @@ import json
 import os
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .atomic_write import atomic_write
 from .colormaps import color_table
 from .depth_map import GENERATOR
-from .point_cloud import PointCloud
+
+if TYPE_CHECKING:
+    from .point_cloud import PointCloud
 
 AXES = "right-handed, x right, y up, z towards the viewer; the camera is at the origin and looks along -z"
 _Y_UP = np.array([1, -1, -1], dtype=np.float32)
 
 
-def save_point_cloud(cloud: PointCloud, path: str | os.PathLike) -> Path:
+def save_point_cloud(cloud: "PointCloud", path: str | os.PathLike) -> Path:
     """
     Writes a point cloud or mesh as `.ply`, `.glb` or `.html`, whichever the name ends with, completely or not at all.
 
@@ -40,7 +43,7 @@ def save_point_cloud(cloud: PointCloud, path: str | os.PathLike) -> Path:
     return path
 
 
-def encode_ply(cloud: PointCloud) -> bytes:
+def encode_ply(cloud: "PointCloud") -> bytes:
     """A binary PLY file: float x, y, z; nx, ny, nz and uchar red, green, blue if there are any; faces of a mesh."""
     columns = [(name, "<f4", cloud.points[:, i] * _Y_UP[i]) for i, name in enumerate("xyz")]
     if cloud.normals is not None:
@@ -65,7 +68,7 @@ def encode_ply(cloud: PointCloud) -> bytes:
     return text + vertices.tobytes() + faces
 
 
-def encode_glb(cloud: PointCloud) -> bytes:
+def encode_glb(cloud: "PointCloud") -> bytes:
     """
     A binary glTF 2.0 file of one mesh, unlit: triangles or points, with normals and vertex colours.
 
@@ -122,7 +125,7 @@ def encode_glb(cloud: PointCloud) -> bytes:
     return struct.pack("<III", 0x46546C67, 2, 12 + sum(map(len, parts))) + b"".join(parts)
 
 
-def encode_html(cloud: PointCloud, title: str = "Depth in 3-D") -> bytes:
+def encode_html(cloud: "PointCloud", title: str = "Depth in 3-D") -> bytes:
     """
     One page that shows a point cloud or mesh in any browser with WebGL 2, without a network.
 
@@ -171,7 +174,7 @@ def encode_html(cloud: PointCloud, title: str = "Depth in 3-D") -> bytes:
     return "".join(pieces).encode()
 
 
-def _lines(cloud: PointCloud) -> list[str]:
+def _lines(cloud: "PointCloud") -> list[str]:
     """What is known about a cloud, one line each."""
     return [" ".join(f"{name}: {value}".split()) for name, value in cloud.info.items()]
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from tqdm import tqdm
 from transformers.utils import logging
 
-from . import BUNDLED_CHECKPOINT
+from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .calibration import FILE_NAME, Calibration
 from .camera_options import intrinsics_of
 from .inputs import Source, dataset_sources, find_sources, read_list

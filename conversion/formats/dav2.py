@@ -2,9 +2,9 @@
 
 from transformers import Dinov2Config
 
-from ..settings import Settings, encoder_config
 from .dinov2 import DINOV2, convert_dinov2_state_dict, read_sizes
 from .renaming import CheckpointFormat, Part, StateDict
+from .settings import Settings, encoder_config
 
 
 def read_encoder(state_dict: StateDict, settings: Settings) -> Part:

@@ -3,8 +3,8 @@
 import torch
 from transformers import DINOv3ViTConfig
 
-from ..settings import Settings, encoder_config
 from .renaming import CheckpointFormat, ConversionError, Part, RenamingTable, StateDict, count_blocks
+from .settings import Settings, encoder_config
 
 META = RenamingTable(
     ("cls_token", "embeddings.cls_token"),

@@ -1,7 +1,7 @@
 """DPT heads: Depth Anything V2's, whose names Depth Anything 3 and VGGT kept, and the DINOv3 repository's."""
 
-from ..settings import Settings
 from .renaming import CheckpointFormat, ConversionError, Part, RenamingTable, StateDict
+from .settings import Settings
 
 DEPTH_ANYTHING = RenamingTable(
     ("projects.#", "reassemble.#.projection"),

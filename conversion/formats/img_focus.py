@@ -14,8 +14,8 @@ from transformers import Dinov2Config, Dinov2Model
 
 from anydepth_hf.extras import require
 
-from ..settings import Settings, encoder_config
 from .renaming import ConversionError, Part, RenamingTable, StateDict, count_blocks, describe_keys
+from .settings import Settings, encoder_config
 
 PREFIX = "backbone."
 NAMES = RenamingTable(

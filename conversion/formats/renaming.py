@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from ..settings import Settings
+    from .settings import Settings
 
 StateDict = dict[str, torch.Tensor]
 

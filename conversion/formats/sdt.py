@@ -1,7 +1,7 @@
 """The official SDT head (AIGeeksGroup/AnyDepth), whose names [`SDTHead`] shares."""
 
-from ..settings import Settings
 from .renaming import CheckpointFormat, Part, StateDict
+from .settings import Settings
 
 STEPS = [f"upsample_{block}.dysample{step}" for block in (1, 2) for step in (1, 2)]
 READOUTS = "weighted_fusion.readout_projects."

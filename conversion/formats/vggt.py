@@ -2,11 +2,11 @@
 
 from anydepth_hf.configuration_vggt import VGGTConfig
 
-from ..settings import Settings, encoder_config
 from .da3 import HEAD_KEYS, read_head
 from .dinov2 import block_names, read_sizes
 from .dpt import DEPTH_ANYTHING
 from .renaming import CheckpointFormat, Part, RenamingTable, StateDict, count_blocks, select_prefix
+from .settings import Settings, encoder_config
 
 VGGT = RenamingTable(
     ("patch_embed.pos_embed", "patch_encoder.embeddings.position_embeddings"),

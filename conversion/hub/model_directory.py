@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from anydepth_hf import AnyDepthForDepthEstimation, AnyDepthImageProcessor
+from anydepth_hf.quiet import quiet
 
-from ..writing import quiet
 from .card_check import card_problems
 from .reference import REFERENCE_FILE, write_reference
 

@@ -11,7 +11,7 @@ from anydepth_hf.configuration_anydepth import BACKBONE_PRESETS
 from conversion.convert import convert, main
 from conversion.formats.da3 import PRESETS, use_preset
 from conversion.formats.renaming import ConversionError
-from conversion.settings import Settings
+from conversion.formats.settings import Settings
 from tests.anydepth_hf.backbone_checks import REFERENCE
 from tests.anydepth_hf.da3_reference import giant_like_forward, giant_like_state_dict
 

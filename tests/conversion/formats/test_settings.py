@@ -5,7 +5,7 @@ from transformers import Dinov2Config, DINOv3ViTConfig
 
 from anydepth_hf import DepthAnything3Config
 from conversion.formats.renaming import ConversionError
-from conversion.settings import Settings
+from conversion.formats.settings import Settings
 
 
 def test_values_have_the_types_of_their_fields():

@@ -9,7 +9,7 @@ from typing import Any, Literal, Union
 
 from anydepth_hf import AnyDepthConfig
 
-from .formats.renaming import ConversionError
+from .renaming import ConversionError
 
 # Blocks (0-based) whose outputs the paper's heads read, by depth of the encoder.
 DEFAULT_OUT_LAYERS = {12: (2, 5, 8, 11), 24: (4, 11, 17, 23)}
