@@ -134,7 +134,7 @@ def test_pictures_train_in_several_sizes(tmp_path):
         image = torch.from_numpy(rng.integers(0, 255, (3, 40, 56), dtype=np.uint8))
         depth = torch.from_numpy(rng.uniform(1, 9, (40, 56)).astype(np.float16))
         save_file({"image": image, "depth": depth}, folder / f"{index}.safetensors")
-    run(tmp_path / "run", "pictures", "--pictures", str(tmp_path / "pictures"), "--max_steps", "2",
+    run(tmp_path / "run", "pictures", "--pictures_dir", str(tmp_path / "pictures"), "--max_steps", "2",
         "--image_size", "32x48", "48x32", "--scenes_per_epoch", "4")  # fmt: skip
     assert (tmp_path / "run" / "model.safetensors").exists()
 

@@ -70,7 +70,7 @@ class TrainArguments:
         default_factory=list,
         metadata={"help": "HxW of the scenes in the store, from which image_size is cut (default: image_size)"},
     )
-    pictures: str | None = field(
+    pictures_dir: str | None = field(
         default=None, metadata={"help": "folder of rendered pictures for --dataset pictures: see scenes/make.py"}
     )
     num_workers: int | None = field(
@@ -137,8 +137,8 @@ class TrainArguments:
                 "--dataset scenes renders on the training device and cannot be mixed with data sets; "
                 "scenes,num_samples=50000,image_size=768x1024 can"
             )
-        if ("pictures" in self.dataset) != bool(self.pictures) or len(self.dataset) > 1 and self.pictures:
-            raise ValueError("--dataset pictures, alone, and --pictures DIR, the folder, go together")
+        if ("pictures" in self.dataset) != bool(self.pictures_dir) or len(self.dataset) > 1 and self.pictures_dir:
+            raise ValueError("--dataset pictures, alone, and --pictures_dir DIR go together")
         if len(self.image_size) > 1 and self.dataset not in (["scenes"], ["pictures"]):
             raise ValueError(
                 "several --image_size are for --dataset scenes and pictures; a data set is cut to one size"

@@ -95,7 +95,7 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
         from training.data.picture_batches import PictureBatches
 
         length = arguments.scenes_per_epoch
-        return PictureBatches(arguments.pictures, length, arguments.sizes, transform=transform, **options)
+        return PictureBatches(arguments.pictures_dir, length, arguments.sizes, transform=transform, **options)
     return build_train_loader(
         open_dataset([parse_dataset(text) for text in arguments.dataset]),
         WithinFarPlane(transform, config.max_depth, config.depth_estimation_type == "metric"),

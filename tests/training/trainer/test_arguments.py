@@ -70,7 +70,7 @@ def test_command_line_wins_over_file_and_file_over_base(tmp_path):
         ("preset: a\ndataset: me/mine\nimage_size: [64x64, 32x32]", "a data set is cut to one size"),
         ("preset: a\ndataset: scenes\nscene_size: 64x64", "for scenes from a --scene_store"),
         ("preset: a\ndataset: pictures", "go together"),
-        ("preset: a\ndataset: [pictures, me/mine]\npictures: runs/pictures", "go together"),
+        ("preset: a\ndataset: [pictures, me/mine]\npictures_dir: runs/pictures", "go together"),
         ("preset: a\ndataset: scenes\nmin_crop: 0", "--min_crop is a share"),
         ("preset: a\ndataset: [scenes, me/mine]", "cannot be mixed"),
         ("preset: a\ndataset: scenes\nbatch_size: 0", "--batch_size must be at least 1"),
