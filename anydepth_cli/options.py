@@ -24,7 +24,10 @@ def add_camera_arguments(parser: argparse.ArgumentParser):
         "--fov", type=number(float, above=0, maximum=179), metavar="DEGREES", help="horizontal field of view"
     )
     choice.add_argument(
-        "--focal", metavar="PIXELS", help="focal length in pixels, or 'estimate': from right angles in aligned depth"
+        "--focal",
+        type=_focal,
+        metavar="PIXELS",
+        help="focal length in pixels, or 'estimate': from right angles in aligned depth",
     )
     choice.add_argument(
         "--intrinsics",
@@ -33,3 +36,7 @@ def add_camera_arguments(parser: argparse.ArgumentParser):
         metavar=("FX", "FY", "CX", "CY"),
         help="focal lengths and principal point in pixels; the centre of the first pixel is 0, 0",
     )
+
+
+def _focal(text: str) -> str | float:
+    return text if text == "estimate" else number(float, above=0)(text)

@@ -91,8 +91,18 @@ def add_arguments(parser: argparse.ArgumentParser):
     )
     add_camera_arguments(parser)
 
+    add_camera_arguments(parser)
+
     speed = parser.add_argument_group("size and speed")
     speed.add_argument("--size", type=number(minimum=1), help="shortest side that the model sees (default: its own)")
+    speed.add_argument(
+        "--tiles",
+        nargs="?",
+        type=number(minimum=2),
+        const=3,
+        metavar="N",
+        help="sharpen large images by N (3) tiles along the shorter side, each seen as large as the whole",
+    )
     speed.add_argument("--batch-size", type=number(minimum=1), default=1, help="images of a size at once")
     speed.add_argument(
         "--workers", type=number(minimum=1), default=2, help="threads that decode, and as many that write"

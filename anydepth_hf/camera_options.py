@@ -1,7 +1,6 @@
 """Intrinsics as people give them: numbers, a field of view, EXIF data, or an estimate."""
 
 import argparse
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -26,7 +25,7 @@ def intrinsics_of(
         depth: gives its depth in metres, when it is to be estimated from that.
 
     Raises:
-        ValueError: a focal length that is none, or that cannot be estimated.
+        ValueError: a focal length that cannot be estimated.
     """
     if args.intrinsics is not None:
         return Intrinsics(*args.intrinsics, *image.size)
@@ -41,13 +40,7 @@ def intrinsics_of(
             return estimate_from_right_angles(depth()).resized(*image.size)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-    try:
-        focal = float(args.focal)
-    except ValueError:
-        focal = math.nan
-    if not (math.isfinite(focal) and focal > 0):
-        raise ValueError(f"--focal must be a positive number of pixels or 'estimate', got {args.focal}.")
-    return Intrinsics.from_focal(focal, *image.size)
+    return Intrinsics.from_focal(args.focal, *image.size)
 
 
 __all__ = ["ESTIMATE", "intrinsics_of"]

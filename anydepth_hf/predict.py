@@ -14,7 +14,7 @@ from transformers.utils import logging
 
 from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .calibration import FILE_NAME, Calibration
-from .camera_options import intrinsics_of
+from .camera_options import ESTIMATE, intrinsics_of
 from .inputs import Source, dataset_sources, find_sources, read_list
 from .loading import load_model
 from .outputs import (
@@ -85,6 +85,7 @@ def _predictor(args: argparse.Namespace, processes: Processes) -> tuple[Predicto
         args.workers,
         calibration and calibration.alignment,
         args.predicts,
+        tiles=args.tiles or 0,
     )
     size = args.size or (calibration and calibration.size)
     if size:
@@ -102,6 +103,10 @@ def _options(args: argparse.Namespace, predictor: Predictor) -> OutputOptions:
             f"{shapes[0]} needs depth in metres, but {predictor.name} predicts {predictor.kind} up to an "
             "unknown scale and shift. `anydepth calibrate` fits both to known distances; give what it wrote by "
             "--calibration."
+        )
+    if args.focal == ESTIMATE and not predictor.is_metric:
+        raise ValueError(
+            f"--focal {ESTIMATE} needs depth in metres: give --calibration, or the focal length itself, or --fov."
         )
     return OutputOptions(
         formats=with_arrays(formats),

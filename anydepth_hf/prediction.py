@@ -24,6 +24,8 @@ from .image_processing_anydepth import get_resized_size
 from .inputs import Source
 from .loading import load_model
 from .model_types import prediction_kind
+from .pixels_anydepth import pil_to_rgb
+from .tiles import refine
 
 MAX_PATCHES = 16384
 """Patches of the encoder that one picture may become: 2048 x 2048 pixels for patches of 16."""
@@ -57,6 +59,8 @@ class Predictor:
         alignment: makes the maps metric.
         predicts: see `model_types.PREDICTS`; by default what the model's type says.
         max_patches: see `MAX_PATCHES`.
+        tiles: tiles along the shorter side that sharpen the map (see `tiles.refine`); fewer where a tile would have
+            less pixels than the model sees, and 0 for none.
     """
 
     model: Any
@@ -67,6 +71,7 @@ class Predictor:
     alignment: Alignment | None = None
     predicts: str | None = None
     max_patches: int = MAX_PATCHES
+    tiles: int = 0
 
     def __post_init__(self):
         self.kind, self.unit = prediction_kind(self.model.config, self.predicts)
@@ -176,9 +181,26 @@ class Predictor:
             return
         for source, image, maps in zip(sources, images, layers):
             try:
+                maps["values"] = self._sharpen(maps["values"], image, *pixel_values[0].shape[-2:])
                 yield Result(source, image, self.describe(maps, image, source.name))
             except FAILURES as error:
                 yield Result(source, image, error=error)
+
+    def _sharpen(self, values: np.ndarray, image: Image.Image, height: int, width: int) -> np.ndarray:
+        """The map of a picture that the model saw at `height` and `width`, with the detail of its tiles."""
+        count = min(self.tiles, min(image.size) // min(height, width))
+        if count < 2:
+            return values
+
+        def predict(tiles):
+            pixel_values = [self.processor(tile, return_tensors="pt").pixel_values for tile in tiles]
+            maps = self.forward(torch.cat(pixel_values), [tile.size[::-1] for tile in tiles])
+            return [layers["values"] for layers in maps]
+
+        # once for all tiles, since what 16-bit numbers mean is seen from the whole picture
+        picture = image if image.mode == "RGB" else Image.fromarray(pil_to_rgb(image))
+        detail = max(image.height / height, image.width / width)
+        return refine(values, picture, predict, count, detail, self.batch_size)
 
     @torch.inference_mode()
     def forward(self, pixel_values: torch.Tensor, sizes: list[tuple[int, int]]) -> list[dict[str, np.ndarray]]:
@@ -256,6 +278,7 @@ def predict_depth(
     dtype: str = "float32",
     size: int | None = None,
     batch_size: int = 1,
+    tiles: int = 0,
     calibration: Alignment | Calibration | str | os.PathLike | None = None,
     intrinsics: Intrinsics | None = None,
     trust_remote_code: bool = False,
@@ -276,6 +299,7 @@ def predict_depth(
         device, dtype, trust_remote_code: as `load_model` takes them.
         size: shortest side in pixels that the model sees; by default its processor's, or that of the calibration.
         batch_size: pictures that run at once, if they come to one size.
+        tiles: tiles along the shorter side that sharpen the maps of large pictures; 0 for none.
         calibration: turns the predictions of a relative model into metres: an alignment, a calibration or its file.
         intrinsics: the camera, for all pictures; by default from their EXIF data or the calibration's.
 
@@ -291,7 +315,7 @@ def predict_depth(
     if isinstance(calibration, str | os.PathLike):
         calibration = Calibration.load(calibration)
     alignment = getattr(calibration, "alignment", calibration)
-    predictor = Predictor(*loaded, model_label(name), batch_size=batch_size, alignment=alignment)
+    predictor = Predictor(*loaded, model_label(name), batch_size=batch_size, alignment=alignment, tiles=tiles)
     size = size or getattr(calibration, "size", None)
     if size:
         predictor.set_size(size)

@@ -85,7 +85,7 @@ def test_the_cameras_height(tmp_path, save_tiny_model, monkeypatch, capsys):
         (["--point", "1", "2", "3"], "needs 2 known points, got 1"),
         (["--point", "1", "2", "3", "--point", "500", "2", "3"], "(500, 2) lies outside the map of 90 x 60"),
         (["--camera-height", "2"], "photo.png has no focal length in its EXIF data: give --fov"),
-        (["--camera-height", "2", "--focal", "wide"], "--focal must be a positive number of pixels"),
+        (["--camera-height", "2", "--focal", "wide"], "--focal: must be a number more than 0, got wide"),
         (["--point", "1", "2", "3", "--method", "ransaac"], "did you mean ransac?"),
     ],
 )

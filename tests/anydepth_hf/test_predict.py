@@ -271,3 +271,18 @@ def test_several_processes_share_the_pictures_and_report_as_one(model_dir, folde
     assert "Wrote disparity of 2 images" in outputs[0][0] and "1 of 3 images failed" in outputs[0][1]
     assert "Wrote" not in outputs[1][0]
     assert names(tmp_path / "out") == ["a_disparity_color.png", "c_disparity_color.png"]
+
+
+def test_tiles_sharpen_a_large_picture_and_leave_a_small_one(predict, model_dir, tmp_path):
+    y, x = np.mgrid[:300, :420]
+    pixels = ((x // 10 + y // 10) % 2 * 200 + 20).astype(np.uint8)
+    for name, picture in (("large", pixels), ("small", pixels[:50, :80])):
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+        files = [tmp_path / f"{name}.png", "--format", "npy"]
+        assert predict(*files) == predict(*files, "--tiles", "--batch-size", "4", out=tmp_path / "tiles") == 0
+        plain, tiled = (read_depth(tmp_path / out / f"{name}_disparity.npy").values for out in ("out", "tiles"))
+        assert plain.shape == tiled.shape == picture.shape
+        assert np.array_equal(plain, tiled) == (name == "small")
+    alone = anydepth_hf.predict_depth(tmp_path / "large.png", model_dir, tiles=3)
+    tiled = read_depth(tmp_path / "tiles" / "large_disparity.npy").values
+    np.testing.assert_allclose(alone.values, tiled, rtol=1e-4)

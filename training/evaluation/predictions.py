@@ -17,6 +17,7 @@ from transformers.image_utils import SizeDict
 
 import anydepth_hf  # noqa: F401  (registers the model with the Auto classes)
 from anydepth_hf.image_processing_anydepth import get_resized_size
+from anydepth_hf.loading import ModelError, require_complete
 from anydepth_hf.metrics import image_free_prior
 from anydepth_hf.model_types import PREDICTS, model_type_rule
 from training.data.decoding import DataError, naming, read_npy, read_png16
@@ -93,9 +94,14 @@ class ModelPredictions:
                 raise DataError(f"{model}: what does model type {config.model_type!r} predict? Pass --predicts "
                                 f"{', '.join(PREDICTS[:-1])} or {PREDICTS[-1]}.")  # fmt: skip
             self.processor = AutoImageProcessor.from_pretrained(model, **options)
-            self.model = AutoModelForDepthEstimation.from_pretrained(model, dtype=dtype, **options)
+            self.model, info = AutoModelForDepthEstimation.from_pretrained(
+                model, dtype=dtype, output_loading_info=True, **options
+            )
+            require_complete(info, model)
         except DataError:
             raise
+        except ModelError as error:
+            raise DataError(str(error)) from error
         except (OSError, ValueError, ImportError, KeyError) as error:
             raise DataError(
                 f"{model}: cannot be loaded for depth estimation ({' '.join(str(error).split())})"
