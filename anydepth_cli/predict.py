@@ -91,8 +91,6 @@ def add_arguments(parser: argparse.ArgumentParser):
     )
     add_camera_arguments(parser)
 
-    add_camera_arguments(parser)
-
     speed = parser.add_argument_group("size and speed")
     speed.add_argument("--size", type=number(minimum=1), help="shortest side that the model sees (default: its own)")
     speed.add_argument(
