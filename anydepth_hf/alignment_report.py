@@ -12,7 +12,6 @@ _NAMES = {
     "irls": "reweighted least squares",
     "median": "median and mean deviation",
     "truncated_l1": "truncated L1",
-    "camera_height": "the camera's height above the ground",
 }
 # median relative error up to which a fit is called so
 _GRADES = ((0.01, "an excellent"), (0.05, "a good"), (0.15, "a rough"), (math.inf, "a poor"))
@@ -24,6 +23,13 @@ def describe(alignment: "Alignment") -> str:
     inliers, every = alignment.residuals, alignment.residuals_of_all
     if inliers is None:
         return f"{sentences[0]} Scale and shift were given, not fitted: nothing says how well they fit."
+    if alignment.method == "camera_height":
+        sentences.append(
+            f"From the camera's height above the ground, which is flat to {_percent(inliers.median)} of depth "
+            f"(median) over {inliers.count:,} of {every.count:,} pixels. How right the height, the pitch and the focal length "
+            "are, and depth off the ground with them, this does not tell."
+        )
+        return " ".join(sentences + cautions(alignment))
     method = _NAMES.get(alignment.method, alignment.method)
     near, far = alignment.depth_range or (math.nan, math.nan)
     sentences.append(

@@ -24,7 +24,7 @@ def test_a_road_gives_scale_and_shift_of_a_disparity(pitch, roll, kind):
     alignment = fit_camera_height(kind(disparity), CAMERA, HEIGHT, pitch=pitch)
     assert (alignment.scale, alignment.shift) == pytest.approx((0.3, -0.02), rel=1e-3)
     np.testing.assert_allclose(alignment.apply(disparity), depth, rtol=1e-3)
-    assert "the camera's height above the ground" in str(alignment)
+    assert "camera's height above the ground, which is flat to" in str(alignment)
 
 
 @pytest.mark.parametrize("prediction_type", ["disparity", "depth"])
