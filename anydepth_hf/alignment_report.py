@@ -26,8 +26,8 @@ def describe(alignment: "Alignment") -> str:
     if alignment.method == "camera_height":
         sentences.append(
             f"From the camera's height above the ground, which is flat to {_percent(inliers.median)} of depth "
-            f"(median) over {inliers.count:,} of {every.count:,} pixels. How right the height, the pitch and the focal length "
-            "are, and depth off the ground with them, this does not tell."
+            f"(median) over {inliers.count:,} of {every.count:,} pixels. How right the height, the pitch and the "
+            "focal length are, and depth off the ground with them, this does not tell."
         )
         return " ".join(sentences + cautions(alignment))
     method = _NAMES.get(alignment.method, alignment.method)

@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from PIL import ExifTags, Image
 
-from .image_io import read_exif
-
 FULL_FRAME_DIAGONAL = math.hypot(36, 24)
 """Diagonal in mm of 35 mm film, which "35 mm equivalent" focal lengths refer to (CIPA DCG-001)."""
 
@@ -84,8 +82,11 @@ class Intrinsics:
 
         The picture may be resized or turned, but not cropped. Square pixels, principal point in the middle.
         """
-        exif = read_exif(image)
-        tags = {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
+        try:
+            exif = image.getexif()
+            tags = {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
+        except Exception:  # damaged EXIF data: struct.error, SyntaxError, KeyError ...
+            return None
         focal = _focal_of_exif(tags, *image.size)
         return focal and cls.from_focal(focal, *image.size, f"EXIF of {name}")
 
