@@ -110,7 +110,7 @@ def test_colmap_models_of_every_picture_have_their_folder(scene, run):
         (("--format", "normals"), 2, "normals needs depth in metres, but"),
         (("--rerun", "x.rrd"), 2, "rerun needs depth in metres, but"),
         (("--format", "ply", "--calibration", "calibration.json"), 1, "give a field of view (`--fov DEGREES`"),
-        (("--format", "ply", "--calibration", "calibration.json", "--focal", "x"), 1, "--focal must be a positive"),
+        (("--format", "ply", "--calibration", "calibration.json", "--focal", "x"), 2, "--focal: must be"),
         (
             ("--format", "ply", "--calibration", "calibration.json", "--fov", "60", "--voxel-size", "0.1"),
             2,
