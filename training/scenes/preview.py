@@ -1,6 +1,7 @@
-"""Writes a contact sheet of scenes: each image beside its disparity (near red, far blue, sky black).
+"""Writes a contact sheet of scenes or pictures: each image beside its disparity (near red, far blue, sky black).
 
-python training/scenes/preview.py --output sheet.png --count 24 --kind street --height 192 --width 640
+python -m training.scenes.preview --output sheet.png --count 24 --kind street --height 192 --width 640
+python -m training.scenes.preview --output sheet.jpg --count 12 --height 240 --width 320 --pictures runs/pictures
 """
 
 import os
@@ -13,6 +14,8 @@ from PIL import Image
 from transformers import HfArgumentParser
 
 from anydepth_hf.visualization import colorize, value_range
+from training.data.decoding import DataError
+from training.data.picture_batches import SKY_METRES, list_pictures, read_picture
 from training.scenes import KIND_NAMES, render_batch
 
 
@@ -26,6 +29,9 @@ class PreviewArguments:
     kind: str | None = field(default=None, metadata={"help": f"{', '.join(KIND_NAMES)}; default: a mixture"})
     seed: int = field(default=0, metadata={"help": "seed of the first scene"})
     device: str = "cpu"
+    pictures: str | None = field(
+        default=None, metadata={"help": "folder of rendered pictures: shows some of the given size instead of scenes"}
+    )
     images_only: bool = field(default=False, metadata={"help": "leave the disparity out"})
 
 
@@ -36,13 +42,26 @@ def color_disparity(depth: np.ndarray) -> np.ndarray:
     return np.asarray(colorize(disparity, valid=seen, limits=value_range(disparity, seen, robust=0.02)))
 
 
-def contact_sheet(arguments: PreviewArguments) -> Image.Image:
+def rendered(arguments: PreviewArguments) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Images (height, width, 3) and depths (height, width) of scenes, or of pictures spread over a folder."""
+    if arguments.pictures:
+        files = list_pictures(arguments.pictures).get((arguments.height, arguments.width), [])
+        if len(files) < arguments.count:
+            raise ValueError(f"{arguments.pictures} has {len(files)} of {arguments.height}x{arguments.width}")
+        chosen = np.linspace(0, len(files) - 1, arguments.count).astype(int)
+        samples = [read_picture(files[index]) for index in chosen]
+        return [(sample.image, np.where(sample.depth < SKY_METRES, sample.depth, 0)) for sample in samples]
     seeds = range(arguments.seed, arguments.seed + arguments.count)
     scenes = render_batch(list(seeds), arguments.height, arguments.width, arguments.device, arguments.kind)
-    cells = []
-    for image, depth in zip(scenes["image"].cpu(), scenes["depth"].cpu()):
-        picture = image.permute(1, 2, 0).numpy()
-        cells.append(picture if arguments.images_only else np.hstack([picture, color_disparity(depth.numpy())]))
+    images, depths = scenes["image"].permute(0, 2, 3, 1).cpu().numpy(), scenes["depth"].cpu().numpy()
+    return list(zip(images, depths))
+
+
+def contact_sheet(arguments: PreviewArguments) -> Image.Image:
+    cells = [
+        image if arguments.images_only else np.hstack([image, color_disparity(depth)])
+        for image, depth in rendered(arguments)
+    ]
     columns = min(arguments.columns, len(cells))
     cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
     rows = [np.hstack(cells[k : k + columns]) for k in range(0, len(cells), columns)]
@@ -60,7 +79,7 @@ def main():
         sys.exit(f"--output {output}: the folder {output.parent} does not exist")
     try:
         sheet = contact_sheet(arguments)
-    except ValueError as error:
+    except (ValueError, DataError) as error:
         sys.exit(str(error))
     unfinished = output.with_name(f".{output.stem}.part{output.suffix}")
     sheet.save(unfinished, quality=80)
