@@ -20,6 +20,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**kwargs)
 
     def error(self, message: str) -> NoReturn:
+        """Raises [`UsageError`] with the nearest right word where there is one."""
         if match := re.match(r"unrecognized arguments: (.*)", message):
             words = match[1].split()
             unknown = next((word for word in words if word.startswith("-")), words[0]).partition("=")[0]

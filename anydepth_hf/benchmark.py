@@ -77,6 +77,7 @@ def input_size(config: PreTrainedConfig, resolution: int) -> int:
 
 
 def build(config: PreTrainedConfig, device: torch.device, dtype: torch.dtype, channels_last: bool = False):
+    """Builds the model of a configuration with random weights, in eval mode."""
     with torch.device(device):
         model = AutoModelForDepthEstimation.from_config(config).to(dtype).eval()
     return model.to(memory_format=torch.channels_last) if channels_last else model
@@ -213,6 +214,7 @@ def measure(names: list[str], args: argparse.Namespace) -> list[dict]:
 
 
 def environment(args: argparse.Namespace) -> dict:
+    """Describes the machine and the settings under which figures were measured."""
     cuda = args.device == "cuda"
     return {
         "device": torch.cuda.get_device_name() if cuda else f"{platform.processor() or platform.machine()} CPU",

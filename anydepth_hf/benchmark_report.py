@@ -27,6 +27,7 @@ def report(results: dict) -> str:
 
 
 def parameter_table(results: dict) -> str:
+    """Markdown table of parameters in millions, the paper's in a column of their own."""
     rows = [["Model", "Decoder params (M)", "Paper (M)", "All params (M)"]]
     for name, entry in results["parameters"].items():
         published = (preset(name)["published"] or {}) if name in preset_names() else {}
@@ -36,6 +37,7 @@ def parameter_table(results: dict) -> str:
 
 
 def efficiency_table(results: dict) -> str:
+    """Markdown table of FLOPs, milliseconds and memory, the paper's in columns of their own."""
     heading = "Input|Model|Decoder FLOPs (G)|in the official order (G)|Paper FLOPs (G)|All FLOPs (G)"
     heading += "|Decoder (ms)|All (ms)|Paper, H100 (ms)|Peak memory (MiB)"
     rows = [heading.split("|")]

@@ -149,7 +149,8 @@ class AnyDepthConfig(PreTrainedConfig):
 
     >>> config = AnyDepthConfig(backbone_config="dinov3-base")
     >>> model = AnyDepthForDepthEstimation(config)
-    ```"""
+    ```
+    """
 
     model_type = "anydepth"
     sub_configs_defaults = {
@@ -274,6 +275,7 @@ class AnyDepthConfig(PreTrainedConfig):
 
     @property
     def patch_size(self) -> int:
+        """Side of the encoder's patches, in pixels."""
         return self.backbone_config.patch_size
 
 

@@ -37,7 +37,8 @@ class DepthAnything3Config(BackboneConfigMixin, PreTrainedConfig):
 
     >>> configuration = DepthAnything3Config(out_indices=[6, 8, 10, 12])  # DA3-BASE: blocks 5, 7, 9, 11
     >>> model = DepthAnything3Backbone(configuration)
-    ```"""
+    ```
+    """
 
     model_type = "depth_anything_3"
     # what transformers' Dinov2 layers read besides, fixed in every Depth Anything 3 model

@@ -36,7 +36,8 @@ class VGGTConfig(BackboneConfigMixin, PreTrainedConfig):
 
     >>> configuration = VGGTConfig(out_indices=[5, 12, 18, 24])  # VGGT-1B: the pairs 4, 11, 17, 23 its heads read
     >>> model = VGGTBackbone(configuration)
-    ```"""
+    ```
+    """
 
     model_type = "vggt"
     # what transformers' Dinov2 layers read besides, fixed in VGGT

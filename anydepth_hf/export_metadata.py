@@ -60,6 +60,7 @@ def meaning(prediction_type: str, depth_estimation_type: str) -> str:
 
 
 def encode(description: dict[str, Any]) -> str:
+    """Serialises a description as the JSON that files carry."""
     return json.dumps(description, sort_keys=True)
 
 

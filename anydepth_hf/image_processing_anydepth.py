@@ -287,6 +287,7 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         return results
 
     def to_dict(self) -> dict[str, Any]:
+        """Settings as `save_pretrained` writes them."""
         output = super().to_dict()
         # as a list, so that `pipeline` does not derive a video processor from a plain string and ask to run its code
         if isinstance(output.get("auto_map", {}).get("AutoImageProcessor"), str):

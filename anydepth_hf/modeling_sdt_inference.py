@@ -160,6 +160,7 @@ class Stage:
 
 
 def prepare_conv(conv: nn.Conv2d, norm: nn.BatchNorm2d | None, relu: bool, dtype: torch.dtype):
+    """Folds batch norm and ReLU into a convolution for the inference path; picks its algorithm."""
     weight = conv.weight.float()
     bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.float()
     if norm is not None:
@@ -177,6 +178,7 @@ def prepare_conv(conv: nn.Conv2d, norm: nn.BatchNorm2d | None, relu: bool, dtype
 
 
 def has_fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware (AVX512-BF16 or AMX)."""
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
@@ -191,6 +193,7 @@ class PreparedStages:
 
     @staticmethod
     def fingerprint(head: nn.Module) -> list:
+        """Identifies the current weights of a head, so that prepared ones are made anew after a change."""
         layers = [layer for stage in head.stages() for layer in stage]
         tensors = [tensor for layer in layers for tensor in (*layer.parameters(), *layer.buffers())]
         # the sums catch what versions do not count: writes through `.data`, and new tensors at an old address
@@ -198,6 +201,7 @@ class PreparedStages:
         return [(id(t), t.data_ptr(), 0 if t.is_inference() else t._version, s) for t, s in zip(tensors, sums)]
 
     def get(self, head: nn.Module, dtype: torch.dtype) -> list[Stage]:
+        """Prepared stages of a head in a precision, made at the first call and after a change of its weights."""
         key = (dtype, has_exact_matmul(), self.fingerprint(head))
         entry = self.prepared.get(head)
         if entry is None or entry[0] != key:
@@ -245,6 +249,7 @@ def is_plain(head: nn.Module) -> bool:
 
 
 def has_plain_geometry(conv: nn.Conv2d) -> bool:
+    """Whether a convolution is 1x1 or 3x3 with stride 1 and full padding, as the inference path computes it."""
     size = conv.kernel_size[0]
     geometry = (conv.kernel_size, conv.padding, conv.stride, conv.dilation, conv.groups, conv.padding_mode)
     return size in (1, 3) and geometry == ((size, size), (size // 2, size // 2), (1, 1), (1, 1), 1, "zeros")

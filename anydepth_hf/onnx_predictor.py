@@ -59,7 +59,8 @@ class OnnxPredictor:
 
     >>> prediction = OnnxPredictor("exported")("photo.jpg")
     >>> prediction.values.shape, prediction.kind
-    ```"""
+    ```
+    """
 
     def __init__(
         self,
