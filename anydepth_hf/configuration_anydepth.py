@@ -103,6 +103,8 @@ class AnyDepthConfig(PreTrainedConfig):
         make 8x upsampling, for encoders with patches of 8 pixels.
     output_hidden_sizes (`list[int]`, *optional*):
         SDT: widths of the two convolutions before the last; half of the last upsampling width and 32 when not given.
+    use_detail_enhancer (`bool`, *optional*, defaults to `True`):
+        SDT: whether a depthwise convolution follows the fusion, as in the paper.
     dysample_groups (`int`, *optional*, defaults to 4):
         SDT: number of channel groups with sampling positions of their own.
     dysample_scope (`bool`, *optional*, defaults to `True`):
@@ -167,6 +169,7 @@ class AnyDepthConfig(PreTrainedConfig):
     fusion_hidden_size: int = 256
     upsample_hidden_sizes: list[int] | None = None
     output_hidden_sizes: list[int] | None = None
+    use_detail_enhancer: bool = True
     dysample_groups: int = 4
     dysample_scope: bool = True
     reassemble_hidden_sizes: list[int] | None = None

@@ -22,6 +22,15 @@ class License:
     notice: str = ""
 
     @property
+    def is_commercial(self) -> bool:
+        """Whether commercial use is permitted."""
+        return "-nc" not in self.identifier
+
+    def __str__(self) -> str:
+        limits = "" if self.is_commercial else ", not for commercial use"
+        return f"{self.title}{limits} ({self.url})"
+
+    @property
     def metadata(self) -> dict[str, str]:
         """The card's `license`, `license_name` and `license_link`."""
         if self.identifier in ("apache-2.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"):

@@ -88,6 +88,7 @@ def build_head(config: AnyDepthConfig, in_channels: int) -> nn.Module:
             dysample_groups=config.dysample_groups,
             dysample_scope=config.dysample_scope,
             input_norm=config.head_input_norm,
+            use_detail_enhancer=config.use_detail_enhancer,
         )
     return DPTHead(
         in_channels,

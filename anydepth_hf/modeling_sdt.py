@@ -189,6 +189,8 @@ class SDTHead(nn.Module):
         output_channels: widths of the two hidden convolutions at full resolution; `(last width // 2, 32)` by default.
         dysample_groups: groups of channels that share sampling positions.
         dysample_scope: predict the range of the offsets per position.
+        use_detail_enhancer: depthwise convolution over the fused map (paper eq. 2); the authors' weights for Depth
+            Anything 3 have none.
         input_norm: layer norm over the incoming tokens and class tokens, shared by the levels. The public SDT has
             none; encoders whose exported features are not normalised (Depth Anything 3, VGGT) need it.
 
@@ -212,6 +214,7 @@ class SDTHead(nn.Module):
         dysample_groups: int = 4,
         dysample_scope: bool = True,
         input_norm: bool = False,
+        use_detail_enhancer: bool = True,
     ):
         super().__init__()
         widths = list(upsample_channels or [fusion_channels] * 4)
@@ -226,7 +229,7 @@ class SDTHead(nn.Module):
         self.use_cls_token = use_cls_token
         self.norm = nn.LayerNorm(in_channels) if input_norm else None
         self.weighted_fusion = WeightedFusion(in_channels, fusion_channels, use_cls_token)
-        self.detail_enhancer = SpatialDetailEnhancer(fusion_channels)
+        self.detail_enhancer = SpatialDetailEnhancer(fusion_channels) if use_detail_enhancer else None
         self.upsample_1 = UpsampleBlock(fusion_channels, widths[:2], dysample_groups, dysample_scope)
         self.refinement_1 = refinement(widths[1])
         self.upsample_2 = UpsampleBlock(widths[1], widths[2:], dysample_groups, dysample_scope)
@@ -242,8 +245,8 @@ class SDTHead(nn.Module):
     def fuse(self, feature_maps: Sequence[torch.Tensor], cls_tokens: Sequence[torch.Tensor] | None) -> torch.Tensor:
         """Fused and enhanced features `(batch_size, fusion_channels, height, width)` at the patch grid."""
         tokens = [level.flatten(2).transpose(1, 2) for level in feature_maps]
-        fused = self.weighted_fusion(tokens, cls_tokens)
-        return self.detail_enhancer(fused.transpose(1, 2).unflatten(2, feature_maps[0].shape[-2:]))
+        fused = self.weighted_fusion(tokens, cls_tokens).transpose(1, 2).unflatten(2, feature_maps[0].shape[-2:])
+        return fused if self.detail_enhancer is None else self.detail_enhancer(fused)
 
     def stages(self) -> list[list[nn.Module]]:
         """The layers after fusion in order, in a list for each 2x step, which begins with its DySample."""

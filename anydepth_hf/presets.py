@@ -15,13 +15,14 @@ from .configuration_anydepth import BACKBONE_PRESETS, AnyDepthConfig
 
 
 @functools.cache
-def _presets() -> dict[str, dict]:
+def all_presets() -> dict[str, dict[str, Any]]:
+    """Data of every preset by name, to be read only; [`preset`] gives a copy."""
     return json.loads(Path(__file__).with_name("presets.json").read_text(encoding="utf-8"))
 
 
 def preset_names() -> list[str]:
     """Names of all presets, `<encoder>-<size>-<head>`, in the tables' order; `sdt-compact` follows its `sdt`."""
-    return list(_presets())
+    return list(all_presets())
 
 
 def preset(name: str) -> dict[str, Any]:
@@ -34,11 +35,11 @@ def preset(name: str) -> dict[str, Any]:
     Raises:
         ValueError: no preset of this name.
     """
-    if name not in _presets():
-        close = difflib.get_close_matches(name, _presets(), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(_presets())}."
+    if name not in all_presets():
+        close = difflib.get_close_matches(name, all_presets(), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(all_presets())}."
         raise ValueError(f"Unknown preset {name!r}; {hint}")
-    return copy.deepcopy(_presets()[name])
+    return copy.deepcopy(all_presets()[name])
 
 
 def preset_config(name: str, **overrides: Any) -> AnyDepthConfig:

@@ -129,6 +129,11 @@ def describe_source(state_dict: StateDict) -> str:
     return ""
 
 
+def holds_encoder(checkpoint: str | Path) -> bool:
+    """Whether a checkpoint of the AnyDepth repository has its encoder in it, or is a bare decoder."""
+    return find(load_state_dict(checkpoint), SOURCES["anydepth"].encoders) is not None
+
+
 def read_parts(
     source: str, checkpoint: str | Path, encoder: str | Path | None, settings: Settings
 ) -> tuple[Part, Part | None]:

@@ -23,10 +23,11 @@ from anydepth_hf.licenses import WEIGHTS
 from anydepth_hf.presets import preset, preset_names
 from conversion.convert import convert
 from conversion.formats.renaming import ConversionError
-from conversion.hub.model_card import OWNER, preset_card, released_config, stored_results, write
+from conversion.hub.model_card import OWNER, preset_card, stored_results, write
 from conversion.hub.model_directory import UPLOADED, UploadError, add_reference, check, collect_files, matches
-from conversion.hub.release_list import release
+from conversion.hub.release_list import check_architecture, release
 from conversion.push_to_hub import explain, push
+from conversion.reading import holds_encoder
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Inputs:
     The files of a preset below the weights folder.
 
     Args:
-        encoder: the encoder's checkpoint; `None` for a trained preset, which holds its encoder.
+        encoder: the encoder's checkpoint; `None` for a model that holds its encoder: a trained one, or the authors'
+            file where it is more than a decoder.
         head: the authors' decoder, or the configuration that `training/train.py` wrote; `None` for an official model.
         license: the licence text that must go along.
     """
@@ -56,7 +58,16 @@ def find_inputs(name: str, weights: Path) -> Inputs:
     text = folder / "LICENSE.md" if WEIGHTS[encoder["id"]].needs_copy else None
     if item.origin == "trained":
         return Inputs(None, weights / "trained" / name / "config.json", text)
-    return Inputs(folder / encoder["file"], weights / item.decoder if item.decoder else None, text)
+    head = weights / item.decoder if item.decoder else None
+    whole = head is not None and head.is_file() and _is_whole(head)
+    return Inputs(None if whole else folder / encoder["file"], head, text)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        return holds_encoder(checkpoint)
+    except ConversionError:
+        return False  # said when it is converted
 
 
 def prepare(name: str, weights: Path, output: Path, owner: str = OWNER, settings: list[str] | None = None) -> Path:
@@ -105,24 +116,6 @@ def build(name: str, inputs: Inputs, directory: Path, settings: list[str]) -> No
         print(convert("anydepth", inputs.head, directory, settings, encoder=inputs.encoder))
     else:
         print(convert(preset(name)["encoder"]["source"], inputs.encoder, directory, settings))
-
-
-def check_architecture(name: str, config: AnyDepthConfig) -> None:
-    """
-    Raises:
-        UploadError: the encoder or the head is not the preset's.
-    """
-    expected = released_config(name)
-    for what, get in (
-        ("encoder", lambda c: c.backbone_config.model_type),
-        ("encoder's width", lambda c: c.backbone_config.hidden_size),
-        ("encoder's depth", lambda c: c.backbone_config.num_hidden_layers),
-        ("head", lambda c: c.head_type),
-        ("head's widths", lambda c: [c.fusion_hidden_size, *(c.upsample_hidden_sizes or [])]),
-        ("prediction", lambda c: c.prediction_type),
-    ):
-        if get(config) != get(expected):
-            raise UploadError(f"This is not {name}: its {what} is {get(config)}, the preset's {get(expected)}.")
 
 
 def main() -> None:

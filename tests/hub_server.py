@@ -23,6 +23,7 @@ class Repository:
     """Commits are immutable trees `{path: content}`; branches and tags name commits."""
 
     private: bool = False
+    gated: bool = False
     trees: dict[str, dict[str, bytes]] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
@@ -55,8 +56,10 @@ class HubServer(ThreadingHTTPServer):
         repositories: by name, to look at and to fill.
         static: further files by path below `/static/`.
         requests: `(method, path)` of every request, in order.
-        lfs_suffixes: files that are uploaded by the LFS protocol instead of inside the commit.
+        lfs_suffixes: files that are uploaded by the LFS protocol instead of inside the commit, and stated by SHA-256.
         cut_commits: this many of the next commits have their connection cut in the middle of the request.
+        cut_downloads: this many of the next downloads have their connection cut in the middle of the answer.
+        swapped: other content than stated that the download of a path sends, of the same size.
     """
 
     daemon_threads = True
@@ -70,6 +73,8 @@ class HubServer(ThreadingHTTPServer):
         self.requests: list[tuple[str, str]] = []
         self.lfs_suffixes: tuple[str, ...] = ()
         self.cut_commits = 0
+        self.cut_downloads = 0
+        self.swapped: dict[str, bytes] = {}
 
     def __enter__(self):
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -307,5 +312,23 @@ class Handler(BaseHTTPRequestHandler):
         repository, sha = self.resolve(repo, revision)
         if path not in repository.trees[sha]:
             raise HubError(404, "Entry not found", "EntryNotFound", **{"X-Repo-Commit": sha})
+        if repository.gated and not self.authenticated:
+            raise HubError(401, f"Access to model {repo} is restricted.", "GatedRepo")
         content = repository.trees[sha][path]
-        self.send(200, content, {"X-Repo-Commit": sha, "ETag": f'"{blob_id(content)}"', "Accept-Ranges": "none"})
+        entry = self.describe(path, content)
+        headers = {"X-Repo-Commit": sha, "ETag": f'"{entry.get("lfs", entry)["oid"]}"', "Accept-Ranges": "bytes"}
+        content, status = self.server.swapped.get(path, content), 200
+        if wanted := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")):
+            status, start = 206, int(wanted[1])
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            content = content[start:]
+        if self.command == "GET" and self.server.cut_downloads > 0:
+            self.server.cut_downloads -= 1
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+            self.close_connection = True
+            return self.connection.close()
+        self.send(status, content, headers)

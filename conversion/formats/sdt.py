@@ -34,6 +34,7 @@ def read_head(state_dict: StateDict, settings: Settings) -> Part:
         "dysample_scope": f"{STEPS[0]}.0.scope.weight" in state_dict,
         "num_output_channels": state_dict["output_conv.4.weight"].shape[0],
         "head_input_norm": "norm.weight" in state_dict,
+        "use_detail_enhancer": "detail_enhancer.dwconv.weight" in state_dict,
     }
     return Part(state_dict, fields=fields, notes=notes)
 

@@ -113,8 +113,8 @@ def training(item: Release, entry: dict[str, Any], directory: Path | None) -> tu
     if item.origin == "authors":
         text = (
             f"The paper's authors trained the head, from random weights, on {names}; the encoder began with the "
-            f"weights of `{encoder}`, whose card names its data. Whether it was trained along is not stated; here it "
-            "is as released there."
+            f"weights of `{encoder}`, whose card names its data. Whether it was trained along is not stated: where "
+            "the authors' file holds an encoder, it is that one, else the released one."
         )
     elif directory is not None:
         return f"The head: {trained_on(directory)}. The encoder: see the card of `{encoder}`.", []

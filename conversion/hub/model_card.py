@@ -18,12 +18,11 @@ from huggingface_hub import ModelCard, ModelCardData
 import anydepth_hf
 from anydepth_hf import AnyDepthConfig
 from anydepth_hf.licenses import APACHE, FROM_SCRATCH, WEIGHTS
-from anydepth_hf.presets import preset, preset_config, preset_names
+from anydepth_hf.presets import preset, preset_names
 
-from ..formats.da3 import DEPTH_FIELDS
 from . import card_text as text
 from .card_results import Measured, measured_index, published_index, read_results
-from .release_list import Release, release
+from .release_list import Release, release, released_config
 
 CARDS = Path(__file__).resolve().parents[2] / "model_cards"
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
@@ -31,14 +30,12 @@ BUNDLED = "bundled"
 OWNER = "AIGeeksGroup"
 
 
-def released_config(name: str) -> AnyDepthConfig:
-    """The configuration of a preset as it is released: official heads of DA3 and VGGT predict depth."""
-    predicts_depth = release(name).origin == "official" and preset(name)["encoder"]["source"] in ("da3", "vggt")
-    return preset_config(name, **(DEPTH_FIELDS if predicts_depth else {}))
-
-
 def preset_card(
-    name: str, owner: str = OWNER, directory: Path | None = None, results: list[Path] | None = None
+    name: str,
+    owner: str = OWNER,
+    directory: Path | None = None,
+    results: list[Path] | None = None,
+    model: str | None = None,
 ) -> ModelCard:
     """
     The card of a preset.
@@ -49,6 +46,7 @@ def preset_card(
         directory: the model that the card is for; its configuration counts, and whether it was trained here. Without
             one, the preset's.
         results: files of `training/evaluate.py` that were measured with these weights.
+        model: the Python expression that names the model; by default its repository on the Hub.
 
     Raises:
         ValueError: no preset of this name, or a file that holds no results.
@@ -74,8 +72,8 @@ def preset_card(
         summary=text.summary(item, entry, directory),
         notice=WEIGHTS[encoder].notice,
         meaning=" ".join([text.meaning(config), *([entry["note"]] if "note" in entry else [])]),
-        model=f'"{owner}/{item.repo}"',
-        hub=True,
+        model=model or f'"{owner}/{item.repo}"',
+        hub=model is None,
         prediction_type=config.prediction_type,
         architecture=text.architecture(config, f"Encoder `{encoder}`"),
         results=text.results(measured, entry["published"], item.origin),

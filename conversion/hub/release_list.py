@@ -3,19 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from anydepth_hf.licenses import CC_BY_NC_SA, WEIGHTS, License
-from anydepth_hf.presets import preset
+from anydepth_hf import AnyDepthConfig
+from anydepth_hf.licenses import WEIGHTS, License
+from anydepth_hf.originals import original, repository
+from anydepth_hf.presets import preset, preset_config
 
-# The SDT weights that the paper's authors released (AIGeeksGroup/AnyDepth), by preset.
-AUTHORS_DECODERS = {"dav2-base-sdt": "dav2_sdt_vitb.pth", "da3-large-sdt": "da3_sdt_vitl.pth"}
-# Presets whose architecture is that of the encoder's own release, head included.
-OFFICIAL_MODELS = (
-    *(f"dav2-{size}-dpt" for size in ("small", "base", "large")),
-    *(f"da3-{size}-dual-dpt" for size in ("small", "base", "large", "giant")),
-    *("da3-mono-large-dpt", "da3-metric-large-dpt", "vggt-1b-dpt"),
-)
-# The preset that `AIGeeksGroup/AnyDepth` itself is: the smaller of the authors' two.
-DEFAULT_PRESET = "dav2-base-sdt"
+from ..formats.da3 import DEPTH_FIELDS
+from ..formats.renaming import ConversionError
 
 
 @dataclass(frozen=True)
@@ -38,8 +32,34 @@ class Release:
 
 def release(name: str) -> Release:
     """The release of a preset. Raises `ValueError` for an unknown one."""
-    encoder = WEIGHTS[preset(name)["encoder"]["id"]]
-    repo = "AnyDepth" if name == DEFAULT_PRESET else f"AnyDepth-{name}"
-    if name in AUTHORS_DECODERS:
-        return Release(name, repo, "authors", CC_BY_NC_SA, AUTHORS_DECODERS[name])
-    return Release(name, repo, "official" if name in OFFICIAL_MODELS else "trained", encoder)
+    published, repo = original(name), repository(name).split("/")[1]
+    if published is None:
+        return Release(name, repo, "trained", WEIGHTS[preset(name)["encoder"]["id"]])
+    if published.source == "anydepth":
+        return Release(name, repo, "authors", published.license, published.checkpoint.name)
+    return Release(name, repo, "official", published.license)
+
+
+def released_config(name: str) -> AnyDepthConfig:
+    """The configuration of a preset as it is released: official heads of DA3 and VGGT predict depth."""
+    published = original(name)
+    predicts_depth = published is not None and published.prediction_type == "depth"
+    return preset_config(name, **(DEPTH_FIELDS if predicts_depth else {}))
+
+
+def check_architecture(name: str, config: AnyDepthConfig) -> None:
+    """
+    Raises:
+        ConversionError: the encoder or the head is not the preset's.
+    """
+    expected = released_config(name)
+    for what, get in (
+        ("encoder", lambda c: c.backbone_config.model_type),
+        ("encoder's width", lambda c: c.backbone_config.hidden_size),
+        ("encoder's depth", lambda c: c.backbone_config.num_hidden_layers),
+        ("head", lambda c: c.head_type),
+        ("head's widths", lambda c: [c.fusion_hidden_size, *(c.upsample_hidden_sizes or [])]),
+        ("prediction", lambda c: c.prediction_type),
+    ):
+        if get(config) != get(expected):
+            raise ConversionError(f"This is not {name}: its {what} is {get(config)}, the preset's {get(expected)}.")

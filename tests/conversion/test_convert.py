@@ -181,6 +181,7 @@ SDT_VARIANTS = {
     ),
     "patch 8, upsampled 8 times": (dinov3(patch_size=8), {"upsample_hidden_sizes": [24, 16, 12]}),
     "no class token": (dinov3(), {"use_cls_token": False}),
+    "no detail enhancer": (dinov3(), {"use_detail_enhancer": False, "use_cls_token": False}),
     "norm": (dinov3(), {"apply_backbone_norm": True, "head_input_norm": True}),
     "Depth Anything V2's encoder": (dinov2(num_hidden_layers=24), {"apply_backbone_norm": True}),
 }

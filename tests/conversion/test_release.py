@@ -10,9 +10,11 @@ from huggingface_hub import HfApi, ModelCard
 from anydepth_hf import AnyDepthForDepthEstimation, AnyDepthImageProcessor, SDTHead
 from anydepth_hf.presets import preset_config, preset_names
 from conversion import release as script
-from conversion.hub.model_directory import UploadError
+from conversion.formats.renaming import ConversionError
+from conversion.hub import release_list
 from conversion.hub.reference import check_reference
-from conversion.release import check_architecture, find_inputs, main, prepare
+from conversion.hub.release_list import check_architecture
+from conversion.release import find_inputs, main, prepare
 from tests.hub_server import TOKEN
 
 HEADS = ["backbone.num_attention_heads=3"]
@@ -45,7 +47,7 @@ def weights(request, tmp_path, save_tiny_model, monkeypatch):
     def small(name):
         return preset_config(name, backbone_config=SMALL[name.split("-")[0]], fusion_hidden_size=16)
 
-    monkeypatch.setattr(script, "released_config", small)
+    monkeypatch.setattr(release_list, "released_config", small)
     return folder
 
 
@@ -111,8 +113,10 @@ def test_rows_without_files_are_left_out(weights, tmp_path, monkeypatch, capsys,
 
 
 def test_files_of_another_row_are_refused(weights, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(script, "released_config", preset_config)
-    with pytest.raises(UploadError, match="This is not dav2-base-sdt: its encoder's width is 48, the preset's 768"):
+    monkeypatch.setattr(release_list, "released_config", preset_config)
+    with pytest.raises(
+        ConversionError, match="not dav2-base-sdt: its encoder's width is 48, the preset's 768"
+    ):
         prepare("dav2-base-sdt", weights, tmp_path / "out", settings=HEADS)
     assert not any((tmp_path / "out").iterdir()), "it would be taken for the preset the next time"
     (weights / "dav2_sdt_vitb.pth").write_bytes(b"not a checkpoint")
@@ -130,4 +134,4 @@ def test_every_row_has_its_inputs_and_its_architecture(name, tmp_path):
     """A preset's files have places of their own, and its configuration passes the check that a release makes."""
     paths = find_inputs(name, tmp_path).missing
     assert paths and len(set(paths)) == len(paths)
-    check_architecture(name, script.released_config(name))
+    check_architecture(name, release_list.released_config(name))

@@ -11,8 +11,8 @@ from anydepth_hf.licenses import WEIGHTS, license_problems
 from anydepth_hf.presets import preset, preset_names
 from conversion.hub.card_check import card_problems
 from conversion.hub.card_results import read_results
-from conversion.hub.model_card import BUNDLED, CARDS, bundled_card, preset_card, released_config, stored_cards, write
-from conversion.hub.release_list import DEFAULT_PRESET, release
+from conversion.hub.model_card import BUNDLED, CARDS, bundled_card, preset_card, stored_cards, write
+from conversion.hub.release_list import release, released_config
 from tests.card_schema import card_errors
 from tests.hub_server import Repository
 
@@ -81,7 +81,7 @@ def test_the_hub_accepts_the_cards(hub, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
     for path in sorted(CARDS.glob("*.md")):
         ModelCard.load(path).validate()
-    text = (CARDS / f"{DEFAULT_PRESET}.md").read_text(encoding="utf-8")
+    text = (CARDS / "dav2-base-sdt.md").read_text(encoding="utf-8")
     for old, new in (
         ("license: ", "license: no"),
         ("value: 0.056", "value: good"),
@@ -99,7 +99,7 @@ def test_the_examples_in_a_card_run(hub, save_tiny_model, run_process, tmp_path)
     repository.tags["v1.0"] = repository.branches["main"]
     (tmp_path / "elsewhere").mkdir()
     Image.linear_gradient("L").convert("RGB").save(tmp_path / "elsewhere" / "picture.jpg")
-    blocks = re.findall(r"```python\n(.*?)```", ModelCard.load(CARDS / f"{DEFAULT_PRESET}.md").text, re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", ModelCard.load(CARDS / "dav2-base-sdt.md").text, re.DOTALL)
     assert len(blocks) == 3
     code = f"import sys; sys.path.insert(0, {str(CARDS.parent)!r})\n" + "\n".join(blocks)
     code += "\nprint(tuple(result['predicted_depth'].shape), result['prediction_type'])"
@@ -113,7 +113,7 @@ def table(card: ModelCard, heading: str) -> str:
 
 def test_measured_and_published_numbers_are_apart(results):
     """Measured results are for the weights at hand; the paper's stay in their own table and keep their source."""
-    card = preset_card(DEFAULT_PRESET, results=[results])
+    card = preset_card("dav2-base-sdt", results=[results])
     measured, published = table(card, "Measured"), table(card, "Reported by the paper")
     assert "| KITTI | 9 | 12.5 | 12.5 | 0.125 | predicts disparity, scale and shift fitted in" in measured
     assert "| held-out scenes | 9 |" in measured and "768, no flip, float32" in measured
