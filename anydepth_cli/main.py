@@ -12,6 +12,8 @@ COMMANDS = {
     "predict": "disparity or depth maps of images and folders",
     "calibrate": "scale and shift that turn a model's predictions into metres, from known distances",
     "export": "a model as ONNX, OpenVINO, ExecuTorch or torch.export files, each checked against PyTorch",
+    "models": "presets: size, licence, what they predict, and which are on this disk",
+    "pull": "a preset's published weights, downloaded and converted to a model of Transformers",
     "benchmark": "parameters, FLOPs, latency and memory of models",
 }
 """Every command and what it does; each is the module of that name in this package."""

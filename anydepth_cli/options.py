@@ -9,7 +9,10 @@ def add_model_arguments(parser: argparse.ArgumentParser, default: str = "the sma
     """`--model`, `--device`, `--dtype` and `--trust-remote-code`, as `anydepth_hf.loading.load_model` takes them."""
     group = parser.add_argument_group("model")
     group.add_argument(
-        "--model", metavar="NAME", help=f"directory or Hub id of a depth-estimation model (default: {default})"
+        "--model",
+        metavar="NAME",
+        help="depth-estimation model: preset (`anydepth models` lists them; published weights are downloaded on first "
+        f"use), directory or Hub id (default: {default})",
     )
     group.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     group.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])

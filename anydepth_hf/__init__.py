@@ -21,8 +21,10 @@ if find_spec("torch") is not None:
         SDTHead,
         VGGTBackbone,
         VGGTConfig,
+        from_preset,
         load_model,
         predict_depth,
+        pull,
         read_depth,
         write_depth,
     )
@@ -46,8 +48,10 @@ __all__ = [
     "SDTHead",
     "VGGTBackbone",
     "VGGTConfig",
+    "from_preset",
     "load_model",
     "predict_depth",
+    "pull",
     "read_depth",
     "write_depth",
 ]

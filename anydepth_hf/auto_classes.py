@@ -9,12 +9,14 @@ from .configuration_depth_anything_3 import DepthAnything3Config
 from .configuration_vggt import VGGTConfig
 from .depth_files import read_depth, write_depth
 from .depth_map import DepthMap
+from .hub_anydepth import set_resolver
 from .image_processing_anydepth import AnyDepthImageProcessor
 from .loading import load_model
 from .modeling_anydepth import AnyDepthForDepthEstimation
 from .modeling_dpt import DPTHead
 from .modeling_sdt import SDTHead
 from .prediction import predict_depth
+from .pull import from_preset, pull, resolve
 
 AutoConfig.register("anydepth", AnyDepthConfig)
 AutoModelForDepthEstimation.register(AnyDepthConfig, AnyDepthForDepthEstimation)
@@ -27,6 +29,9 @@ for _config, _backbone in ((DepthAnything3Config, DepthAnything3Backbone), (VGGT
     if _config.model_type not in CONFIG_MAPPING:
         AutoConfig.register(_config.model_type, _config)
         AutoBackbone.register(_config, _backbone)
+
+# `from_pretrained` of a repository that holds the authors' own files only gives the model converted from them.
+set_resolver(resolve)
 
 # What `save_pretrained` writes then loads with `trust_remote_code=True` where this package is not installed.
 AnyDepthConfig.register_for_auto_class()
@@ -44,8 +49,10 @@ __all__ = [
     "SDTHead",
     "VGGTBackbone",
     "VGGTConfig",
+    "from_preset",
     "load_model",
     "predict_depth",
+    "pull",
     "read_depth",
     "write_depth",
 ]

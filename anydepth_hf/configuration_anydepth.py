@@ -10,6 +10,7 @@ from transformers.utils import auto_docstring
 
 from .configuration_depth_anything_3 import DepthAnything3Config
 from .configuration_vggt import VGGTConfig
+from .hub_anydepth import loadable
 
 # Classes of this package's own encoders by model type; transformers resolves its own.
 BACKBONE_CONFIGS: dict[str, type[PreTrainedConfig]] = {"depth_anything_3": DepthAnything3Config, "vggt": VGGTConfig}
@@ -270,6 +271,10 @@ class AnyDepthConfig(PreTrainedConfig):
             raise ValueError(f"Need 0 <= min_depth < max_depth, got {self.min_depth} and {self.max_depth}.")
         if self.num_output_channels < 1:
             raise ValueError(f"`num_output_channels` must be at least 1, got {self.num_output_channels}.")
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
+        return super().from_pretrained(loadable(pretrained_model_name_or_path, kwargs), *args, **kwargs)
 
     @property
     def has_relu_output(self) -> bool:

@@ -89,17 +89,21 @@ def look_up(repo: str, names: Sequence[str], revision: str) -> tuple[list[Remote
     return [remote(name) for name in names], [remote(name) for name in licenses]
 
 
-def download(file: RemoteFile) -> Path:
+def download(file: RemoteFile, revision: str) -> Path:
     """
     Downloads a file into the cache of `huggingface_hub`, going on with what an interrupted download left there.
+
+    Args:
+        file: as [`look_up`] gave it.
+        revision: under which the cache finds it again offline.
 
     Raises:
         HubFileError: it cannot be downloaded, or is not what the Hub states; it is then removed from the cache.
     """
     try:
-        path = Path(hf_hub_download(file.repo, file.name, revision=file.commit))
+        path = Path(hf_hub_download(file.repo, file.name, revision=revision))
     except Exception as error:
-        raise explain(error, file.repo, file.commit) from error
+        raise explain(error, file.repo, revision) from error
     check(path, file.digest, f"{file.name} of {file.repo}")
     return path
 

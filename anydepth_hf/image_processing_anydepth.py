@@ -20,6 +20,7 @@ from transformers.image_utils import (
 from transformers.modeling_outputs import DepthEstimatorOutput
 from transformers.processing_utils import ImagesKwargs
 
+from .hub_anydepth import loadable
 from .pixels_anydepth import get_resized_size, pil_to_rgb
 
 INTERPOLATION_MODES = {
@@ -112,6 +113,10 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         self._set_attributes(**kwargs)
         if self.prediction_type not in ("disparity", "depth"):
             raise ValueError(f"`prediction_type` must be 'disparity' or 'depth', got {self.prediction_type!r}.")
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
+        return super().from_pretrained(loadable(pretrained_model_name_or_path, kwargs), *args, **kwargs)
 
     def _prepare_images_structure(self, images: ImageInput, expected_ndims: int = 3) -> list:
         # the base class knows no gray arrays of two dimensions

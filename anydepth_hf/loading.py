@@ -1,13 +1,12 @@
 """Models and their image processors by name, with each mistake as one sentence."""
 
-import difflib
 import os
 
 import torch
 from transformers import AutoImageProcessor, AutoModelForDepthEstimation, PreTrainedModel
 
 from .bundled_checkpoint import BUNDLED_CHECKPOINT
-from .presets import preset_names
+from .pull import resolve
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -49,25 +48,28 @@ def load_model(
     Loads a depth-estimation model, complete and in eval mode, and its image processor.
 
     Args:
-        name: directory or Hub id; by default the small model that comes with the package.
+        name: directory, Hub id, or a preset, whose published weights are downloaded on first use ([`pull`]); by
+            default the small model that comes with the package.
         device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`; by default the best that there is.
         dtype: of the weights, e.g. `"bfloat16"`.
         trust_remote_code: run the model code of the Hub repository.
 
     Raises:
         ModelError: there is no such model or device, or the checkpoint is damaged or lacks weights.
+        PullError, ValueError: see [`resolve`].
     """
     name = BUNDLED_CHECKPOINT if name is None else os.fspath(name)
     device = find_device(device)
     dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-    options = {"trust_remote_code": trust_remote_code}
+    options, source = {"trust_remote_code": trust_remote_code}, resolve(name)
     try:
-        processor = AutoImageProcessor.from_pretrained(name, **options)
+        processor = AutoImageProcessor.from_pretrained(source, **options)
         model, info = AutoModelForDepthEstimation.from_pretrained(
-            name, dtype=dtype, output_loading_info=True, **options
+            source, dtype=dtype, output_loading_info=True, **options
         )
     except Exception as error:  # OSError, SafetensorError, StrictDataclassError, KeyError, UnpicklingError ...
-        raise ModelError(f"Cannot load a depth-estimation model from {name}: {_reason(name, error)}") from error
+        reason = str(error).split("\n", 1)[0] or type(error).__name__
+        raise ModelError(f"Cannot load a depth-estimation model from {name}: {reason}") from error
     require_complete(info, name)
     return model.to(device).eval(), processor
 
@@ -87,13 +89,6 @@ def find_device(name: str | torch.device | None = None) -> torch.device:
         return device
     except Exception as error:  # RuntimeError, AssertionError of a build without CUDA ...
         raise ModelError(f"The device {name} cannot be used here: {str(error).splitlines()[0]}") from error
-
-
-def _reason(name: str, error: Exception) -> str:
-    if not os.path.exists(name) and "/" not in name:
-        close = difflib.get_close_matches(name, preset_names(), n=1)
-        return f"there is no such folder{f'; did you mean the preset {close[0]}?' if close else '.'}"
-    return str(error).split("\n", 1)[0] or type(error).__name__
 
 
 __all__ = ["DTYPES", "ModelError", "find_device", "load_model", "require_complete"]

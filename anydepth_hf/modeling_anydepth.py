@@ -18,6 +18,7 @@ from .backbone_dinov2 import AnyDepthDinov2Backbone
 from .backbone_dinov3 import AnyDepthDINOv3Backbone
 from .backbone_vggt import VGGTBackbone
 from .configuration_anydepth import AnyDepthConfig
+from .hub_anydepth import loadable
 from .losses_anydepth import depth_loss
 from .memory_anydepth import check_memory
 from .modeling_dpt import DPTHead
@@ -155,6 +156,7 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
             ValueError: the checkpoint is of an encoder of another type than `config.backbone_config`, or has not all
                 of its weights.
         """
+        pretrained_model_name_or_path = loadable(pretrained_model_name_or_path, kwargs)
         if isinstance(config, PreTrainedConfig) and pretrained_model_name_or_path and "state_dict" not in kwargs:
             options = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
             found, _ = PreTrainedConfig.get_config_dict(pretrained_model_name_or_path, **options)

@@ -9,11 +9,12 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from huggingface_hub import cached_assets_path, constants, file_exists, is_offline_mode, try_to_load_from_cache
+from huggingface_hub import HfApi, cached_assets_path, constants, is_offline_mode, try_to_load_from_cache
 from huggingface_hub.errors import HTTPError
 from huggingface_hub.utils import WeakFileLock
 from safetensors import SafetensorError
@@ -103,10 +104,14 @@ def from_preset(name: str, **kwargs: Any) -> AnyDepthForDepthEstimation:
     return AnyDepthForDepthEstimation.from_pretrained(pull(name), **kwargs)
 
 
-def resolve(name: str | os.PathLike) -> str:
+def resolve(name: str | os.PathLike, revision: str = "main") -> str:
     """
     What `from_pretrained` loads for a name that a user gave: a folder or a Hub id stays itself, a preset becomes the
     folder of its published weights, and so does a repository of AnyDepth that holds no model of Transformers (yet).
+
+    Args:
+        name: folder, Hub id or preset.
+        revision: of a repository of AnyDepth, where the model is looked for.
 
     Raises:
         ValueError: a single word that is neither a folder nor a preset; the nearest preset is named.
@@ -118,16 +123,14 @@ def resolve(name: str | os.PathLike) -> str:
     if name in preset_names():
         return pull(name)
     released = preset_of_repository(name)
-    if released is not None and not _holds_model(name):
+    if released is not None and not _holds_model(name, revision):
         folder = pull(released)
         logger.warning_once(f"{name} holds no model of Transformers; using its preset {released}, converted: {folder}")
         return folder
     if "/" not in name and os.sep not in name:
-        try:
-            preset(name)
-        except ValueError as error:
-            hint = str(error).partition("; ")[2].rstrip("?.")
-            raise ValueError(f"{name} is neither a folder nor a preset nor a Hub id (OWNER/NAME); {hint}.") from None
+        close = get_close_matches(name, preset_names(), n=1)
+        hint = f"did you mean the preset {close[0]}?" if close else "`anydepth models` lists the presets."
+        raise ValueError(f"{name} is neither a folder nor a preset nor a Hub id (OWNER/NAME); {hint}")
     return name
 
 
@@ -147,14 +150,14 @@ def _published(name: str) -> Original:
     return published
 
 
-def _holds_model(repo: str) -> bool:
+def _holds_model(repo: str, revision: str) -> bool:
     """Whether a repository on the Hub holds a model of Transformers; offline, whether one was loaded before."""
     if not is_offline_mode():
         try:
-            return file_exists(repo, "config.json")
+            return HfApi().file_exists(repo, "config.json", revision=revision)
         except (HTTPError, OSError):
             pass
-    return isinstance(try_to_load_from_cache(repo, "config.json"), str)
+    return isinstance(try_to_load_from_cache(repo, "config.json", revision=revision), str)
 
 
 def _make(published: Original, folder: Path):
@@ -209,7 +212,7 @@ def _fetch(name: str, file: OriginalFile, companions: Iterable[OriginalFile], fo
         if missing:
             listing = ", ".join(f"{entry.name} ({entry.size / 1e9:.2f} GB)" for entry in missing)
             logger.warning(f"{name}: downloading {listing} of {file.repo}")
-        return {download(entry): entry for entry in [*remotes, *licenses]}
+        return {download(entry, file.revision): entry for entry in [*remotes, *licenses]}
     except HubFileError as error:
         raise PullError(f"{name}: {error}") from error
 

@@ -7,7 +7,7 @@ import re
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.card_schema import card_errors
 
@@ -290,7 +290,8 @@ class Handler(BaseHTTPRequestHandler):
     def paths_info(self, repo, revision):
         repository, sha = self.resolve(repo, revision)
         tree = repository.trees[sha]
-        paths = self.json["paths"] if self.headers["Content-Type"] == "application/json" else []
+        is_json = self.headers["Content-Type"] == "application/json"
+        paths = self.json["paths"] if is_json else parse_qs(self.body.decode()).get("paths", [])
         self.send(200, [self.describe(path, tree[path]) for path in paths if path in tree])
 
     def lfs_batch(self, repo):

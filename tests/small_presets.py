@@ -1,4 +1,4 @@
-"""Presets at the size of the official implementations' fixtures (`tests/reference/`), and a Hub that holds these files.
+"""Presets at the size of the official implementations' fixtures (`tests/reference/`), and a Hub with these files.
 
 `shrink()` changes the preset data in the running process; `fill(hub)` puts the files where the originals lie.
 """

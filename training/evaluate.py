@@ -34,7 +34,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 @dataclass
 class EvaluateArguments:
     # what is measured
-    model: str | None = field(default=None, metadata={"help": "Hub id or folder of a depth-estimation model"})
+    model: str | None = field(default=None, metadata={"help": "Hub id, folder or preset of a depth-estimation model"})
     predictions: str | None = field(
         default=None,
         metadata={"help": "instead: folder of .npy or 16-bit .png files named as the images; or image-free-prior"},

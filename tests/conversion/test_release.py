@@ -114,9 +114,7 @@ def test_rows_without_files_are_left_out(weights, tmp_path, monkeypatch, capsys,
 
 def test_files_of_another_row_are_refused(weights, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(release_list, "released_config", preset_config)
-    with pytest.raises(
-        ConversionError, match="not dav2-base-sdt: its encoder's width is 48, the preset's 768"
-    ):
+    with pytest.raises(ConversionError, match="not dav2-base-sdt: its encoder's width is 48, the preset's 768"):
         prepare("dav2-base-sdt", weights, tmp_path / "out", settings=HEADS)
     assert not any((tmp_path / "out").iterdir()), "it would be taken for the preset the next time"
     (weights / "dav2_sdt_vitb.pth").write_bytes(b"not a checkpoint")

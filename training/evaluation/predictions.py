@@ -20,6 +20,7 @@ from anydepth_hf.image_processing_anydepth import get_resized_size
 from anydepth_hf.loading import ModelError, require_complete
 from anydepth_hf.metrics import image_free_prior
 from anydepth_hf.model_types import PREDICTS, model_type_rule
+from anydepth_hf.pull import resolve
 from training.data.decoding import DataError, naming, read_npy, read_png16
 
 
@@ -59,7 +60,7 @@ class ModelPredictions:
     """A depth-estimation model of the Hub or a local folder, with its own image processor.
 
     Args:
-        model: Hub id or folder.
+        model: Hub id, folder, or a preset with published weights.
         predicts: one of `PREDICTS`, where the table of model types does not know or errs.
         processing_size: `None` leaves resizing to the model's image processor; an integer is the shorter side (aspect
             ratio kept), a (height, width) pair is the size; both rounded to the model's patches.
@@ -85,7 +86,8 @@ class ModelPredictions:
     ):
         options = {"revision": revision, "trust_remote_code": trust_remote_code}
         try:
-            config = AutoConfig.from_pretrained(model, **options)
+            source = resolve(model)
+            config = AutoConfig.from_pretrained(source, **options)
             rule = model_type_rule(config)
             if "refused" in rule:
                 raise DataError(f"{model}: {config.model_type} cannot be evaluated here, {rule['refused']}.")
@@ -93,9 +95,9 @@ class ModelPredictions:
             if self.predicts is None:
                 raise DataError(f"{model}: what does model type {config.model_type!r} predict? Pass --predicts "
                                 f"{', '.join(PREDICTS[:-1])} or {PREDICTS[-1]}.")  # fmt: skip
-            self.processor = AutoImageProcessor.from_pretrained(model, **options)
+            self.processor = AutoImageProcessor.from_pretrained(source, **options)
             self.model, info = AutoModelForDepthEstimation.from_pretrained(
-                model, dtype=dtype, output_loading_info=True, **options
+                source, dtype=dtype, output_loading_info=True, **options
             )
             require_complete(info, model)
         except DataError:
@@ -114,7 +116,7 @@ class ModelPredictions:
         self.prepare = ImageInput(self.processor, processing_size, multiple)
         self.flip = flip
         self.device, self.dtype = torch.device(device), dtype
-        self._name = model
+        self._name, self._source = model, source
 
     def describe(self) -> dict:
         """What produced the predictions, for the results and as the key of the cache."""
@@ -122,7 +124,7 @@ class ModelPredictions:
         return {
             "model": self._name,
             "model_type": self.model.config.model_type,
-            "weights": _weights_id(self._name, self.model.config),
+            "weights": _weights_id(self._source, self.model.config),
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "predicts": self.predicts,
             "processing_size": "the image processor's" if size is None else size,

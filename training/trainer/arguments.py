@@ -21,7 +21,7 @@ class TrainArguments:
 
     # model: one of preset, model, architecture
     preset: str | None = field(default=None, metadata={"help": "named model: its encoder's weights, a new head"})
-    model: str | None = field(default=None, metadata={"help": "AnyDepth model to fine-tune: Hub id or directory"})
+    model: str | None = field(default=None, metadata={"help": "AnyDepth model to fine-tune: Hub id, folder or preset"})
     architecture: str | None = field(
         default=None, metadata={"help": "AnyDepthConfig with a new head: JSON, or a mapping in YAML"}
     )

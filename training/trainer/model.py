@@ -9,6 +9,7 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
 from anydepth_hf.presets import preset_config, preset_encoder
+from anydepth_hf.pull import resolve
 from training.trainer.arguments import TrainArguments
 
 
@@ -25,7 +26,7 @@ def build_model(arguments: TrainArguments) -> nn.Module:
     if arguments.model is None:
         model = _with_new_head(arguments)
     else:
-        model = _from_pretrained(AnyDepthForDepthEstimation, arguments.model)
+        model = _from_pretrained(AnyDepthForDepthEstimation, resolve(arguments.model))
         if arguments.far_plane is not None:
             model.config.max_depth = arguments.far_plane
     for name in ("relative_loss", "gradient_matching_weight"):
@@ -127,7 +128,7 @@ def parameter_groups(model: nn.Module, head_rate: float, encoder_rate: float) ->
 def build_processor(arguments: TrainArguments, config: AnyDepthConfig) -> AnyDepthImageProcessor:
     """The saved model's processor: that of the model it started from, else the short side of the training images."""
     if arguments.model:
-        return AnyDepthImageProcessor.from_pretrained(arguments.model)
+        return AnyDepthImageProcessor.from_pretrained(resolve(arguments.model))
     short_sides = sorted(min(size) for size in arguments.sizes)
     return AnyDepthImageProcessor(
         size={"shortest_edge": short_sides[len(short_sides) // 2]},

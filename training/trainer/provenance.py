@@ -9,6 +9,7 @@ from huggingface_hub import ModelCard
 from anydepth_hf import BUNDLED_CHECKPOINT
 from anydepth_hf.licenses import APACHE, FROM_SCRATCH, WEIGHTS
 from anydepth_hf.presets import preset
+from anydepth_hf.pull import resolve
 from training.trainer.arguments import TrainArguments
 
 INHERITED = ("base_model", "license", "license_name", "license_link")
@@ -29,7 +30,8 @@ def provenance(arguments: TrainArguments) -> dict[str, Any]:
     preset's encoder, or random ones; from these and rendered scenes alone, the model is the project's own licence's.
     """
     encoder = preset(arguments.preset)["encoder"]["id"] if arguments.preset else None
-    source = arguments.model or arguments.encoder_weights or encoder or "random"
+    model = arguments.model and resolve(arguments.model)
+    source = model or arguments.encoder_weights or encoder or "random"
     if source == "random":
         return {"tags": [FROM_SCRATCH], **(APACHE.metadata if arguments.dataset == ["scenes"] else {})}
     if source in WEIGHTS:
