@@ -17,7 +17,7 @@ def set_resolver(resolver: Callable[[str, str], str]):
 
 def loadable(name: str | os.PathLike | None, options: dict) -> str | os.PathLike | None:
     """
-    What `from_pretrained(name, **options)` should load: `name` itself, or, where the package is installed and `name` is
+    What `from_pretrained(name, **options)` should load: `name` itself, or, where the package is installed and it is
     a repository of AnyDepth that holds no model of Transformers, the folder of its converted weights.
     """
     if not _resolver or not isinstance(name, str) or not name.startswith(REPOSITORIES) or os.path.isdir(name):
