@@ -3,9 +3,9 @@
 import argparse
 import importlib
 import importlib.metadata
-import os
 import sys
 
+from .mistakes import Mistakes
 from .parser import Parser, UsageError, did_you_mean
 
 COMMANDS = {
@@ -24,19 +24,9 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     name = argv[0] if argv and not argv[0].startswith("-") else None
     prog = f"anydepth {name}" if name in COMMANDS else "anydepth"
-    try:
+    with Mistakes(prog) as ending:
         return _run(name, argv)
-    except KeyboardInterrupt:
-        print(f"{prog}: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of a pipe, `| head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
-        if os.environ.get("ANYDEPTH_DEBUG") and not isinstance(error, UsageError):
-            raise
-        print(f"{prog}: {one_line(error)}", file=sys.stderr)
-        return 2
+    return ending.status
 
 
 def _run(name: str | None, argv: list[str]) -> int:
@@ -63,10 +53,3 @@ def _run(name: str | None, argv: list[str]) -> int:
     command.add_arguments(parser)
     # intermixed: files may stand before and behind options
     return command.run(parser.parse_intermixed_args(argv[1:]))
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, in one line; of a file's error its name and the reason."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__

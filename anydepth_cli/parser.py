@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import re
+import sys
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
@@ -25,11 +26,38 @@ class Parser(argparse.ArgumentParser):
             words = match[1].split()
             unknown = next((word for word in words if word.startswith("-")), words[0]).partition("=")[0]
             message = f"unknown option {unknown}{did_you_mean(unknown, self.option_names())}"
-        raise UsageError(f"{message.removeprefix('argument ')} (`{self.prog} --help` lists the options)")
+        message = re.sub(r"^(--[\w-]+)(?:/--[\w-]+)+:", r"\1:", message.removeprefix("argument "))  # both spellings
+        raise UsageError(f"{message} (`{self.prog} --help` lists the options)")
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Parses; of `--output-dir` and `--output_dir` both are taken where the parser knows one."""
+        args = sys.argv[1:] if args is None else list(args)
+        if any("_" in arg.partition("=")[0] for arg in args if arg.startswith("--")):
+            known = set(self.option_names())
+            args = [_known_spelling(arg, known) for arg in args]
+        return super().parse_known_args(args, namespace)
 
     def option_names(self) -> list[str]:
         """Names of all options, those of groups too."""
         return re.findall(r"(?<![\w-])--?[a-z][\w-]*", self.format_help())
+
+
+class StepParser(Parser):
+    """Parser that refuses unknown options even where `parse_known_args` is called, as for the steps of a program."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Parses; an unknown option is a mistake."""
+        values, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return values, unknown
+
+
+def _known_spelling(arg: str, known: set[str]) -> str:
+    """`--an_option=value` as `--an-option=value`, where only that is known."""
+    name, equals, value = arg.partition("=")
+    hyphened = name.replace("_", "-")
+    return f"{hyphened}{equals}{value}" if name not in known and hyphened in known else arg
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):

@@ -4,7 +4,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import platform
 import re
 import statistics
 import time
@@ -17,7 +16,9 @@ import torch
 import transformers
 from transformers import AutoModelForDepthEstimation, DepthAnythingConfig, Dinov2Config, DPTConfig, PreTrainedConfig
 
+from .atomic_write import atomic_write_text
 from .benchmark_report import PUBLISHED_EFFICIENCY, report
+from .environment import device_name, package_versions
 from .flops import count, decoder_modules
 from .presets import preset, preset_config, preset_names
 
@@ -164,9 +165,7 @@ def run(args: argparse.Namespace) -> int:
     results = {"environment": environment(args), "parameters": parameters(names), "models": measure(names, args)}
     print(report(results))
     if args.json:
-        temporary = f"{args.json}.tmp"
-        Path(temporary).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, args.json)
+        atomic_write_text(args.json, json.dumps(results, indent=1) + "\n")
     return 0
 
 
@@ -216,8 +215,9 @@ def measure(names: list[str], args: argparse.Namespace) -> list[dict]:
 def environment(args: argparse.Namespace) -> dict:
     """Describes the machine and the settings under which figures were measured."""
     cuda = args.device == "cuda"
+    versions = package_versions()
     return {
-        "device": torch.cuda.get_device_name() if cuda else f"{platform.processor() or platform.machine()} CPU",
+        "device": device_name(args.device),
         "threads": torch.get_num_threads(),
         "dtype": args.dtype,
         "memory_format": "channels last" if args.channels_last else None,
@@ -226,6 +226,6 @@ def environment(args: argparse.Namespace) -> dict:
         "batch_size": args.batch_size,
         "runs": args.runs,
         "warmup": args.warmup,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        "torch": versions["torch"],
+        "transformers": versions["transformers"],
     }

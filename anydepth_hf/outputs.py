@@ -1,14 +1,13 @@
 """The files that a prediction becomes."""
 
 import os
-import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
-from .atomic_write import LEFTOVERS, atomic_write
+from .atomic_write import atomic_write
 from .depth_files import has_mark, png_text, save_picture, sidecar, write_depth
 from .depth_map import DepthMap
 from .outputs_3d import ENDINGS, ShapeOptions, ShapeWriter
@@ -16,7 +15,6 @@ from .visualization import add_legend, colorize, grid, value_range
 
 MAPS = {"png": ".png", "exr": ".exr", "tiff": ".tiff", "npz": ".npz", "npy": ".npy", "jpeg": ".jpg"}
 FORMATS = ("color", *MAPS, *ENDINGS)
-_STALE = 600  # seconds: no file takes as long to be written
 
 
 @dataclass(frozen=True)
@@ -114,17 +112,6 @@ def is_complete(paths: dict[str, Path]) -> bool:
     return all(map(os.path.exists, paths.values())) and ("npy" not in paths or os.path.exists(sidecar(paths["npy"])))
 
 
-def remove_leftovers(folders: Iterable[Path]):
-    """Removes what killed runs left half-written in folders; what another run is writing now stays."""
-    for folder in folders:
-        for path in folder.glob(LEFTOVERS):
-            try:
-                if time.time() - path.stat().st_mtime > _STALE:
-                    path.unlink()
-            except OSError:  # gone already, or not ours to remove
-                pass
-
-
 __all__ = [
     "FORMATS",
     "MAPS",
@@ -132,6 +119,5 @@ __all__ = [
     "check_replaceable",
     "is_complete",
     "output_paths",
-    "remove_leftovers",
     "write_outputs",
 ]

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from tqdm import tqdm
 from transformers.utils import logging
 
+from .atomic_write import remove_leftovers
 from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .calibration import FILE_NAME, Calibration
 from .camera_options import ESTIMATE, intrinsics_of
@@ -22,7 +23,6 @@ from .outputs import (
     check_replaceable,
     is_complete,
     output_paths,
-    remove_leftovers,
     write_outputs,
 )
 from .outputs_3d import ENDINGS, MAX_POINTS_OF_PAGE, ShapeOptions, with_arrays
@@ -47,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
             plan[source] = output_paths(args.output_dir, source.stem, predictor.output_kind, options.formats)
         args.output_dir.mkdir(parents=True, exist_ok=True)
         if processes.is_main:
-            remove_leftovers({path.parent for paths in plan.values() for path in paths.values()})
+            for folder in {path.parent for paths in plan.values() for path in paths.values()}:
+                remove_leftovers(folder)
         todo = [source for source in sources if args.overwrite or not is_complete(plan[source])]
         if processes.is_main and len(todo) < len(sources):
             kept = len(sources) - len(todo)

@@ -11,13 +11,13 @@ training, aligned in disparity; FLOPs are the decoder's at 512x512, as `anydepth
 import argparse
 import itertools
 import json
-import os
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
 from anydepth_hf import AnyDepthConfig
+from anydepth_hf.atomic_write import atomic_write
 from anydepth_hf.benchmark_report import markdown_table
 from anydepth_hf.extras import require
 from anydepth_hf.flops import count
@@ -120,9 +120,8 @@ def draw(decoders: list[dict], picture: Path) -> None:
     axes.margins(x=0.15, y=0.15)
     axes.grid(alpha=0.3)
     axes.legend()
-    temporary = picture.with_name(f".{picture.name}")
-    figure.savefig(temporary, dpi=130, format=picture.suffix[1:])
-    os.replace(temporary, picture)
+    with atomic_write(picture) as temporary:
+        figure.savefig(temporary, dpi=130, format=picture.suffix[1:])
 
 
 def main() -> None:

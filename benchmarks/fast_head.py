@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from anydepth_hf import SDTHead
+from anydepth_hf.atomic_write import atomic_write_text
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -126,8 +127,7 @@ def main():
                 row += f"{result['memory'] / 2**20:12.0f} {result['memory_ratio']:6.2f}"
             print(row.format(**result), flush=True)
     if args.json:
-        Path(f"{args.json}.tmp").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        os.replace(f"{args.json}.tmp", args.json)
+        atomic_write_text(args.json, json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

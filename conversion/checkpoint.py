@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from .formats.renaming import ConversionError, StateDict
+from .torch_archive import DamagedArchive, check_archive
 
 # Components that wrappers (DDP, torch.compile, FSDP, activation checkpointing) put into names.
 WRAPPERS = re.compile(r"(?<![^.])(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
@@ -41,6 +42,8 @@ def load_state_dict(path: str | Path) -> StateDict:
             raise ConversionError(f"{path} is neither a safetensors nor a PyTorch checkpoint.")
     except ConversionError:
         raise
+    except DamagedArchive as error:
+        raise ConversionError(f"{path} is damaged: {error}; get it again.") from None
     # a corrupt pickle raises whatever its bytes happen to mean
     except Exception as error:
         text = str(error)
@@ -66,7 +69,7 @@ def load_pickle(path: Path, is_zip: bool) -> Any:
         # about protocols other than torch's, which it then refuses
         warnings.simplefilter("ignore", UserWarning)
         # plain pickles of old PyTorch versions cannot be mapped; torch reads by name what is called .safetensors
-        if is_zip and path.suffix != ".safetensors":
+        if is_zip and check_archive(path) and path.suffix != ".safetensors":
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         with path.open("rb") as file:
             return torch.load(file, map_location="cpu", weights_only=True)

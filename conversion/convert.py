@@ -8,13 +8,22 @@ import argparse
 import sys
 from pathlib import Path
 
+from anydepth_cli.mistakes import Mistakes
+from anydepth_cli.parser import Parser
 from conversion.converter import convert
-from conversion.formats.renaming import ConversionError
 from conversion.reading import SOURCES
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
+def main(arguments: list[str] | None = None) -> int:
+    """Converts; 0, or 2 after a mistake."""
+    with Mistakes("convert.py") as ending:
+        print(convert(**vars(parse_arguments(arguments))))
+    return ending.status
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser(
         prog="python -m conversion.convert", description="Convert an original checkpoint to Transformers' format."
     )
     parser.add_argument("--source", required=True, choices=SOURCES, help="whose checkpoint it is")
@@ -31,12 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
         "backbone.out_layers counts blocks from 0",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the model in --output")
-    options = parser.parse_args(arguments)
-    try:
-        print(convert(**vars(options)))
-    except (ConversionError, OSError) as error:
-        sys.exit(f"error: {error}")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

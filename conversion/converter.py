@@ -8,12 +8,13 @@ from typing import Any
 from huggingface_hub.errors import StrictDataclassError
 
 from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
+from anydepth_hf.atomic_write import atomic_directory
 from anydepth_hf.quiet import quiet
 
 from .formats.renaming import ConversionError, Part
 from .formats.settings import Settings
 from .reading import SOURCES, read_parts
-from .writing import build_model, check_output, check_weights, check_written, collect_tensors, run, staged
+from .writing import build_model, check_output, check_weights, check_written, collect_tensors, run
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def convert(
     model = build_model(config, tensors)
     del tensors
     num_parameters = model.num_parameters()
-    with staged(output) as directory:
+    with atomic_directory(output, replace=overwrite) as directory:
         with quiet():
             model.save_pretrained(directory)
             processor.save_pretrained(directory)
@@ -102,7 +103,7 @@ def build_config(encoder: Part, head: Part | None, settings: Settings) -> AnyDep
     fields = {**encoder.fields, **(head.fields if head else {}), **settings.model}
     try:
         return AnyDepthConfig(backbone_config=encoder.backbone_config, **fields)
-    except (ValueError, TypeError, StrictDataclassError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, StrictDataclassError) as error:
         # the last line is the reason; those before name the validator
         reason = str(error).strip().split("\n")[-1].strip()
         raise ConversionError(f"The configuration is not valid: {reason.removesuffix('.')}.") from None

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForDepthEstimation
 
+from anydepth_hf.loading import require_complete
 from anydepth_hf.quiet import quiet
 
 from .formats.renaming import ConversionError, Part
@@ -41,18 +42,21 @@ def read_pretrained_encoder(name: str | Path, settings: Settings) -> Part:
     """
     try:
         config = AutoConfig.from_pretrained(name)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # OSError, ValueError, StrictDataclassError, KeyError ...
         raise ConversionError(f"{name} is no file and no model of transformers ({first_line(error)}).") from None
     if config.model_type not in (*DEPTH_MODELS, *ENCODERS):
         raise ConversionError(
             f"{name} is a model of type {config.model_type!r}, which AnyDepth cannot use as its encoder; "
             f"usable are {', '.join((*ENCODERS, *DEPTH_MODELS))}."
         )
-    auto_class = AutoModelForDepthEstimation if config.model_type in DEPTH_MODELS else AutoModel
+    is_encoder = config.model_type not in DEPTH_MODELS
+    auto_class = AutoModel if is_encoder else AutoModelForDepthEstimation
     try:
         with quiet():
-            model = auto_class.from_pretrained(name, dtype=torch.float32)
-    except (OSError, ValueError, RuntimeError) as error:
+            model, info = auto_class.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
+        missing = [key for key in info["missing_keys"] if is_encoder or key.startswith("backbone.")]
+        require_complete({"missing_keys": missing, "mismatched_keys": info["mismatched_keys"]}, name)
+    except Exception as error:  # OSError, SafetensorError, ModelError ... of whatever the directory holds
         raise ConversionError(f"The model in {name} cannot be loaded ({first_line(error)}).") from None
     encoder = model.backbone if config.model_type in DEPTH_MODELS else model
     config, notes = encoder.config, []

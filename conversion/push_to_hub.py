@@ -20,6 +20,8 @@ from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFound
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
+from anydepth_cli.mistakes import Mistakes
+from anydepth_cli.parser import Parser
 from conversion.hub.model_directory import UploadError, add_reference, check, collect_files, matches
 
 # Leftovers of an earlier upload that would be loaded instead of, or beside, the new weights.
@@ -172,10 +174,21 @@ def explain(error: Exception, repo_id: str, endpoint: str) -> str:
     return detail
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+def main(argv: list[str] | None = None) -> int:
+    """Checks and uploads; 0, or 2 where nothing was uploaded."""
+    with Mistakes("push_to_hub.py") as ending:
+        options = vars(parse_arguments(argv))
+        directory, repo_id, api = options.pop("directory"), options.pop("repo_id"), HfApi()
+        try:
+            push(directory, repo_id, api=api, **options)
+        except (HTTPError, OSError, RuntimeError) as error:
+            raise UploadError(explain(error, repo_id, api.endpoint)) from error
+    return ending.status
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser(prog="python -m conversion.push_to_hub", description=__doc__.split("\n")[0])
     parser.add_argument("directory", type=Path, help="converted or trained model")
     parser.add_argument("repo_id", help="name on the Hub: owner/model")
     parser.add_argument("--dry-run", action="store_true", help="check and list the files; change nothing")
@@ -184,20 +197,8 @@ def main() -> None:
     parser.add_argument("--revision", default="main", help="branch; made from main where it does not exist")
     parser.add_argument("--tag", help="name for this version, such as v1.0")
     parser.add_argument("--include", nargs="+", default=[], metavar="PATTERN", help="further files of the directory")
-    arguments = vars(parser.parse_args())
-    api = HfApi()
-    try:
-        push(
-            arguments.pop("directory"),
-            arguments["repo_id"],
-            api=api,
-            **{k: v for k, v in arguments.items() if k != "repo_id"},
-        )
-    except UploadError as error:
-        sys.exit(str(error))
-    except (HTTPError, OSError, RuntimeError, ValueError) as error:
-        sys.exit(explain(error, arguments["repo_id"], api.endpoint))
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

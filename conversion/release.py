@@ -8,17 +8,18 @@ interrupted release is gone on with by the same command.
 """
 
 import argparse
-import os
 import shutil
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError
 
+from anydepth_cli.mistakes import Mistakes
+from anydepth_cli.parser import Parser
 from anydepth_hf import AnyDepthConfig
+from anydepth_hf.atomic_write import atomic_directory
 from anydepth_hf.licenses import WEIGHTS
 from anydepth_hf.presets import preset, preset_names
 from conversion.convert import convert
@@ -91,11 +92,9 @@ def prepare(name: str, weights: Path, output: Path, owner: str = OWNER, settings
         raise UploadError(f"{', '.join(map(str, inputs.missing))} is missing.")
     if not (directory / "config.json").is_file():
         output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output, prefix=f"preparing-{name}-") as temporary:
-            built = Path(temporary) / name
+        with atomic_directory(directory) as built:
             build(name, inputs, built, settings or [])
             check_architecture(name, AnyDepthConfig.from_pretrained(built))
-            os.replace(built, directory)
     add_reference(directory)
     if inputs.license is not None:
         shutil.copyfile(inputs.license, directory / "LICENSE.md")
@@ -109,7 +108,6 @@ def build(name: str, inputs: Inputs, directory: Path, settings: list[str]) -> No
     if item.origin == "trained":
         source = inputs.head.parent
         files = [path for path in source.iterdir() if matches(path.name, UPLOADED) and path.is_file()]
-        directory.mkdir()
         for path in files:
             shutil.copyfile(path, directory / path.name)
     elif item.origin == "authors":
@@ -118,24 +116,15 @@ def build(name: str, inputs: Inputs, directory: Path, settings: list[str]) -> No
         print(convert(preset(name)["encoder"]["source"], inputs.encoder, directory, settings))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--weights", type=Path, required=True, help="folder of the original files (docs/release.md)")
-    parser.add_argument("--output", type=Path, required=True, help="folder for one directory per preset")
-    parser.add_argument(
-        "--presets", nargs="+", choices=preset_names(), metavar="PRESET", help="default: all whose files are there"
-    )
-    parser.add_argument("--owner", default=OWNER, help="of the repositories (default: %(default)s)")
-    parser.add_argument(
-        "--set", dest="settings", action="append", metavar="KEY=VALUE", help="for the converter; one preset"
-    )
-    parser.add_argument("--push", action="store_true", help="upload; without it everything but that is done")
-    parser.add_argument("--create", action="store_true", help="make repositories that do not exist")
-    parser.add_argument("--private", action="store_true", help="with --create: make them private")
-    parser.add_argument("--tag", help="name for this version, such as v1.0")
-    arguments = parser.parse_args()
-    if arguments.settings and len(arguments.presets or []) != 1:
-        parser.error("--set goes with a single preset: --presets PRESET")
+def main(argv: list[str] | None = None) -> int:
+    """Releases; 0, 1 where a preset failed or none was found, 2 after a mistake."""
+    with Mistakes("release.py") as ending:
+        return run(parse_arguments(argv))
+    return ending.status
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prepares, and with `--push` uploads, each preset and prints what became of it. Returns the exit status."""
     api, done, failed, lines = HfApi(), 0, False, []
     for name in arguments.presets or preset_names():
         missing = find_inputs(name, arguments.weights).missing
@@ -156,8 +145,30 @@ def main() -> None:
         except (HTTPError, OSError, RuntimeError, ValueError) as error:
             failed, lines = True, [*lines, f"{name}: FAILED. {explain(error, repo_id, api.endpoint)}"]
     print("\n".join(lines))
-    sys.exit(1 if failed or not done else 0)
+    return 1 if failed or not done else 0
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser(prog="python -m conversion.release", description=__doc__.split("\n")[0])
+    parser.add_argument("--weights", type=Path, required=True, help="folder of the original files (docs/release.md)")
+    parser.add_argument("--output", type=Path, required=True, help="folder for one directory per preset")
+    parser.add_argument(
+        "--presets", nargs="+", choices=preset_names(), metavar="PRESET", help="default: all whose files are there"
+    )
+    parser.add_argument("--owner", default=OWNER, help="of the repositories (default: %(default)s)")
+    parser.add_argument(
+        "--set", dest="settings", action="append", metavar="KEY=VALUE", help="for the converter; one preset"
+    )
+    parser.add_argument("--push", action="store_true", help="upload; without it everything but that is done")
+    parser.add_argument("--create", action="store_true", help="make repositories that do not exist")
+    parser.add_argument("--private", action="store_true", help="with --create: make them private")
+    parser.add_argument("--tag", help="name for this version, such as v1.0")
+    arguments = parser.parse_args(argv)
+    if arguments.settings and len(arguments.presets or []) != 1:
+        parser.error("--set goes with a single preset: --presets PRESET")
+    return arguments
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

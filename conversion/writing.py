@@ -1,22 +1,24 @@
 """Builds a model from converted tensors, writes it, and checks what was written."""
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 
+from anydepth_cli.mistakes import one_line
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
+from anydepth_hf.atomic_write import recover_directory, replaced_name
+from anydepth_hf.loading import require_complete
 from anydepth_hf.quiet import quiet
 
 from .formats.renaming import ConversionError, Part, StateDict, describe_keys
 
 # Buffers that a model sets up itself where a checkpoint has none.
 OPTIONAL = (".num_batches_tracked", ".init_pos")
+# What a training run leaves and no conversion can make again.
+IRREPLACEABLE = ("checkpoints", "best-step-*", "metrics.jsonl", "run.json", "training_config.yaml")
 
 
 def check_output(output: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
@@ -24,12 +26,21 @@ def check_output(output: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
     Raises:
         ConversionError: `output` may not be written, or not replaced.
     """
+    if recover_directory(output):
+        print(
+            f"{output} is back from {replaced_name(output)}, where a killed conversion had left it.", file=sys.stderr
+        )
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not overwrite:
         raise ConversionError(f"{output} exists and is not empty; choose another --output, or pass --overwrite.")
     if not (output / "config.json").is_file():
         raise ConversionError(f"{output} holds no model, so --overwrite does not replace it; choose another --output.")
+    if kept := sorted(name for name in IRREPLACEABLE if any(output.glob(name))):
+        raise ConversionError(
+            f"{output} is a training run (it holds {', '.join(kept)}), which --overwrite does not replace; choose "
+            "another --output."
+        )
     for path in inputs:
         if path.resolve().is_relative_to(output.resolve()):
             raise ConversionError(f"{path} lies in {output}, which would be replaced; choose another --output.")
@@ -42,8 +53,11 @@ def collect_tensors(config: AnyDepthConfig, encoder: Part, head: Part | None) ->
     Raises:
         ConversionError: names the missing, unexpected and mis-shaped tensors, or the first that is not finite.
     """
-    with torch.device("meta"):
-        expected = AnyDepthForDepthEstimation(config).state_dict()
+    try:
+        with torch.device("meta"):
+            expected = AnyDepthForDepthEstimation(config).state_dict()
+    except Exception as error:  # of nonsense sizes torch raises what happens to go wrong first
+        raise ConversionError(f"The configuration makes no model ({one_line(error).removesuffix('.')}).") from None
     collected, missing, unexpected, misshaped = {}, [], [], []
     for prefix, part in (("backbone.", encoder), ("head.", head)):
         if part is None:
@@ -85,20 +99,6 @@ def build_model(config: AnyDepthConfig, tensors: StateDict) -> AnyDepthForDepthE
         return AnyDepthForDepthEstimation.from_pretrained(None, config=config, state_dict=tensors)
 
 
-@contextmanager
-def staged(output: Path) -> Iterator[Path]:
-    """A folder beside `output` that takes its place at the end, or disappears when anything fails."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
-    try:
-        yield staging / "new"
-        if output.exists():
-            os.replace(output, staging / "old")
-        os.replace(staging / "new", output)
-    finally:
-        shutil.rmtree(staging)
-
-
 def check_weights(directory: Path, model: AnyDepthForDepthEstimation) -> None:
     """
     Compares the files in `directory` with the model, a tensor at a time.
@@ -120,7 +120,8 @@ def check_written(directory: Path, expected: torch.Tensor) -> None:
         ConversionError: the model in `directory` does not give the output that the one in memory gave.
     """
     with quiet():
-        reloaded = AnyDepthForDepthEstimation.from_pretrained(directory)
+        reloaded, info = AnyDepthForDepthEstimation.from_pretrained(directory, output_loading_info=True)
+    require_complete(info, directory)
     # to rounding: on some CPUs the order of summation follows where the weights lie in memory
     if not torch.allclose(run(reloaded), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item()):
         raise ConversionError("The model that was written gives other outputs than the converted one.")

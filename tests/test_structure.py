@@ -95,4 +95,4 @@ def test_between_the_rooms_are_at_most_thirty_arrows(graph):
 
 def test_only_the_entry_points_know_the_command_line(graph):
     known = {name for name, targets in graph.items() if room(name) == "anydepth_hf" and "anydepth_cli" in str(targets)}
-    assert known <= {"anydepth_hf.cli"}
+    assert known <= {"anydepth_hf.cli", "anydepth_hf.programs"}

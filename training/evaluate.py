@@ -5,22 +5,19 @@ accelerate launch training/evaluate.py ...      # or torchrun: the same numbers,
 """
 
 import json
-import os
-import platform
 import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-import numpy as np
 import torch
-import transformers
-from transformers import HfArgumentParser
 
-import anydepth_hf
+from anydepth_hf.environment import device_name, package_versions
 from anydepth_hf.extras import require
 from anydepth_hf.metrics import mean_metrics
+from anydepth_hf.option_schema import AT_LEAST_0, AT_LEAST_1, POSITIVE, checked
+from anydepth_hf.programs import run_program
 from training.data.decoding import DataError
 from training.evaluation.datasets import EvaluationDataset, set_names
 from training.evaluation.predictions import FilePredictions, ImageFreePrior, ModelPredictions, default_alignment
@@ -39,7 +36,9 @@ class EvaluateArguments:
         default=None,
         metadata={"help": "instead: folder of .npy or 16-bit .png files named as the images; or image-free-prior"},
     )
-    prediction_scale: float = field(default=1.0, metadata={"help": "divisor of the integers of .png predictions"})
+    prediction_scale: Annotated[float, POSITIVE] = field(
+        default=1.0, metadata={"help": "divisor of the integers of .png predictions"}
+    )
     predicts: Literal["disparity", "depth", "metric_depth"] | None = field(
         default=None, metadata={"help": "what is predicted (default: known for each model type)"}
     )
@@ -56,19 +55,29 @@ class EvaluateArguments:
     )
     rgb_dir: str | None = field(default=None, metadata={"help": "own data: folder of images"})
     depth_dir: str | None = field(default=None, metadata={"help": "own data: folder of depth files, named alike"})
-    depth_scale: float | None = field(default=None, metadata={"help": "own data: stored values per metre, e.g. 1000"})
+    depth_scale: Annotated[float | None, POSITIVE] = field(
+        default=None, metadata={"help": "own data: stored values per metre, e.g. 1000"}
+    )
     dataset: str | None = field(
         default=None,
         metadata={"help": 'own data, any other: a data set specification as JSON, e.g. {"name": "hub", "path": "ID"}'},
     )
     title: str | None = field(default=None, metadata={"help": "own data: its name in tables"})
-    min_depth: float | None = field(default=None, metadata={"help": "own data: nearer depth is not compared"})
-    max_depth: float | None = field(default=None, metadata={"help": "own data: farther depth is not compared"})
-    crop: list[int] | None = field(default=None, metadata={"help": "own data: HEIGHT WIDTH cut at the bottom centre"})
+    min_depth: Annotated[float | None, AT_LEAST_0] = field(
+        default=None, metadata={"help": "own data: nearer depth is not compared"}
+    )
+    max_depth: Annotated[float | None, POSITIVE] = field(
+        default=None, metadata={"help": "own data: farther depth is not compared"}
+    )
+    crop: Annotated[list[int] | None, AT_LEAST_1] = field(
+        default=None, metadata={"help": "own data: HEIGHT WIDTH cut at the bottom centre"}
+    )
     valid_box: list[str] | None = field(
         default=None, metadata={"help": "own data: TOP BOTTOM LEFT RIGHT compared; pixels, or fractions with a point"}
     )
-    limit: int | None = field(default=None, metadata={"help": "only this many images: a look, not a result"})
+    limit: Annotated[int | None, AT_LEAST_1] = field(
+        default=None, metadata={"help": "only this many images: a look, not a result"}
+    )
 
     # how
     alignment: Literal["disparity", "depth", "none"] | None = field(
@@ -78,17 +87,24 @@ class EvaluateArguments:
         default=None, metadata={"help": "shorter side, or HEIGHTxWIDTH, of the input (default: the image processor's)"}
     )
     flip: bool = field(default=False, metadata={"help": "average with the mirrored image's prediction"})
-    batch_size: int = field(default=1, metadata={"help": "images of one input size that run together"})
+    batch_size: Annotated[int, AT_LEAST_1] = field(
+        default=1, metadata={"help": "images of one input size that run together"}
+    )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    num_workers: int = field(default=4, metadata={"help": "reading processes per evaluating process"})
+    num_workers: Annotated[int, AT_LEAST_0] = field(
+        default=4, metadata={"help": "reading processes per evaluating process"}
+    )
 
     # results
     output_dir: str = field(default="", metadata={"help": "folder of results.json, results.md and worst.html"})
-    worst: int = field(default=8, metadata={"help": "images with error maps, for each data set"})
+    worst: Annotated[int, AT_LEAST_0] = field(
+        default=8, metadata={"help": "images with error maps, for each data set"}
+    )
     overwrite: bool = field(default=False, metadata={"help": "replace the results in output_dir"})
 
     def __post_init__(self):
+        checked(self)
         own = [name for name in ("frames", "rgb_dir", "dataset") if getattr(self, name)]
         if bool(self.model) == bool(self.predictions):
             raise ValueError("give either --model or --predictions")
@@ -104,8 +120,8 @@ class EvaluateArguments:
             )
         if not self.output_dir:
             raise ValueError("give --output_dir: where the results go")
-        if self.batch_size < 1 or (self.limit is not None and self.limit < 1):
-            raise ValueError("--batch_size and --limit must be at least 1")
+        if self.min_depth is not None and self.max_depth is not None and self.min_depth >= self.max_depth:
+            raise ValueError("--min_depth must be less than --max_depth")
         self.size  # noqa: B018  (raises for a malformed size)
 
     @property
@@ -171,17 +187,6 @@ def open_predictions(arguments: EvaluateArguments, device: torch.device):
     )
 
 
-def versions(device: torch.device) -> dict:
-    return {
-        "anydepth_hf": anydepth_hf.__version__,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine() + " CPU",
-    }
-
-
 def evaluate(arguments: EvaluateArguments) -> dict | None:
     """Evaluates and writes the results.
 
@@ -214,7 +219,7 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
         "alignment": alignment,
         "batch_size": arguments.batch_size,
         "limit": arguments.limit,
-        "versions": versions(state.device),
+        "versions": {**package_versions(), "device": device_name(state.device)},
         "datasets": {},
     }
     pictures = {}
@@ -234,6 +239,8 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
             title=name,
         )
         gathered = {row["index"]: row for row in gather_object(list(rows.values())) if row["index"] < num_images}
+        for row in gathered.values():
+            row.pop("files", None)  # of use to the cache alone
         rows = [gathered[index] for index in sorted(gathered)]
         metrics = mean_metrics(row["metrics"] for row in rows)
         results["datasets"][name] = {
@@ -255,19 +262,15 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
     return results
 
 
+def evaluate_and_print(arguments: EvaluateArguments) -> None:
+    """Evaluates; the first process prints the tables."""
+    if evaluate(arguments) is not None:
+        print((Path(arguments.output_dir) / "results.md").read_text(encoding="utf-8"))
+
+
 def main(argv: list[str] | None = None) -> int:
-    parser = HfArgumentParser(EvaluateArguments, prog="evaluate.py", description=__doc__, allow_abbrev=False)
-    try:
-        (arguments,) = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
-        results = evaluate(arguments)
-    except (ValueError, ImportError, OSError, RuntimeError) as error:
-        if os.environ.get("ANYDEPTH_DEBUG"):
-            raise
-        print(f"evaluate.py: error: {error}", file=sys.stderr)
-        return 2
-    if results is not None:
-        print((Path(arguments.output_dir) / "results.md").read_text())
-    return 0
+    """Runs an evaluation; 0, or 2 after a mistake."""
+    return run_program("evaluate.py", EvaluateArguments, evaluate_and_print, argv, __doc__)
 
 
 if __name__ == "__main__":

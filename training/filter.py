@@ -17,9 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
+from anydepth_cli.mistakes import Mistakes
+from anydepth_cli.parser import Parser, StepParser, number
+from anydepth_hf.atomic_write import atomic_write_text
 from training.data.decoding import DataError
-from training.data.folders import format_list
-from training.data.manifest import write_atomically
+from training.data.folders import check_listable, format_list
 from training.data.sources import DatasetSpec
 from training.filtering.score_files import SCORE_COLUMNS, load_scores, score_datasets
 from training.filtering.scores import ScoreOptions, SelectionRule, select
@@ -27,6 +29,10 @@ from training.filtering.scores import ScoreOptions, SelectionRule, select
 
 def score(arguments: argparse.Namespace) -> None:
     """Runs the scoring of this process."""
+    for name in ("percentiles", "limits"):
+        low, high = getattr(arguments, name) or (0, 1)
+        if low >= high:
+            raise DataError(f"--{name} {low:g} {high:g}: give the lower one first.")
     options = ScoreOptions(
         arguments.num_bins,
         tuple(arguments.percentiles),
@@ -71,10 +77,12 @@ def select_lists(arguments: argparse.Namespace) -> None:
         path = output / f"{label}.txt"
         if path.exists() and not arguments.overwrite:
             raise DataError(f"{path} exists; choose another --output, or give --overwrite.")
-        write_atomically(path, format_list(list(zip(*(column.to_pylist() for column in kept.columns)))))
+        pairs = list(zip(*(column.to_pylist() for column in kept.columns)))
+        check_listable(pairs)
+        atomic_write_text(path, format_list(pairs))
         summary["datasets"][label] = {"total": len(keep), "kept": int(keep.sum()), "lowest_kept": cuts}
         print(f"{label}: {keep.sum()} of {len(keep)} samples kept ({keep.mean():.1%}), list in {path}")
-    write_atomically(output / "summary.json", json.dumps(summary, indent=1) + "\n")
+    atomic_write_text(output / "summary.json", json.dumps(summary, indent=1) + "\n")
 
 
 def rule_of(arguments: argparse.Namespace) -> SelectionRule:
@@ -93,24 +101,34 @@ def build_report(arguments: argparse.Namespace) -> None:
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    steps = parser.add_subparsers(required=True, metavar="{score,select,report}")
+    parser = Parser(prog="filter.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    steps = parser.add_subparsers(required=True, metavar="{score,select,report}", parser_class=StepParser)
     step = steps.add_parser("score", help="score depth maps into Parquet files")
     step.set_defaults(run=score)
     step.add_argument("dataset", nargs="+", help="name,option=value,... as in training; see docs/data.md")
     step.add_argument("--output", required=True, help="folder of the scores; scores there are gone on with")
-    step.add_argument("--num-workers", type=int, default=os.cpu_count(), help="reading processes per process")
-    step.add_argument("--batch", type=int, default=1024, help="samples per file: what an interruption may lose")
+    step.add_argument(
+        "--num-workers", type=number(minimum=0), default=os.cpu_count(), help="reading processes per process"
+    )
+    step.add_argument(
+        "--batch", type=number(minimum=1), default=1024, help="samples per file: what an interruption may lose"
+    )
     step.add_argument("--on-error", choices=["skip", "raise"], default="skip", help="at an unreadable depth file")
     defaults = ScoreOptions()
-    step.add_argument("--num-bins", type=int, default=defaults.num_bins)
+    step.add_argument("--num-bins", type=number(minimum=2), default=defaults.num_bins)
     step.add_argument(
-        "--percentiles", type=float, nargs=2, default=defaults.percentiles, metavar=("LOW", "HIGH"),
+        "--percentiles", type=number(float, minimum=0, maximum=100), nargs=2, default=defaults.percentiles,
+        metavar=("LOW", "HIGH"),
         help="range of the bins, as percentiles of an image's depths (default: smallest to largest)",
     )  # fmt: skip
-    step.add_argument("--limits", type=float, nargs=2, metavar=("LOW", "HIGH"), help="fixed range of the bins")
+    step.add_argument(
+        "--limits", type=number(float, minimum=0), nargs=2, metavar=("LOW", "HIGH"), help="fixed range of the bins"
+    )
     step.add_argument("--operator", choices=["forward", "central"], default=defaults.operator, help="gradient")
-    step.add_argument("--edge-fraction", type=float, default=defaults.edge_fraction, help="largest gradients left out")
+    step.add_argument(
+        "--edge-fraction", type=number(float, minimum=0, maximum=1), default=defaults.edge_fraction,
+        help="largest gradients left out",
+    )  # fmt: skip
     for name, run, text in (
         ("select", select_lists, "write lists of the samples to keep"),
         ("report", build_report, "write a report with pictures"),
@@ -120,27 +138,25 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         step.add_argument("--scores", required=True, help="folder that `score` wrote")
         step.add_argument("--output", required=True, help="folder to write to")
         rule = SelectionRule()
-        step.add_argument("--min-valid", type=float, default=rule.min_valid, help="smallest share of valid pixels")
-        step.add_argument("--drop", type=float, default=rule.drop, help="share dropped by each score")
+        share = number(float, minimum=0, maximum=1)
+        step.add_argument("--min-valid", type=share, default=rule.min_valid, help="smallest share of valid pixels")
+        step.add_argument("--drop", type=share, default=rule.drop, help="share dropped by each score")
         step.add_argument("--criterion", choices=["each", "total"], default=rule.criterion)
         step.add_argument("--scope", choices=["dataset", "pooled"], default=rule.scope, help="of the shares")
         if run is select_lists:
             step.add_argument("--overwrite", action="store_true")
         else:
-            step.add_argument("--samples", type=int, default=12, help="images on each sheet")
+            step.add_argument("--samples", type=number(minimum=0), default=12, help="images on each sheet")
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Runs one step; mistakes end the program with one sentence."""
-    arguments = parse_arguments(argv)
-    try:
+def main(argv: list[str] | None = None) -> int:
+    """Runs one step; 0, or 2 after a mistake."""
+    with Mistakes("filter.py", interrupted="interrupted; the same command goes on from here") as ending:
+        arguments = parse_arguments(argv)
         arguments.run(arguments)
-    except (ValueError, ImportError) as error:
-        sys.exit(f"filter.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("filter.py: interrupted; the same command goes on from here.")
+    return ending.status
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -21,6 +21,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from anydepth_cli.mistakes import Mistakes
+from anydepth_cli.parser import Parser, number
+from anydepth_hf.atomic_write import atomic_write
 from anydepth_hf.extras import require
 from training.data.decoding import DataError
 from training.data.manifest import claim_folder
@@ -59,14 +62,12 @@ class Shards:
     def __getitem__(self, number: int) -> tuple[int, list[str] | DataError]:
         size, path = self.arguments.shard_size, self.paths[number]
         skipped: list[str] = []
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
         write = _write_parquet if self.arguments.format == "parquet" else _write_tar
         try:
-            write(temporary, self._rows(self.order[number * size : (number + 1) * size], skipped))
+            with atomic_write(path) as temporary:
+                write(temporary, self._rows(self.order[number * size : (number + 1) * size], skipped))
         except DataError as error:
-            temporary.unlink(missing_ok=True)
             return number, error
-        os.replace(temporary, path)
         return number, skipped
 
     def _rows(self, indices: np.ndarray, skipped: list[str]) -> Iterator[dict]:
@@ -155,24 +156,27 @@ def run(arguments: argparse.Namespace) -> None:
     )
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parses the command line; mistakes end the program with one sentence."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(argv: list[str] | None = None) -> int:
+    """Makes shards; 0, or 2 after a mistake."""
+    with Mistakes("make_shards.py", interrupted="interrupted; the same command goes on from here") as ending:
+        run(parse_arguments(argv))
+    return ending.status
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser(prog="make_shards.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", help="name,option=value,... as in training; see docs/data.md")
     parser.add_argument("--output", required=True, help="folder of the shards; those there are kept")
     parser.add_argument("--format", choices=["parquet", "webdataset"], default="parquet")
-    parser.add_argument("--shard-size", type=int, default=256, help="samples per shard")
-    parser.add_argument("--num-workers", type=int, default=os.cpu_count(), help="processes, each writing a shard")
-    parser.add_argument("--seed", type=int, default=0, help="of the order of the samples")
+    parser.add_argument("--shard-size", type=number(minimum=1), default=256, help="samples per shard")
+    parser.add_argument(
+        "--num-workers", type=number(minimum=0), default=os.cpu_count(), help="processes, each writing a shard"
+    )
+    parser.add_argument("--seed", type=number(minimum=0), default=0, help="of the order of the samples")
     parser.add_argument("--on-error", choices=["skip", "raise"], default="raise", help="at an unreadable sample")
-    arguments = parser.parse_args(argv)
-    try:
-        run(arguments)
-    except (ValueError, ImportError) as error:
-        sys.exit(f"make_shards.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("make_shards.py: interrupted; the same command goes on from here.")
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

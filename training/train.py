@@ -1,37 +1,27 @@
 """Trains or fine-tunes AnyDepth: `accelerate launch training/train.py [CONFIG.yaml] --output_dir DIR [--option ...]`.
 
-Options are in arguments.py, the loop in trainer.py, how to use them in docs/training.md.
+Options are in trainer/arguments.py, the loop in trainer/loop.py, how to use them in docs/training.md.
 """
 
-import errno
 import sys
 
+from anydepth_cli.mistakes import Mistakes
 from training.data.decoding import DataError
 from training.trainer.arguments import parse_arguments
 from training.trainer.loop import Trainer
 from training.trainer.monitoring import NonFiniteLoss
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-
-def main() -> int:
-    try:
-        trainer = Trainer(parse_arguments(sys.argv[1:]))
-    except ValueError as error:
-        return _fail(error)
-    try:
+def main(argv: list[str] | None = None) -> int:
+    """Runs a training; 0 at its end, 1 where the model could not be saved, 2 after a mistake, 143 after a signal."""
+    with Mistakes("train.py") as start:
+        trainer = Trainer(parse_arguments(sys.argv[1:] if argv is None else argv))
+    if start.status:
+        return start.status
+    # from here on any other error is ours, and keeps its traceback
+    with Mistakes("train.py", (DataError, NonFiniteLoss, OSError)) as run:
         return trainer.train()
-    except (DataError, NonFiniteLoss) as error:
-        return _fail(error)
-    except OSError as error:
-        if error.errno not in NO_SPACE:
-            raise
-        return _fail(f"{error}; free some space and start again with --resume")
-
-
-def _fail(reason) -> int:
-    print(f"train.py: {reason}", file=sys.stderr, flush=True)
-    return 1
+    return run.status
 
 
 if __name__ == "__main__":

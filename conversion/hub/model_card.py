@@ -8,7 +8,6 @@ group of sets.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,10 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 import anydepth_hf
+from anydepth_cli.mistakes import Mistakes
+from anydepth_cli.parser import Parser
 from anydepth_hf import AnyDepthConfig
+from anydepth_hf.atomic_write import atomic_write_text
 from anydepth_hf.licenses import APACHE, FROM_SCRATCH, WEIGHTS
 from anydepth_hf.presets import preset, preset_names
 
@@ -151,35 +153,41 @@ def stored_cards() -> dict[str, ModelCard]:
 
 
 def write(card: ModelCard, path: Path) -> None:
-    temporary = path.with_name("writing-" + path.name)
-    temporary.write_text(str(card).rstrip() + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    atomic_write_text(path, str(card).rstrip() + "\n")
     print(f"wrote {path}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def main(argv: list[str] | None = None) -> int:
+    """Writes cards; 0, or 2 after a mistake."""
+    with Mistakes("model_card.py") as ending:
+        run(parse_arguments(argv))
+    return ending.status
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Writes one card or all."""
+    if arguments.preset is None:
+        for name, card in stored_cards().items():
+            write(card, CARDS / name)
+        return
+    path = arguments.directory / "README.md"
+    if path.exists() and not arguments.overwrite:
+        raise ValueError(f"{path} exists; give --overwrite to replace it.")
+    write(preset_card(arguments.preset, arguments.owner, arguments.directory, stored_results(arguments.preset)), path)
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser(prog="python -m conversion.hub.model_card", description=__doc__.split("\n")[0])
     parser.add_argument("preset", nargs="?", help="a preset; all of model_cards/ without one")
     parser.add_argument("--directory", type=Path, help="the preset's model directory: write its README.md")
-    parser.add_argument("--owner", default=OWNER, help="of the repository on the Hub (default: %(default)s)")
+    parser.add_argument("--owner", default=OWNER, help="of the repository on the Hub")
     parser.add_argument("--overwrite", action="store_true", help="replace the README.md in --directory")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if (arguments.preset is None) != (arguments.directory is None):
         parser.error("a preset and --directory go together")
-    try:
-        if arguments.preset is None:
-            for name, card in stored_cards().items():
-                write(card, CARDS / name)
-            return
-        path = arguments.directory / "README.md"
-        if path.exists() and not arguments.overwrite:
-            sys.exit(f"{path} exists; give --overwrite to replace it.")
-        write(
-            preset_card(arguments.preset, arguments.owner, arguments.directory, stored_results(arguments.preset)), path
-        )
-    except (ValueError, OSError) as error:
-        sys.exit(" ".join(str(error).split()))
+    return arguments
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,10 +10,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from anydepth_hf import AnyDepthForDepthEstimation, AnyDepthImageProcessor
+from anydepth_hf.loading import require_complete
 from anydepth_hf.quiet import quiet
 
 from .card_check import card_problems
@@ -31,7 +31,7 @@ UPLOADED = (*REQUIRED, "model*.safetensors", "model.safetensors.index.json", "LI
 UPLOADED += ("training_config.yaml", "run.json", "*.png", "*.jpg")
 
 
-class UploadError(Exception):
+class UploadError(ValueError):
     """Why nothing was uploaded, in a sentence."""
 
 
@@ -74,10 +74,13 @@ def add_reference(directory: Path) -> None:
         return
     try:
         with quiet():
-            model = AnyDepthForDepthEstimation.from_pretrained(directory, dtype=torch.float32)
+            model, info = AnyDepthForDepthEstimation.from_pretrained(
+                directory, dtype=torch.float32, output_loading_info=True
+            )
+            require_complete(info, directory)
             processor = AnyDepthImageProcessor.from_pretrained(directory)
         print(f"wrote {write_reference(model, processor, directory)}")
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except Exception as error:  # OSError, SafetensorError, StrictDataclassError ... of whatever it holds
         raise UploadError(" ".join(str(error).split())) from None
 
 
@@ -128,5 +131,5 @@ def check(directory: Path, files: dict[str, Path]) -> str:
         )
         if run.returncode != 0:
             reason = (run.stderr.strip() or run.stdout.strip() or "no message").splitlines()[-1]
-            raise UploadError(reason.replace(str(staged), str(directory)))
+            raise UploadError(reason.removeprefix("reference.py: ").replace(str(staged), str(directory)))
     return run.stdout.strip()

@@ -7,7 +7,6 @@ This file imports nothing of the project, so that a directory can be checked as 
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -61,10 +60,11 @@ def write_reference(model, processor, directory: Path | str) -> Path:
         raise ReferenceMismatch(
             f"The model in {directory} predicts the same value, or NaN, everywhere; is it trained?"
         )
-    temporary = path.with_name("writing-" + path.name)
+    from anydepth_hf.atomic_write import atomic_write  # who writes has the package; who checks needs it not
+
     tensors = {"image": torch.from_numpy(image), "predicted_depth": prediction.contiguous()}
-    save_file(tensors, temporary, {"prediction_type": model.config.prediction_type})
-    os.replace(temporary, path)
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary, {"prediction_type": model.config.prediction_type})
     return path
 
 
@@ -101,28 +101,36 @@ def check_reference(model, processor, directory: Path | str) -> float:
     return difference
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Write or check the reference output of a model directory.")
+def main(argv: list[str] | None = None) -> int:
+    """Writes or checks a reference; 0, or 2 with one sentence, without the project's code, which may not be here."""
+    parser = argparse.ArgumentParser(
+        description="Write or check the reference output of a model directory.", allow_abbrev=False
+    )
     parser.add_argument("directory", type=Path)
     parser.add_argument("--write", action="store_true", help="write it instead of checking")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation  # takes seconds: not for `--help`
 
     try:
         processor = AutoImageProcessor.from_pretrained(arguments.directory, trust_remote_code=True)
-        model = AutoModelForDepthEstimation.from_pretrained(
-            arguments.directory, trust_remote_code=True, dtype=torch.float32
+        model, info = AutoModelForDepthEstimation.from_pretrained(
+            arguments.directory, trust_remote_code=True, dtype=torch.float32, output_loading_info=True
         )
+        if absent := sorted(info["missing_keys"]):
+            raise ReferenceMismatch(f"{arguments.directory} lacks {len(absent)} of its weights, {absent[0]} for one.")
         if arguments.write:
             print(f"wrote {write_reference(model, processor, arguments.directory)}")
         else:
             difference = check_reference(model, processor, arguments.directory)
             print(f"matches its reference output to {difference:.1g} of the largest value")
+        return 0
     except ReferenceMismatch as error:
-        sys.exit(str(error))
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        sys.exit(f"{arguments.directory} does not load: {' '.join(str(error).split())}")
+        sentence = str(error)
+    except Exception as error:  # OSError, ValueError, SafetensorError ... of whatever the directory holds
+        sentence = f"{arguments.directory} does not load: {' '.join(str(error).split())}"
+    print(f"reference.py: {sentence}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

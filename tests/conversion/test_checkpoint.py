@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+import zipfile
 
 import pytest
 import torch
@@ -52,8 +53,8 @@ def test_command_line_refuses_it_with_a_sentence(tmp_path, request):
         text=True,
         timeout=300,
     )
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: ") and "Traceback" not in result.stderr
+    assert result.returncode == 2
+    assert result.stderr.startswith("convert.py: ") and "Traceback" not in result.stderr
     assert "refused" in result.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.pth"]
 
@@ -130,3 +131,63 @@ def test_overwrite_spares_what_is_no_model_and_the_checkpoint_itself(reference, 
     (tmp_path / "file").touch()
     with pytest.raises(ConversionError, match="exists"):
         convert("anydepth", checkpoint, tmp_path / "file")
+
+
+def rewrite(source, target, change=lambda name, content: content, compression=zipfile.ZIP_STORED):
+    """The archive again, each record's content changed, with checksums that fit."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", compression) as new:
+        for name in old.namelist():
+            if (content := change(name, old.read(name))) is not None:
+                new.writestr(name, content)
+
+
+def test_compressed_records_are_read_as_what_was_saved(reference, tmp_path):
+    rewrite(reference / "dav2.original.pth", tmp_path / "packed.pth", compression=zipfile.ZIP_DEFLATED)
+    expected, found = load_state_dict(reference / "dav2.original.pth"), load_state_dict(tmp_path / "packed.pth")
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda name, content: content[:-4] if name.endswith("data/0") else content, "data/0 has 60 bytes of 64"),
+        (lambda name, content: None if name.endswith("data/1") else content, "data/1 is missing"),
+        (lambda name, content: None if name.endswith("data.pkl") else content, "it has no data.pkl"),
+        (lambda name, content: bytes(10**8) if name.endswith("data/0") else content, "a hundred times its size"),
+    ],
+)
+def test_archives_whose_records_are_not_those_that_were_saved(tmp_path, change, reason):
+    torch.save({"a": torch.ones(4, 4), "b": torch.zeros(3)}, tmp_path / "whole.pth")
+    rewrite(tmp_path / "whole.pth", tmp_path / "changed.pth", change, zipfile.ZIP_DEFLATED)
+    with pytest.raises(ConversionError, match=rf"changed\.pth is damaged: .*{reason}.*; get it again"):
+        load_state_dict(tmp_path / "changed.pth")
+
+
+def test_a_flipped_bit_anywhere_in_the_weights_is_noticed(reference, tmp_path):
+    content = bytearray((reference / "dav2.original.pth").read_bytes())
+    for position in range(len(content) // 3, len(content) // 2, len(content) // 40):
+        content[position] ^= 16
+        (tmp_path / "flipped.pth").write_bytes(content)
+        with pytest.raises(ConversionError, match="flipped.pth (is damaged|cannot be read)"):
+            load_state_dict(tmp_path / "flipped.pth")
+        content[position] ^= 16
+
+
+def test_a_training_run_is_not_overwritten(reference, tmp_path):
+    run = tmp_path / "run"
+    (run / "checkpoints" / "step-00000002").mkdir(parents=True)
+    (run / "config.json").write_text("{}")
+    with pytest.raises(ConversionError, match=r"is a training run \(it holds checkpoints\), which --overwrite"):
+        convert("anydepth", reference / "anydepth_dinov3.pth", run, overwrite=True)
+    assert (run / "checkpoints" / "step-00000002").is_dir()
+
+
+def test_a_model_that_a_killed_conversion_had_moved_aside_comes_back(reference, tmp_path, capsys):
+    output = tmp_path / "model"
+    convert("anydepth", reference / "anydepth_dinov3.pth", output, ["min_depth=0.5"])
+    output.rename(tmp_path / "model.before-overwrite")  # where a kill between the two renames leaves it
+    with pytest.raises(ConversionError, match="--overwrite"):
+        convert("anydepth", reference / "anydepth_dinov3.pth", output)
+    assert "is back from" in capsys.readouterr().err
+    assert '"min_depth": 0.5' in (output / "config.json").read_text()

@@ -435,15 +435,17 @@ def test_processor_follows_the_encoder(reference, tmp_path):
 def test_command_line(reference, tmp_path, capsys):
     checkpoint, output = str(reference / "dav2.original.pth"), str(tmp_path / "model")
     arguments = ["--source", "dav2", "--checkpoint", checkpoint, "--output", output]
-    main([*arguments, "--set", HEADS, "--set", "max_depth=80"])
+    assert main([*arguments, "--set", HEADS, "--set", "max_depth=80"]) == 0
     printed = capsys.readouterr().out
     assert "0.44 M parameters; reloaded, outputs equal" in printed and "predicts relative disparity" in printed
     assert "Dropped mask_token" in printed and "levels from blocks 2, 5, 8, 11" in printed
     assert load(output).config.max_depth == 80
-    with pytest.raises(SystemExit, match="error: .*not empty.*--overwrite"):
-        main([*arguments, "--set", HEADS])
-    with pytest.raises(SystemExit, match="did you mean `backbone.out_layers`"):
-        main([*arguments, "--overwrite", "--set", "backbone.out_layer=1,2,3,4"])
+    assert main([*arguments, "--set", HEADS]) == 2
+    assert re.match("convert.py: .*not empty.*--overwrite", capsys.readouterr().err)
+    assert main([*arguments, "--overwrite", "--set", "backbone.out_layer=1,2,3,4"]) == 2
+    assert "did you mean `backbone.out_layers`" in capsys.readouterr().err
+    assert main([*arguments, "--overwrit"]) == 2
+    assert "unknown option --overwrit; did you mean --overwrite?" in capsys.readouterr().err
 
 
 def test_one_wrong_bit_in_what_was_written_is_noticed(tmp_path):

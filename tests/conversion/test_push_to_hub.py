@@ -191,7 +191,7 @@ def test_what_is_wrong_is_one_sentence(hub, directory, run_process):
         ("AIGeeksGroup/AnyDeth", TOKEN, "does not exist"),
     ):
         done = run_process(SCRIPT, directory, name, hub=hub, token=token)
-        assert done.returncode == 1 and done.stdout == ""
+        assert done.returncode == 2 and done.stdout == ""
         assert expected in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
     assert hub.repositories[NAME].files == {} and len(hub.repositories) == 1
 

@@ -26,7 +26,7 @@ def test_what_training_cannot_know_is_asked_for(hub, run_process, save_tiny_mode
     run(folder, write_pairs(tmp_path / "pairs", 4), "--model", str(save_tiny_model()), *SHORT, architecture=None)
     command = (SCRIPT, folder, "me/mine", "--dry-run")
     done = run_process(*command, hub=hub, token=TOKEN)
-    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
     assert f"{folder}/README.md is not ready" in done.stderr and "in line 2" in done.stderr
     assert "`license:`" in done.stderr and "`base_model`" in done.stderr
     lines = (folder / "README.md").read_text().splitlines()

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import (
     BeitConfig,
     DepthAnythingConfig,
@@ -296,7 +298,7 @@ def test_a_folder_of_frames_needs_one_option(tmp_path, capsys):
 def mistake(capsys, tmp_path, *arguments, out="out"):
     run(tmp_path, *arguments, out=out, code=2)
     message = capsys.readouterr().err.strip().splitlines()[-1]
-    assert message.startswith("evaluate.py: error: ")
+    assert message.startswith("evaluate.py: ")
     return message
 
 
@@ -367,8 +369,9 @@ def test_a_killed_run_goes_on(tmp_path, saved):
     )
 
     def finished():
-        lines = [line for path in (tmp_path / "out").glob("cache/*/*.jsonl") for line in path.read_text().split("\n")]
-        return sorted(json.loads(line)["index"] for line in lines[:-1])
+        files = (tmp_path / "out").glob("cache/*/*.jsonl")  # the last line of a killed run's may be torn
+        lines = [line for path in files for line in path.read_text().split("\n")[:-1]]
+        return sorted(json.loads(line)["index"] for line in lines)
 
     while len(finished()) < 3 and process.poll() is None:
         time.sleep(0.005)
@@ -377,8 +380,62 @@ def test_a_killed_run_goes_on(tmp_path, saved):
     done = finished()
     assert 3 <= len(done) < 60
     assert not (tmp_path / "out/results.json").exists()
-    for index in done:  # what is finished is not read again
-        (tmp_path / f"depth/{index:03d}.png").write_bytes(b"gone")
     resumed = run(tmp_path, "--model", folder, *data)
+    assert finished() == list(range(60))  # nothing that was finished has been computed again
     assert resumed["datasets"]["own"]["metrics"] == pytest.approx(whole["datasets"]["own"]["metrics"], rel=1e-6)
     assert [row["index"] for row in resumed["datasets"]["own"]["rows"]] == list(range(60))
+
+
+def test_files_that_have_changed_are_evaluated_again_and_only_those(tmp_path, data, capsys):
+    def metrics():
+        return run(tmp_path, "--predictions", "image-free-prior", *data, "--overwrite")["datasets"]["own"]
+
+    def computed():
+        return sum(len(path.read_text().splitlines()) for path in (tmp_path / "out").glob("cache/*/*.jsonl"))
+
+    first = metrics()
+    assert metrics() == first and computed() == 7
+    depth = np.asarray(Image.open(tmp_path / "depth/0.png"))
+    Image.fromarray(depth[::-1].copy()).save(tmp_path / "depth/0.png")
+    changed = metrics()
+    assert changed["rows"][0]["metrics"] != first["rows"][0]["metrics"] and changed["rows"][1:] == first["rows"][1:]
+    assert computed() == 8
+    assert metrics() == changed and computed() == 8
+
+
+def test_a_model_that_lacks_weights_is_not_measured(tmp_path, data, saved, capsys):
+    folder = tmp_path / "half"
+    shutil.copytree(saved(anydepth), folder)
+    weights = load_file(folder / "model.safetensors")
+    save_file(dict(sorted(weights.items())[::2]), folder / "model.safetensors", {"format": "pt"})
+    assert "of its weights" in mistake(capsys, tmp_path, "--model", folder, *data)
+    for content in (b"", b"version https://git-lfs.github.com/spec/v1\n", b"<html></html>" * 9):
+        (folder / "model.safetensors").write_bytes(content)
+        assert "half: cannot be loaded" in mistake(capsys, tmp_path, "--model", folder, *data)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--prediction_scale", "0", "--prediction_scale must be a number more than 0, not 0"),
+        ("--max_depth", "nan", "--max_depth must be a number more than 0, not nan"),
+        ("--limit", "0", "--limit must be a whole number at least 1, not 0"),
+        ("--num-workers", "-1", "--num_workers must be a whole number at least 0, not -1"),
+        ("--processing_size", "0", "--processing_size 0: write a shorter side"),
+        ("--limitt", "1", "unknown option --limitt; did you mean --limit?"),
+        ("--device", "cuda", "--device cuda: PyTorch sees no CUDA device"),
+    ],
+)
+def test_options_out_of_range(tmp_path, data, capsys, option, value, message):
+    if option == "--device" and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    arguments = ["--predictions", "image-free-prior", *data, "--output_dir", str(tmp_path / "out"), option, value]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1 and error[0].startswith(f"evaluate.py: {message}")
+
+
+def test_a_crop_of_negative_size(tmp_path, data, capsys):
+    arguments = ["--predictions", "image-free-prior", *data, "--output_dir", str(tmp_path / "out")]
+    assert main([*arguments, "--crop", "-5", "-5"]) == 2
+    assert "--crop must be a list, each a whole number at least 1, not [-5, -5]" in capsys.readouterr().err

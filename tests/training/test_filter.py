@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import re
@@ -21,8 +22,17 @@ ROOT = Path(__file__).resolve().parents[2]
 COUNT = 20
 
 
-def step(name, *arguments):
-    filter_script.main([name, *map(str, arguments)])
+def step(name, *arguments, status=0):
+    assert filter_script.main([name, *map(str, arguments)]) == status
+
+
+@contextlib.contextmanager
+def refused(capsys, message):
+    """A step within ends with status 2 and one sentence that begins with the program's name and holds `message`."""
+    capsys.readouterr()
+    yield
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("filter.py: ")]
+    assert len(errors) == 1 and re.search(message, errors[0]), errors
 
 
 def start(*arguments, **environment):
@@ -61,8 +71,8 @@ def test_score_select_and_train_on_the_list(tmp_path, specs, capsys):
     kept = open_dataset({"name": "tartanair", "list": str(tmp_path / "lists/tartanair.txt")})
     assert 12 <= len(kept) == summary["datasets"]["tartanair"]["kept"] <= 16
     assert np.array_equal(kept[0].depth, dataset[[dataset.paths(i) for i in range(COUNT)].index(kept.paths(0))].depth)
-    with pytest.raises(SystemExit, match="irs.txt exists; choose another --output, or give --overwrite"):
-        step("select", "--scores", tmp_path / "scores", "--output", tmp_path / "lists")
+    with refused(capsys, "irs.txt exists; choose another --output, or give --overwrite"):
+        step("select", "--scores", tmp_path / "scores", "--output", tmp_path / "lists", status=2)
     step("select", "--scores", tmp_path / "scores", "--output", tmp_path / "lists", "--overwrite", "--drop", "0.5")
     assert len((tmp_path / "lists/tartanair.txt").read_text().splitlines()) < 10
 
@@ -85,7 +95,7 @@ def test_two_ranks_give_the_lists_of_one(tmp_path, specs):
         assert one == two
 
 
-def test_killed_in_mid_batch_loses_only_that_batch(tmp_path, specs):
+def test_killed_in_mid_batch_loses_only_that_batch(tmp_path, specs, capsys):
     spec, output = specs[0], tmp_path / "scores"
     blocked = tmp_path / "tartanair/ocean/Hard/P001/depth_left/000011_left_depth.npy"
     content = blocked.read_bytes()
@@ -104,8 +114,8 @@ def test_killed_in_mid_batch_loses_only_that_batch(tmp_path, specs):
 
     parts = {path: path.stat().st_mtime_ns for path in output.glob("tartanair/part-*")}
     assert len(parts) == 2 and all(parquet.read_table(path).num_rows == 4 for path in parts)
-    with pytest.raises(SystemExit, match="2 of 5 batches are scored; run `filter.py score` to its end"):
-        step("select", "--scores", output, "--output", tmp_path / "lists")
+    with refused(capsys, "2 of 5 batches are scored; run `filter.py score` to its end"):
+        step("select", "--scores", output, "--output", tmp_path / "lists", status=2)
 
     step("score", spec, "--output", output, "--batch", 4, "--num-workers", 0)
     assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in parts.items())  # not scored again
@@ -115,11 +125,11 @@ def test_killed_in_mid_batch_loses_only_that_batch(tmp_path, specs):
     assert not [path for path in output.rglob(".*")]
 
 
-def test_unreadable_depth(tmp_path, specs):
+def test_unreadable_depth(tmp_path, specs, capsys):
     damaged = tmp_path / "irs/Home/Bath_BL2/d_3.exr"
     damaged.write_bytes(b"nothing")
-    with pytest.raises(SystemExit, match=f"^filter.py: {damaged}: the file is damaged"):
-        step("score", specs[1], "--output", tmp_path / "a", "--num-workers", 0, "--on-error", "raise")
+    with refused(capsys, f"^filter.py: {damaged}: the file is damaged"):
+        step("score", specs[1], "--output", tmp_path / "a", "--num-workers", 0, "--on-error", "raise", status=2)
     step("score", specs[1], "--output", tmp_path / "b", "--num-workers", 0)
     table = parquet.read_table(next((tmp_path / "b/irs").glob("part-*")))
     (error,) = table["error"].drop_null().to_pylist()
@@ -130,17 +140,17 @@ def test_unreadable_depth(tmp_path, specs):
     )
 
 
-def test_mistakes(tmp_path, specs):
+def test_mistakes(tmp_path, specs, capsys):
     step("score", specs[0], "--output", tmp_path / "scores", "--num-workers", 0)
     for change, name in ((["--num-bins", 10], "options"), (["--batch", 5], "batch")):
-        with pytest.raises(SystemExit, match=f"holds results made with another {name}; choose another --output"):
-            step("score", specs[0], "--output", tmp_path / "scores", *change)
-    with pytest.raises(SystemExit, match="dataset and samples and sha256_of_pairs"):
-        step("score", f"{specs[0]},include=*_left.png,exclude=*0_left.png", "--output", tmp_path / "scores")
-    with pytest.raises(SystemExit, match="no scores here; run `filter.py score"):
-        step("select", "--scores", tmp_path / "none", "--output", tmp_path / "lists")
-    with pytest.raises(SystemExit, match="^filter.py: Unknown data set 'nyu'"):
-        step("score", "nyu,root=/x", "--output", tmp_path / "scores")
+        with refused(capsys, f"holds results made with another {name}; choose another --output"):
+            step("score", specs[0], "--output", tmp_path / "scores", *change, status=2)
+    with refused(capsys, "dataset and samples and sha256_of_pairs"):
+        step("score", f"{specs[0]},include=*_left.png,exclude=*0_left.png", "--output", tmp_path / "scores", status=2)
+    with refused(capsys, "no scores here; run `filter.py score"):
+        step("select", "--scores", tmp_path / "none", "--output", tmp_path / "lists", status=2)
+    with refused(capsys, "^filter.py: Unknown data set 'nyu'"):
+        step("score", "nyu,root=/x", "--output", tmp_path / "scores", status=2)
 
 
 def test_report(tmp_path, specs):

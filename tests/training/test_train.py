@@ -109,12 +109,40 @@ def test_accumulated_gradients_are_those_of_the_large_batch(data, tmp_path):
 def test_loss_that_is_not_finite_stops_with_the_samples(data, tmp_path, processes):
     folder = tmp_path / "run"
     output = run(folder, data[0], "--learning_rate", "1e30", "--encoder_learning_rate", "1e30", "--warmup_ratio", "0",
-                 "--max_grad_norm", "0", architecture=DPT, processes=processes, status=1)  # fmt: skip
+                 "--max_grad_norm", "0", architecture=DPT, processes=processes, status=2)  # fmt: skip
     message = next(line for line in output.splitlines() if "is not finite" in line)
     assert "the loss of step 2 is not finite" in message
     assert len(set(re.findall(r"\d{3}\.png", message))) == 2 * processes
     assert "Traceback" not in output
     assert not list(folder.glob("checkpoints/step-*")) and not (folder / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("depth", "spec", "message"),
+    [
+        ("zero", "", "every depth is 0, negative, infinite or NaN; look at the files"),
+        ("millimetres", "", "all depths are beyond the far plane of 100, the largest is 9000; give its unit"),
+        ("millimetres", ",depth_scale=1000", None),
+    ],
+)
+def test_training_on_no_labels_stops(tmp_path, depth, spec, message):
+    dataset = write_pairs(tmp_path / "data", 8)
+    for path in (tmp_path / "data" / "depth").iterdir():
+        values = np.full((40, 48), np.nan, np.float32)
+        if depth == "millimetres":
+            values = np.linspace(500, 9000, 40 * 48, dtype=np.float32).reshape(40, 48)
+        np.save(path, values)
+    output = run(tmp_path / "run", dataset + spec, status=2 if message else 0)
+    assert "Traceback" not in output
+    if message:
+        assert message in output.splitlines()[-1] and "nothing to learn from" in output
+        assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_weights_that_are_no_numbers_any_more_stop_before_backward(data, tmp_path):
+    output = run(tmp_path / "run", data[0], "--learning_rate", "1e6", "--warmup_ratio", "0", "--max_grad_norm", "0",
+                 "--encoder_learning_rate", "1e6", "--max_steps", "40", status=2)  # fmt: skip
+    assert "is not finite. Its samples" in output and "Traceback" not in output
 
 
 def test_scenes_train_on_the_fly(tmp_path):
@@ -170,7 +198,7 @@ def test_finished_model_goes_to_the_hub(data, tmp_path, hub, run_process):
     folder = tmp_path / "my-depth"
     argv = [ROOT / "training" / "train.py", *options_of(folder, data[0]), "--push_to_hub"]
     refused = run_process(*argv, hub=hub)
-    assert refused.returncode == 1 and "--push_to_hub needs a login" in refused.stderr and not folder.exists()
+    assert refused.returncode == 2 and "--push_to_hub needs a login" in refused.stderr and not folder.exists()
 
     result = run_process(*argv, "--hub_model_id", "me/my-depth", hub=hub, token=TOKEN)
     assert result.returncode == 0, result.stderr

@@ -179,9 +179,9 @@ def read_list(path: str, root: str | None = None, root_from: str | None = None, 
         DataError: the file is missing or empty, a line has one column, or a path lacks the prefix.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        with open(path, encoding="utf-8-sig") as file:  # some editors begin a file with a byte order mark
+            lines = file.read().split("\n")  # only there: names may hold what `splitlines` takes for the end of one
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte, or no UTF-8
         raise DataError(f"{path}: this list file cannot be read ({error}).") from error
     pairs = []
     for number, line in enumerate(lines, start=1):
@@ -203,9 +203,30 @@ def read_list(path: str, root: str | None = None, root_from: str | None = None, 
     return pairs
 
 
+def check_listable(pairs: Sequence[Pair]) -> None:
+    """
+    Raises:
+        DataError: a name that a list file cannot hold.
+    """
+    for path in (path for pair in pairs for path in pair):
+        if any(character in path for character in "\t\n\r") or path != path.strip() or not _is_unicode(path):
+            raise DataError(
+                f"{ascii(path)}: a name with a tab, a line break, blanks at its ends or bytes that are no UTF-8 "
+                "cannot stand in a list file; rename it."
+            )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+        return True
+    except UnicodeEncodeError:
+        return False
+
+
 def format_list(pairs: Sequence[Pair]) -> str:
     """The text of a list file; the columns are separated by a space as in the authors' files, or a tab if need be."""
-    separator = "\t" if any(" " in path for pair in pairs for path in pair) else " "
+    separator = "\t" if any(len(path.split()) > 1 for pair in pairs for path in pair) else " "
     return "".join(f"{rgb}{separator}{depth}\n" for rgb, depth in pairs)
 
 

@@ -3,21 +3,14 @@
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from anydepth_hf.atomic_write import atomic_write_text, remove_leftovers
 from training.data.decoding import DataError
 from training.data.folders import format_list
 from training.data.readers import DepthSample
 from training.data.sources import DatasetSpec, PairDataset
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file so that it exists whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def claim_folder(path: Path, spec: DatasetSpec, dataset: Sequence[DepthSample], settings: dict) -> None:
@@ -41,9 +34,13 @@ def claim_folder(path: Path, spec: DatasetSpec, dataset: Sequence[DepthSample], 
     }
     text = json.dumps(manifest, indent=1)
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent)
     if not path.exists():
-        return write_atomically(path, text)
-    wanted, found = json.loads(text), json.loads(path.read_text(encoding="utf-8"))
+        return atomic_write_text(path, text)
+    try:
+        wanted, found = json.loads(text), dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}); choose another --output, or delete it.") from None
     if changed := [key for key in wanted if found.get(key) != wanted[key]]:
         raise DataError(
             f"{path.parent} holds results made with another {' and '.join(changed)}; "

@@ -54,6 +54,8 @@ class OwnDepth:
             source = decode(source)
         if source.ndim != 2:
             raise DataError(f"expected one depth value per pixel, got an array of shape {source.shape}.")
+        if source.dtype.kind not in "fiu":
+            raise DataError(f"expected depth as numbers, got values of type {source.dtype}.")
         scale = self.scale if self.scale or source.dtype.kind not in "iu" else self.integer_scale
         if scale is None and source.dtype.kind in "iu":
             raise DataError(

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from anydepth_hf.atomic_write import atomic_write
 from training.data.decoding import naming
 
 
@@ -45,9 +46,8 @@ class SceneStore:
             folder.mkdir(parents=True, exist_ok=True)
             rendered = {name: values.cpu() for name, values in render([seed for seed, _ in missing]).items()}
             for (_, file), image, depth in zip(missing, rendered["image"], rendered["depth"], strict=True):
-                temporary = file.with_name(f".{file.name}.{os.getpid()}")
-                save_file({"image": image.contiguous(), "depth": depth.contiguous()}, temporary)
-                os.replace(temporary, file)
+                with atomic_write(file) as temporary:
+                    save_file({"image": image.contiguous(), "depth": depth.contiguous()}, temporary)
         scenes = []
         for file in files:
             with naming(file):

@@ -5,10 +5,11 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
+from anydepth_hf.option_schema import AT_LEAST_0, AT_LEAST_1, POSITIVE, checked
 from training.data import folders
 from training.data.decoding import DataError
 from training.data.hub import HubDataset, HubStream, open_hub
@@ -60,28 +61,32 @@ class DatasetSpec:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     split: str | None = None
-    far_plane: float | str | None = "default"
-    weight: float | None = None
+    far_plane: Annotated[float, POSITIVE] | Literal["default"] | None = "default"
+    weight: Annotated[float | None, AT_LEAST_0] = None
     rgb_dir: str | None = None
     depth_dir: str | None = None
     quantity: str = "depth"
-    depth_scale: float | None = None
+    depth_scale: Annotated[float | None, POSITIVE] = None
     is_metric: bool = True
     path: str | None = None
     config: str | None = None
     image_column: str | None = None
     depth_column: str | None = None
     streaming: bool = False
-    num_samples: int | None = None
-    shuffle_buffer: int = 256
+    num_samples: Annotated[int | None, AT_LEAST_1] = None
+    shuffle_buffer: Annotated[int, AT_LEAST_1] = 256
     image_size: str | None = None
     kind: str | None = None
-    seed: int = 0
+    seed: Annotated[int, AT_LEAST_0] = 0
 
     def __post_init__(self):
         self.include, self.exclude = (
-            (value,) if isinstance(value, str) else tuple(value) for value in (self.include, self.exclude)
+            (value,) if isinstance(value, str) else value for value in (self.include, self.exclude)
         )
+        try:
+            checked(self, "")
+        except ValueError as error:
+            raise DataError(f"Data set {self.name!r}: {error}.") from None
 
     @classmethod
     def parse(cls, value: "DatasetSpec | dict | str") -> "DatasetSpec":

@@ -176,6 +176,12 @@ class EvaluationDataset:
         return {"definition": asdict(self.definition), "data": str(self.files.path.resolve()), "modified": modified,
                 "split": self.split}  # fmt: skip
 
+    def files_of(self, index: int) -> list[Path]:
+        """The files that hold sample `index`: its own, or the tar that has all."""
+        if isinstance(self.files, Tar):
+            return [self.files.path]
+        return [self.files.path / name for name in self.samples[index] if name]
+
     @property
     def protocol(self) -> Protocol:
         return self.definition.protocol
@@ -230,7 +236,7 @@ def _find_list(definition: EvaluationSet, *folders) -> Path | None:
 def _read_list(definition: EvaluationSet, path: Path) -> list[tuple[str, str, str | None]]:
     samples = []
     columns = 3 if definition.mask else 2
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         names = line.split()
         if not names:
             continue

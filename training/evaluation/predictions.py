@@ -1,6 +1,5 @@
 """Where the evaluated predictions come from: a model behind transformers' Auto classes, or files made elsewhere."""
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from anydepth_hf.metrics import image_free_prior
 from anydepth_hf.model_types import PREDICTS, model_type_rule
 from anydepth_hf.pull import resolve
 from training.data.decoding import DataError, naming, read_npy, read_png16
+from training.evaluation.stamps import stamp
 
 
 def default_alignment(predicts: str) -> str | None:
@@ -104,7 +104,7 @@ class ModelPredictions:
             raise
         except ModelError as error:
             raise DataError(str(error)) from error
-        except (OSError, ValueError, ImportError, KeyError) as error:
+        except Exception as error:  # OSError, SafetensorError, UnpicklingError, StrictDataclassError, KeyError ...
             raise DataError(
                 f"{model}: cannot be loaded for depth estimation ({' '.join(str(error).split())})"
             ) from error
@@ -192,10 +192,9 @@ class FilePredictions:
             )
 
     def describe(self) -> dict:
-        newest = max((path.stat().st_mtime_ns for path in self.folder.rglob("*") if path.is_file()), default=0)
         return {
             "predictions": str(self.folder.resolve()),
-            "newest_file": newest,
+            "files": stamp(sorted(path for path in self.folder.rglob("*") if path.is_file())),
             "predicts": self.predicts,
             "scale": self.scale,
         }
@@ -240,9 +239,4 @@ def _weights_id(model: str, config: PreTrainedConfig) -> str:
     """The Hub commit, or a digest of a local folder's weight files by name, size and time of change."""
     if not os.path.isdir(model):
         return getattr(config, "_commit_hash", None) or "unknown"
-    digest = hashlib.sha256()
-    for path in sorted(Path(model).iterdir()):
-        if path.suffix in (".safetensors", ".bin", ".json"):
-            status = path.stat()
-            digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:16]
+    return stamp(path for path in sorted(Path(model).iterdir()) if path.suffix in (".safetensors", ".bin", ".json"))

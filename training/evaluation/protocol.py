@@ -1,13 +1,16 @@
 """How samples become pixels to compare: crop, range and mask; and users' own data seen that way."""
 
+import glob
 import os
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from training.data.decoding import DataError
 from training.data.readers import DepthSample
-from training.data.sources import open_dataset
+from training.data.sources import PairDataset, open_dataset
+from training.evaluation.stamps import stamp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +84,16 @@ class OwnDataset:
 
     def describe(self) -> dict:
         """What was read, for the results and as the key of the cache."""
-        return {"spec": self.spec, "protocol": asdict(self.protocol), "images": len(self)}
+        description = {"spec": self.spec, "protocol": asdict(self.protocol), "images": len(self)}
+        if self.spec["name"] == "hub":
+            found = [Path(path) for path in glob.glob(os.path.expanduser(str(self.spec.get("path"))))]
+            files = [file for path in found for file in (path, *path.rglob("*")) if file.is_file()]
+            description["files"] = stamp(sorted(files))
+        return description
+
+    def files_of(self, index: int) -> list[str]:
+        """The files that hold sample `index`; none where it is no file of its own (`hub`, `scenes`)."""
+        return list(self.dataset.paths(index)) if isinstance(self.dataset, PairDataset) else []
 
     def __len__(self) -> int:
         return len(self.dataset)

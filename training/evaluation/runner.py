@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from anydepth_hf.alignment_marigold import align
 from anydepth_hf.metrics import evaluate_depth
 from training.data.decoding import DataError
 from training.data.readers import DepthSample
+from training.evaluation.stamps import stamp
 
 
 class RecordCache:
@@ -32,14 +34,24 @@ class RecordCache:
         self.folder = folder / digest[:16]
         self.folder.mkdir(parents=True, exist_ok=True)
         self.rows: dict[int, dict] = {}
+        self._found: dict[int, list[dict]] = {}
         for path in self.folder.glob("*.jsonl"):
             for line in path.read_text().splitlines():
                 try:
                     row = json.loads(line)
                 except json.JSONDecodeError:  # the line at which a run was killed
                     continue
-                self.rows[row["index"]] = row
+                self._found.setdefault(row["index"], []).append(row)
         self._file = None
+
+    def take(self, files_of: Callable[[int], str], count: int) -> None:
+        """Puts into `rows` what was found for the first `count` images and is of their files as they are now."""
+        for index in sorted(self._found):
+            if index < count:
+                now = files_of(index)
+                for row in self._found[index]:
+                    if row.get("files") == now:
+                        self.rows[index] = row
 
     def add(self, row: dict) -> None:
         if self._file is None:
@@ -105,12 +117,13 @@ class Evaluation:
     ) -> dict[int, dict]:
         """Rows, by index, of this process's images and of all that the cache held before.
 
-        A row has `index`, `name`, `size`, `input_size` (height, width), `valid_pixels` and `metrics`, which is `None`
-        for an image with nothing valid.
+        A row has `index`, `files` (their `stamp`), `name`, `size`, `input_size` (height, width), `valid_pixels` and
+        `metrics`, which is `None` for an image with nothing valid.
 
         Raises:
             DataError: an image cannot be read, has no prediction, or its prediction is not finite.
         """
+        cache.take(self._files, num_images)
         batches = [
             batch
             for batch in evaluation_batches(num_images, batch_size, process_index, num_processes)
@@ -125,6 +138,9 @@ class Evaluation:
                         cache.add(self._row(index, sample, input_size, prediction))
                     progress.update()
         return cache.rows
+
+    def _files(self, index: int) -> str:
+        return stamp(self.dataset.files_of(index))
 
     def picture(self, index: int) -> tuple[DepthSample, np.ndarray]:
         """One image again, with its (H, W) depth fitted and clipped as the metrics see it."""
@@ -149,6 +165,7 @@ class Evaluation:
             raise DataError(f"{sample.name}: {error}.") from error
         return {
             "index": index,
+            "files": self._files(index),
             "name": sample.name,
             "size": list(sample.depth.shape),
             "input_size": input_size,

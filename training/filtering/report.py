@@ -1,14 +1,13 @@
 """Report of the quality filter: a Markdown page with histograms, kept shares, and the best and worst samples."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from anydepth_hf.atomic_write import atomic_write, atomic_write_text
 from anydepth_hf.extras import require
 from training.data.decoding import DataError
-from training.data.manifest import write_atomically
 from training.data.readers import DepthSample
 from training.data.sources import DatasetSpec
 from training.filtering.scores import SelectionRule
@@ -73,7 +72,7 @@ def write_report(
                 _draw_sheet(output / name, spec, table, tables[label], selection[label][0], indices)
                 page.append(f"{title} by the mean of both scores: image, and depth from near (bright) to far.\n")
                 page.append(f"![{title} samples of {label}]({name})\n")
-    write_atomically(output / "report.md", "\n".join(page))
+    atomic_write_text(output / "report.md", "\n".join(page))
     return output / "report.md"
 
 
@@ -119,10 +118,9 @@ def _pyplot():
 
 
 def _save(figure, path: Path) -> None:
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    figure.savefig(temporary, dpi=110)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=110)
     _pyplot().close(figure)
-    os.replace(temporary, path)
 
 
 def _draw_histograms(path: Path, tables: dict, selection: dict) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from anydepth_hf.atomic_write import atomic_write
 from anydepth_hf.extras import require
 from training.data.decoding import DataError
 from training.data.manifest import claim_folder
@@ -120,9 +121,8 @@ def _write_part(path: Path, rows: list[dict]) -> None:
     pa, parquet = require("pyarrow", "train"), require("pyarrow.parquet", "train")
     names = {"index": pa.int64(), **dict.fromkeys(SCORE_COLUMNS, pa.float64()), "error": pa.string()}
     schema = pa.schema({**names, "rgb": pa.string(), "depth": pa.string()})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    parquet.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
-    os.replace(temporary, path)
+    with atomic_write(path) as temporary:
+        parquet.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
 
 
 def load_scores(folder: Path) -> dict[str, tuple[dict, "pyarrow.Table"]]:
@@ -134,14 +134,23 @@ def load_scores(folder: Path) -> dict[str, tuple[dict, "pyarrow.Table"]]:
     parquet = require("pyarrow.parquet", "train")
     found = {}
     for path in sorted(folder.glob(f"*/{SETTINGS}")):
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            settings = json.loads(path.read_text(encoding="utf-8"))
+            expected = -(-settings["samples"] // settings["batch"])
+        except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+            raise DataError(f"{path} is damaged ({error}); score the data set again.") from None
         parts = sorted(path.parent.glob("part-*.parquet"))
-        expected = -(-settings["samples"] // settings["batch"])
         if len(parts) != expected:
             raise DataError(
                 f"{path.parent}: {len(parts)} of {expected} batches are scored; run `filter.py score` to its end."
             )
-        found[path.parent.name] = (settings, parquet.read_table(parts, partitioning=None))
+        try:
+            found[path.parent.name] = (settings, parquet.read_table(parts, partitioning=None))
+        except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"{path.parent}: a file of scores is damaged ({reason}); delete it and score the data set again."
+            ) from None
     if not found:
         raise DataError(f"{folder}: no scores here; run `filter.py score --output {folder}` first.")
     return found

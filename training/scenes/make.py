@@ -20,6 +20,7 @@ import numpy as np  # noqa: E402
 from safetensors.numpy import save_file  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
+from anydepth_hf.atomic_write import atomic_write  # noqa: E402
 from training.scenes.pictures import KINDS, SHARES, Picture, Pictures  # noqa: E402
 
 DONE = "worlds"
@@ -32,10 +33,9 @@ def write(picture: Picture, folder: Path) -> None:
     folder = folder / f"{height}x{width}"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{picture.name}.safetensors"
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
     image = np.ascontiguousarray(picture.image.transpose(2, 0, 1))
-    save_file({"image": image, "depth": picture.depth.astype(np.float16)}, temporary)
-    os.replace(temporary, file)
+    with atomic_write(file) as temporary:
+        save_file({"image": image, "depth": picture.depth.astype(np.float16)}, temporary)
 
 
 def main(argv: list[str] | None = None) -> int:

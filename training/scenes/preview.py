@@ -4,17 +4,18 @@ python -m training.scenes.preview --output sheet.png --count 24 --kind street --
 python -m training.scenes.preview --output sheet.jpg --count 12 --height 240 --width 320 --pictures runs/pictures
 """
 
-import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
-from transformers import HfArgumentParser
 
+from anydepth_hf.atomic_write import atomic_write
+from anydepth_hf.option_schema import AT_LEAST_0, AT_LEAST_1, checked
+from anydepth_hf.programs import run_program
 from anydepth_hf.visualization import colorize, value_range
-from training.data.decoding import DataError
 from training.data.picture_batches import SKY_METRES, list_pictures, read_picture
 from training.scenes import KIND_NAMES, render_batch
 
@@ -22,17 +23,25 @@ from training.scenes import KIND_NAMES, render_batch
 @dataclass
 class PreviewArguments:
     output: str = field(metadata={"help": "PNG or JPEG file to write"})
-    count: int = field(default=24, metadata={"help": "scenes"})
-    columns: int = field(default=4, metadata={"help": "scenes in a row of the sheet"})
-    height: int = 192
-    width: int = 256
+    count: Annotated[int, AT_LEAST_1] = field(default=24, metadata={"help": "scenes"})
+    columns: Annotated[int, AT_LEAST_1] = field(default=4, metadata={"help": "scenes in a row of the sheet"})
+    height: Annotated[int, AT_LEAST_1] = 192
+    width: Annotated[int, AT_LEAST_1] = 256
     kind: str | None = field(default=None, metadata={"help": f"{', '.join(KIND_NAMES)}; default: a mixture"})
-    seed: int = field(default=0, metadata={"help": "seed of the first scene"})
+    seed: Annotated[int, AT_LEAST_0] = field(default=0, metadata={"help": "seed of the first scene"})
     device: str = "cpu"
     pictures: str | None = field(
         default=None, metadata={"help": "folder of rendered pictures: shows some of the given size instead of scenes"}
     )
     images_only: bool = field(default=False, metadata={"help": "leave the disparity out"})
+
+    def __post_init__(self):
+        checked(self)
+        output = Path(self.output)
+        if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+            raise ValueError(f"--output {output}: name a .png or .jpg file")
+        if not output.parent.is_dir():
+            raise ValueError(f"--output {output}: the folder {output.parent} does not exist")
 
 
 def color_disparity(depth: np.ndarray) -> np.ndarray:
@@ -68,24 +77,18 @@ def contact_sheet(arguments: PreviewArguments) -> Image.Image:
     return Image.fromarray(np.vstack(rows))
 
 
-def main():
-    (arguments,) = HfArgumentParser(PreviewArguments).parse_args_into_dataclasses()
-    if arguments.count < 1 or arguments.columns < 1:
-        sys.exit("--count and --columns must be at least 1")
-    output = Path(arguments.output)
-    if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        sys.exit(f"--output {output}: name a .png or .jpg file")
-    if not output.parent.is_dir():
-        sys.exit(f"--output {output}: the folder {output.parent} does not exist")
-    try:
-        sheet = contact_sheet(arguments)
-    except (ValueError, DataError) as error:
-        sys.exit(str(error))
-    unfinished = output.with_name(f".{output.stem}.part{output.suffix}")
-    sheet.save(unfinished, quality=80)
-    os.replace(unfinished, output)
-    print(f"{arguments.count} scenes with their disparity: {output}")
+def write_sheet(arguments: PreviewArguments) -> None:
+    """Draws and writes the sheet."""
+    sheet = contact_sheet(arguments)
+    with atomic_write(arguments.output) as temporary:
+        sheet.save(temporary, quality=80)
+    print(f"{arguments.count} scenes with their disparity: {arguments.output}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Writes the sheet; 0, or 2 after a mistake."""
+    return run_program("preview.py", PreviewArguments, write_sheet, argv, __doc__)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

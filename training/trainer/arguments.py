@@ -1,18 +1,29 @@
 """Options of `training/train.py`: dataclasses, filled from a YAML file and then from the command line."""
 
 import dataclasses
-import difflib
 import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
-from transformers import HfArgumentParser
+
+from anydepth_hf.option_schema import (
+    AT_LEAST_0,
+    AT_LEAST_1,
+    POSITIVE,
+    SHARE,
+    Range,
+    check_names,
+    checked,
+)
+from anydepth_hf.programs import DataclassParser
+from training.trainer.yaml_files import read_yaml
 
 # Options that had another name before, still read under it on the command line, in configs and in checkpoints.
 RENAMED_OPTIONS = {"row": "preset"}
+BELOW_1 = Range(minimum=0, below=1)
 
 
 @dataclass
@@ -32,7 +43,7 @@ class TrainArguments:
     encoder: Literal["frozen", "full", "lora"] = field(
         default="frozen", metadata={"help": "what of the encoder is trained: nothing, everything, LoRA adapters"}
     )
-    lora_rank: int = field(default=16, metadata={"help": "rank and alpha of the LoRA adapters"})
+    lora_rank: Annotated[int, AT_LEAST_1] = field(default=16, metadata={"help": "rank and alpha of the LoRA adapters"})
     gradient_checkpointing: bool = field(default=False, metadata={"help": "recompute a trained encoder's activations"})
     compile: bool = field(default=False, metadata={"help": "torch.compile the model"})
     channels_last: bool = field(default=False, metadata={"help": "NHWC memory format (convolutions on tensor cores)"})
@@ -44,24 +55,28 @@ class TrainArguments:
     validation_dataset: list[str] = field(
         default_factory=list, metadata={"help": "held-out data: as --dataset; 'scenes' has its own held-out seeds"}
     )
-    validation_samples: int = field(default=64, metadata={"help": "images validated each time, spread over the set"})
+    validation_samples: Annotated[int, AT_LEAST_1] = field(
+        default=64, metadata={"help": "images validated each time, spread over the set"}
+    )
     image_size: list[str] = field(
         default_factory=lambda: ["768x768"],
         metadata={"help": "HxW; of several, scenes and pictures draw one for each batch"},
     )
     squash: bool = field(default=False, metadata={"help": "resize to image_size instead of a random crop"})
-    min_crop: float = field(
+    min_crop: Annotated[float, Range(above=0, maximum=1)] = field(
         default=1.0, metadata={"help": "smallest random crop, as a share of the sides of the largest that fits"}
     )
-    flip_probability: float = 0.5
-    rotation_probability: float = 0.5
-    max_rotation: float = field(default=2.5, metadata={"help": "degrees"})
+    flip_probability: Annotated[float, SHARE] = 0.5
+    rotation_probability: Annotated[float, SHARE] = 0.5
+    max_rotation: Annotated[float, Range(minimum=0, maximum=180)] = field(default=2.5, metadata={"help": "degrees"})
     color_augmentation: bool = False
-    far_plane: float | None = field(
+    far_plane: Annotated[float | None, POSITIVE] = field(
         default=None, metadata={"help": "metres; depth beyond it is no label (default: the model's max_depth, 100)"}
     )
     scene_kind: str | None = field(default=None, metadata={"help": "one kind of procedural scene (default: all)"})
-    scenes_per_epoch: int = field(default=50_000, metadata={"help": "procedural scenes or pictures in one epoch"})
+    scenes_per_epoch: Annotated[int, AT_LEAST_1] = field(
+        default=50_000, metadata={"help": "procedural scenes or pictures in one epoch"}
+    )
     scene_store: str | None = field(
         default=None,
         metadata={"help": "folder that keeps rendered scenes: every epoch shows those of the first, augmented"},
@@ -73,7 +88,7 @@ class TrainArguments:
     pictures_dir: str | None = field(
         default=None, metadata={"help": "folder of rendered pictures for --dataset pictures: see scenes/make.py"}
     )
-    num_workers: int | None = field(
+    num_workers: Annotated[int | None, AT_LEAST_0] = field(
         default=None, metadata={"help": "processes that read, or render scenes, for each process (default: by cores)"}
     )
     on_error: Literal["raise", "skip"] = field(default="raise", metadata={"help": "at a sample that cannot be read"})
@@ -82,47 +97,64 @@ class TrainArguments:
     relative_loss: Literal["affine_invariant", "log"] | None = field(
         default=None, metadata={"help": "of a relative model, see AnyDepthConfig (default: what the model says)"}
     )
-    gradient_matching_weight: float | None = field(
+    gradient_matching_weight: Annotated[float | None, AT_LEAST_0] = field(
         default=None, metadata={"help": "of the loss of a relative model (default: what the model says, 2)"}
     )
 
     # optimisation; the length is max_minutes, else max_steps, else num_epochs
-    num_epochs: float = 5.0
-    max_steps: int | None = None
-    max_minutes: float | None = field(default=None, metadata={"help": "wall time; the schedule follows the clock"})
-    batch_size: int = field(default=64, metadata={"help": "per process"})
-    gradient_accumulation_steps: int = 1
-    learning_rate: float = 1e-3
-    encoder_learning_rate: float = field(default=1e-4, metadata={"help": "of a trained encoder or its adapters"})
-    weight_decay: float = 0.01
-    adam_beta2: float = 0.999
+    num_epochs: Annotated[float, POSITIVE] = 5.0
+    max_steps: Annotated[int | None, AT_LEAST_1] = None
+    max_minutes: Annotated[float | None, POSITIVE] = field(
+        default=None, metadata={"help": "wall time; the schedule follows the clock"}
+    )
+    batch_size: Annotated[int, AT_LEAST_1] = field(default=64, metadata={"help": "per process"})
+    gradient_accumulation_steps: Annotated[int, AT_LEAST_1] = 1
+    learning_rate: Annotated[float, AT_LEAST_0] = 1e-3
+    encoder_learning_rate: Annotated[float, AT_LEAST_0] = field(
+        default=1e-4, metadata={"help": "of a trained encoder or its adapters"}
+    )
+    weight_decay: Annotated[float, AT_LEAST_0] = 0.01
+    adam_beta2: Annotated[float, BELOW_1] = 0.999
     schedule: Literal["polynomial", "cosine", "constant"] = "polynomial"
-    power: float = field(default=0.9, metadata={"help": "of the polynomial decay"})
-    warmup_ratio: float = field(default=0.4, metadata={"help": "share of the run with a linear warm-up"})
-    max_grad_norm: float = field(default=35.0, metadata={"help": "0: no clipping"})
-    ema_decay: float = field(default=0.0, metadata={"help": "weight average, used for the saved model; 0: off"})
+    power: Annotated[float, AT_LEAST_0] = field(default=0.9, metadata={"help": "of the polynomial decay"})
+    warmup_ratio: Annotated[float, BELOW_1] = field(
+        default=0.4, metadata={"help": "share of the run with a linear warm-up"}
+    )
+    max_grad_norm: Annotated[float, AT_LEAST_0] = field(default=35.0, metadata={"help": "0: no clipping"})
+    ema_decay: Annotated[float, BELOW_1] = field(
+        default=0.0, metadata={"help": "weight average, used for the saved model; 0: off"}
+    )
     mixed_precision: Literal["no", "bf16", "fp16"] | None = field(
         default=None, metadata={"help": "default: what `accelerate config` says"}
     )
-    seed: int = 0
+    seed: Annotated[int, Range(minimum=0, below=2**32)] = 0
 
     # run
     output_dir: str = field(default="", metadata={"help": "run directory; ends as a complete model"})
     resume: bool = field(default=False, metadata={"help": "go on from the newest checkpoint in output_dir, if any"})
-    checkpoint_steps: int = field(default=1000, metadata={"help": "steps between checkpoints"})
-    keep_checkpoints: int = 2
-    validations: int = field(default=20, metadata={"help": "times the run is validated, evenly over its length"})
-    pictures: int = field(default=4, metadata={"help": "validation images shown beside the truth"})
-    logging_steps: int = field(default=20, metadata={"help": "the device is only waited for this often"})
+    checkpoint_steps: Annotated[int, AT_LEAST_1] = field(default=1000, metadata={"help": "steps between checkpoints"})
+    keep_checkpoints: Annotated[int, AT_LEAST_1] = 2
+    validations: Annotated[int, AT_LEAST_0] = field(
+        default=20, metadata={"help": "times the run is validated, evenly over its length"}
+    )
+    pictures: Annotated[int, AT_LEAST_0] = field(
+        default=4, metadata={"help": "validation images shown beside the truth"}
+    )
+    logging_steps: Annotated[int, AT_LEAST_1] = field(
+        default=20, metadata={"help": "the device is only waited for this often"}
+    )
     trackers: list[str] = field(
         default_factory=list, metadata={"help": "trackio, tensorboard, wandb ... beside metrics.jsonl (default: none)"}
     )
     cpu: bool = field(default=False, metadata={"help": "train on the CPU, with gloo under torchrun"})
-    profile_steps: int = field(default=0, metadata={"help": "profile this many steps into output_dir, then stop"})
+    profile_steps: Annotated[int, AT_LEAST_0] = field(
+        default=0, metadata={"help": "profile this many steps into output_dir, then stop"}
+    )
     push_to_hub: bool = field(default=False, metadata={"help": "upload the finished model"})
     hub_model_id: str | None = field(default=None, metadata={"help": "default: the name of output_dir"})
 
     def __post_init__(self):
+        checked(self)
         given = [name for name in ("preset", "model", "architecture") if getattr(self, name)]
         if len(given) != 1:
             raise ValueError(
@@ -145,15 +177,8 @@ class TrainArguments:
             )
         if self.scene_store and self.dataset != ["scenes"]:
             raise ValueError("--scene_store keeps procedural scenes: give --dataset scenes")
-        for name in ("batch_size", "gradient_accumulation_steps", "logging_steps", "checkpoint_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 <= self.warmup_ratio < 1:
-            raise ValueError(f"--warmup_ratio is a share of the run in [0, 1), not {self.warmup_ratio}")
         if self.scene_size and not self.scene_store:
             raise ValueError("--scene_size is for scenes from a --scene_store: others are rendered at image_size")
-        if not 0 < self.min_crop <= 1:
-            raise ValueError(f"--min_crop is a share of the largest crop in (0, 1], not {self.min_crop}")
         self.sizes, self.scene_sizes  # noqa: B018  (raise for a malformed size)
 
     @property
@@ -189,16 +214,15 @@ def parse_arguments(argv: list[str]) -> TrainArguments:
     `[CONFIG.yaml] [--option value ...]`; the command line wins over the file, the file over the file its `base` names.
 
     Raises:
-        ValueError: in one sentence, for a file that cannot be used or options that contradict each other.
-        SystemExit: from argparse, for an unknown option or a value of the wrong type.
+        ValueError: in one sentence, for a file that cannot be used, an unknown option, a value of another type or out
+            of its range, or options that contradict each other.
     """
     argv = [_renamed(argument) for argument in argv]
-    parser = HfArgumentParser(
-        TrainArguments,
+    parser = DataclassParser(
+        dataclass_types=TrainArguments,
         prog="train.py",
         usage="accelerate launch training/train.py [CONFIG.yaml] --output_dir DIR [--option VALUE ...]",
         description="Trains or fine-tunes an AnyDepth model.",
-        allow_abbrev=False,
     )
     if argv and argv[0].endswith((".yaml", ".yml")):
         parser.set_defaults(**_read_config(Path(argv[0])))
@@ -221,15 +245,11 @@ def _announce_renaming(old: str, new: str) -> None:
     print(f"--{old} is called --{new} now; the old name goes with version 0.3.", file=sys.stderr)
 
 
-def _read_config(path: Path) -> dict:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except FileNotFoundError:
-        raise ValueError(f"{path}: there is no such config file") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} must hold `option: value` lines")
+def _read_config(path: Path, below: tuple[Path, ...] = ()) -> dict:
+    """The options of a config file, and those of the files under `base:`; `below` are the files that led here."""
+    if path.resolve() in below:
+        raise ValueError(f"{path}: its `base:` leads back to itself")
+    values = read_yaml(path)
     base = values.pop("base", None)
     for old, new in RENAMED_OPTIONS.items():
         if old in values:
@@ -237,15 +257,20 @@ def _read_config(path: Path) -> dict:
             if old_value is not None:
                 _announce_renaming(old, new)
             values.setdefault(new, old_value)
-    known = [argument.name for argument in dataclasses.fields(TrainArguments)]
-    for name in values:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            raise ValueError(f"{path}: unknown option {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+    check_names(values, TrainArguments, str(path))
     for name in ("dataset", "validation_dataset", "image_size", "scene_size", "trackers"):
         if name in values:
             items = values[name] if isinstance(values[name], list) else [values[name]]
-            values[name] = [json.dumps(item) if isinstance(item, dict) else str(item) for item in items]
+            values[name] = [_as_text(item) for item in items]
     if isinstance(values.get("architecture"), dict):
         values["architecture"] = json.dumps(values["architecture"])
-    return {**(_read_config(path.parent / base) if base else {}), **values}
+    if base is not None and not isinstance(base, str):
+        raise ValueError(f"{path}: base must be the name of another config file, not {base!r}")
+    return {**(_read_config(path.parent / base, (*below, path.resolve())) if base else {}), **values}
+
+
+def _as_text(item):
+    """An item of a list as the command line has it: a mapping as JSON, a number as its digits."""
+    if isinstance(item, dict):
+        return json.dumps(item, default=str)
+    return str(item) if isinstance(item, int | float) and not isinstance(item, bool) else item

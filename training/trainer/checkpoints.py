@@ -4,13 +4,18 @@ import dataclasses
 import json
 import os
 import shutil
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from safetensors import SafetensorError, safe_open
 
+from anydepth_cli.mistakes import one_line
+from anydepth_hf.atomic_write import LEFTOVERS, publish_directory, remove_directory, shared_temporary_name
 from training.trainer.arguments import RENAMED_OPTIONS, TrainArguments
 from training.trainer.ema import WeightAverage
 
@@ -78,13 +83,13 @@ class Checkpoints:
         accelerator.register_save_state_pre_hook(_make_contiguous)
         if accelerator.is_main_process:
             directory.mkdir(parents=True, exist_ok=True)
-            for leftover in directory.glob("writing-*"):  # of a run that was killed while saving
+            for leftover in directory.glob(LEFTOVERS):  # of a run that was killed while saving
                 shutil.rmtree(leftover, ignore_errors=True)
         accelerator.wait_for_everyone()
 
     def existing(self) -> list[Path]:
         """Complete checkpoints, oldest first."""
-        return sorted(path for path in self.directory.glob("step-*") if (path / STATE_FILE).is_file())
+        return sorted(path for path in self.directory.glob("step-*") if path.is_dir())
 
     def save(self, state: TrainState) -> bool:
         """Writes a checkpoint; False, with nothing left behind, if a process could not (disk full, quota)."""
@@ -92,14 +97,15 @@ class Checkpoints:
         final = self.directory / f"step-{state.step:08d}"
         if final.exists():
             return True
-        temporary = self.directory / f"writing-step-{state.step:08d}"
+        temporary = shared_temporary_name(final)
         error = ""
         try:
             self.accelerator.save_state(str(temporary))
             if self.accelerator.is_main_process:
                 if self.ema is not None:
                     self.ema.save(temporary / "ema.safetensors")
-                content = {"state": dataclasses.asdict(state), "run": self.run}
+                sums = {str(file.relative_to(temporary)): _checksum(file) for file in _files(temporary)}
+                content = {"state": dataclasses.asdict(state), "run": self.run, "crc32": sums}
                 (temporary / STATE_FILE).write_text(json.dumps(content, indent=1), encoding="utf-8")
         except Exception as exception:  # torch and safetensors each raise their own type when a write fails
             error = f"{type(exception).__name__}: {exception}"
@@ -113,34 +119,113 @@ class Checkpoints:
                     + (f"The last good checkpoint is {kept[-1]}." if kept else "There is no checkpoint yet.")
                 )
             else:
-                _flush_to_disk(temporary)
-                os.rename(temporary, final)
+                publish_directory(temporary, final)
                 for outdated in self.existing()[: -self.keep]:
-                    _remove_atomically(outdated)
+                    remove_directory(outdated)
         self.accelerator.wait_for_everyone()
         return not errors
 
     def resume(self) -> TrainState:
         """
-        Loads the newest checkpoint.
+        Loads the newest checkpoint that is whole; says which newer ones are damaged, and leaves them where they are.
 
         Raises:
-            ValueError: it belongs to another run; the sentence lists each difference.
+            ValueError: it belongs to another run, with each difference, or all checkpoints are damaged.
         """
-        newest = self.existing()[-1]
-        content = json.loads((newest / STATE_FILE).read_text(encoding="utf-8"))
+        damaged = []
+        for path in reversed(self.existing()):
+            error, content = "", {}
+            try:
+                content = self._read_state(path)
+            except DamagedCheckpoint as exception:
+                error = str(exception)
+            errors = [message for message in gather_object([error]) if message]
+            if not errors:
+                break
+            damaged.append(errors[0])
+            self.accelerator.print(f"{errors[0]}; trying an older checkpoint.")
+        else:
+            raise ValueError(
+                f"{damaged[0]}, and no other checkpoint is whole: give another --output_dir to start again"
+                if len(damaged) == 1
+                else f"all {len(damaged)} checkpoints are damaged, the newest: {damaged[0]}"
+            )
         saved = {RENAMED_OPTIONS.get(name, name): value for name, value in content["run"].items()}
         differences = _differences(saved, self.run)
         if differences:
             raise ValueError(
-                f"{newest} belongs to another run and cannot be resumed with these options: {'; '.join(differences)}. "
+                f"{path} belongs to another run and cannot be resumed with these options: {'; '.join(differences)}. "
                 "Give the same options, or another --output_dir (--model starts from trained weights)"
             )
-        self.accelerator.load_state(str(newest))
+        self.accelerator.load_state(str(path))
         state = TrainState(**content["state"])
         if self.ema is not None:
-            self.ema.load(newest / "ema.safetensors", state.ema_updates)
+            self.ema.load(path / "ema.safetensors", state.ema_updates)
+        if damaged and self.accelerator.is_main_process:
+            for later in self.existing():  # of the steps that come again; a damaged one would stand in their way
+                if later > path:
+                    os.replace(later, later.with_name(f"damaged-{later.name}"))
+        self.accelerator.wait_for_everyone()
         return state
+
+    def _read_state(self, path: Path) -> dict:
+        """What `trainer_state.json` says; the main process compares every file beside it with the sums in it.
+
+        Raises:
+            DamagedCheckpoint: names the file.
+        """
+        try:
+            content = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
+            content["run"].items()
+            TrainState(**content["state"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedCheckpoint(f"{path / STATE_FILE} is damaged ({one_line(error)})") from None
+        if not self.accelerator.is_main_process:
+            return content
+        sums = content.get("crc32", {})  # checkpoints of earlier versions have none
+        for name, expected in sums.items():
+            try:
+                found = _checksum(path / name)
+            except OSError as error:
+                raise DamagedCheckpoint(f"{one_line(error)}") from None
+            if found != expected:
+                raise DamagedCheckpoint(f"{path / name} is damaged: its bytes are not those that were written")
+        if not sums:
+            _check_readable(path)
+        return content
+
+
+class DamagedCheckpoint(ValueError):
+    """A file of a checkpoint is missing or not what was written; the message begins with its name."""
+
+
+def _files(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.rglob("*") if path.is_file())
+
+
+def _checksum(path: Path) -> int:
+    value = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            value = zlib.crc32(block, value)
+    return value
+
+
+def _check_readable(path: Path) -> None:
+    """Reads what a checkpoint without sums holds. Raises `DamagedCheckpoint`."""
+    for file in sorted(path.rglob("*")):
+        try:
+            if file.suffix == ".safetensors":
+                with safe_open(file, "pt") as tensors:
+                    tensors.keys()
+            elif zipfile.is_zipfile(file):
+                with zipfile.ZipFile(file) as archive:
+                    if broken := archive.testzip():
+                        raise ValueError(f"the record {broken}")
+            elif file.suffix in (".bin", ".pt", ".pkl") and file.stat().st_size == 0:
+                raise ValueError("it is empty")
+        except (OSError, ValueError, SafetensorError, zipfile.BadZipFile) as error:
+            raise DamagedCheckpoint(f"{file} is damaged ({one_line(error)})") from None
 
 
 def _make_contiguous(models: list, weights: list[dict[str, torch.Tensor]], directory: str) -> None:
@@ -158,23 +243,6 @@ def _differences(saved: dict, current: dict, prefix: str = "") -> list[str]:
         elif before != now:
             found.append(f"{prefix}{key} was {before!r}, is {now!r}")
     return found
-
-
-def _flush_to_disk(directory: Path) -> None:
-    """fsync of every file and folder: a rename must not reach the disk before what it names."""
-    for path in [*directory.rglob("*"), directory]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _remove_atomically(directory: Path) -> None:
-    """Out of sight first: a half-deleted checkpoint must not look complete."""
-    trash = directory.with_name(f"writing-{directory.name}")
-    os.rename(directory, trash)
-    shutil.rmtree(trash, ignore_errors=True)
 
 
 def seed_pass(*key: int) -> None:

@@ -26,7 +26,11 @@ def parse_dataset(text: str) -> DatasetSpec:
     path of a data set that the `datasets` library reads.
     """
     if text.startswith("{"):
-        return DatasetSpec.parse(json.loads(text))
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"--dataset {text[:60]}: this is not valid JSON ({error})") from None
+        return DatasetSpec.parse(values)
     if "," in text or text in NAMES:
         return DatasetSpec.parse(text)
     return DatasetSpec(name="hub", path=text)

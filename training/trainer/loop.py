@@ -10,6 +10,7 @@ import torch
 from accelerate.utils import set_seed
 from torch.profiler import record_function
 
+from anydepth_hf.environment import describe_environment
 from training.trainer.accelerator import build_accelerator, is_sharded, start_trackers
 from training.trainer.arguments import TrainArguments
 from training.trainer.checkpoints import Checkpoints, TrainState, describe_run, seed_pass
@@ -18,7 +19,7 @@ from training.trainer.ema import WeightAverage
 from training.trainer.model import build_model, build_processor, freeze_unreached, parameter_groups
 from training.trainer.monitoring import LossWindow, Meter
 from training.trainer.profiling import profile_training
-from training.trainer.record import MetricsFile, describe_environment, write_record
+from training.trainer.record import MetricsFile, write_record
 from training.trainer.saved_model import check_hub_login, model_card, push_to_hub, save_best, save_model
 from training.trainer.schedule import Clock, learning_rate_factor, signals_blocked
 from training.trainer.validation import Validator
@@ -57,7 +58,8 @@ class Trainer:
         self.loader.set_position(self.state.epoch, self.state.batch)
         steps = math.ceil(arguments.num_epochs * len(self.loader) / arguments.gradient_accumulation_steps)
         self.clock = Clock(arguments.max_steps or steps, arguments.max_minutes, self.state.step, self.state.minutes)
-        self.window = LossWindow(self.accelerator, self.state.pending_losses)
+        passes = min(len(self.loader), (arguments.max_steps or steps) * arguments.gradient_accumulation_steps)
+        self.window = LossWindow(self.accelerator, self.state.pending_losses, self.model.config.max_depth, passes)
         resumed_step = self.state.step if resumes else None
         if self.accelerator.is_main_process:
             self.environment = describe_environment()
@@ -88,8 +90,6 @@ class Trainer:
         with Meter(clock, shown=self.accelerator.is_main_process) as meter:
             while not clock.finished and not clock.must_leave:
                 self._training_step(batches, meter)
-                if self.accelerator.device.type == "cpu":  # costs nothing there: stop before NaN weights are used
-                    self.window.flush()
                 clock.tick()
                 meter.update()
                 if clock.step % arguments.logging_steps == 0 or clock.finished:
@@ -120,6 +120,9 @@ class Trainer:
             with accelerator.accumulate(self.prepared):
                 with record_function("forward"):
                     loss = self.prepared(pixel_values=pixel_values, labels=labels).loss
+                self.window.add(loss, labels, self.clock.step, names)
+                if accelerator.device.type == "cpu":  # costs nothing there: stop before NaN goes backward
+                    self.window.flush()
                 with record_function("backward"):
                     accelerator.backward(loss)
                 with record_function("optimizer"):
@@ -127,7 +130,6 @@ class Trainer:
                         self.grad_norm = accelerator.clip_grad_norm_(self.trained, arguments.max_grad_norm)
                     optimizer.step()
                     optimizer.zero_grad()
-            self.window.add(loss, self.clock.step, names)
             meter.images += len(names) * accelerator.num_processes
         if self.ema:
             self.ema.update()

@@ -4,10 +4,13 @@ import copy
 import json
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
+from anydepth_cli.mistakes import one_line
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
+from anydepth_hf.loading import require_complete
 from anydepth_hf.presets import preset_config, preset_encoder
 from anydepth_hf.pull import resolve
 from training.trainer.arguments import TrainArguments
@@ -47,14 +50,17 @@ def _with_new_head(arguments: TrainArguments) -> AnyDepthForDepthEstimation:
         config = preset_config(arguments.preset, **far_plane)
         source = arguments.encoder_weights or preset_encoder(arguments.preset)
     else:
-        config = AnyDepthConfig(**json.loads(arguments.architecture), **far_plane)
+        config = _config_of(arguments.architecture, far_plane)
         source = arguments.encoder_weights or "random"
         if source == "random" and arguments.encoder != "full":
             raise ValueError(
                 "--architecture starts from random weights: train its encoder too, with --encoder full, or give "
                 "--encoder_weights"
             )
-    model = AnyDepthForDepthEstimation(config)
+    try:
+        model = AnyDepthForDepthEstimation(config)
+    except Exception as error:  # of nonsense sizes torch raises what happens to go wrong first
+        raise ValueError(f"--architecture makes no model: {one_line(error)}") from None
     if source != "random":
         if _load_config(source).model_type == "anydepth":
             model.backbone = _from_pretrained(type(model), source, config=config, part="backbone.").backbone
@@ -63,11 +69,21 @@ def _with_new_head(arguments: TrainArguments) -> AnyDepthForDepthEstimation:
     return model
 
 
+def _config_of(architecture: str, far_plane: dict) -> AnyDepthConfig:
+    try:
+        values = json.loads(architecture)
+        if not isinstance(values, dict):
+            raise TypeError("it must be a JSON object")
+        return AnyDepthConfig(**{**values, **far_plane})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, StrictDataclassError) as error:
+        raise ValueError(f"--architecture: {one_line(error)}") from None
+
+
 def _load_config(source: str) -> PreTrainedConfig:
     try:
         return AutoConfig.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot load {source!r}: {' '.join(str(error).split())}") from None
+    except Exception as error:  # OSError, ValueError, StrictDataclassError, KeyError ... of whatever it holds
+        raise ValueError(f"cannot load {source!r}: {one_line(error)}") from None
 
 
 def _from_pretrained(model_class: type[PreTrainedModel], source: str, part: str = "", **kwargs) -> PreTrainedModel:
@@ -76,12 +92,13 @@ def _from_pretrained(model_class: type[PreTrainedModel], source: str, part: str 
         model, info = model_class.from_pretrained(
             source, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
         )
-    except OSError as error:
-        raise ValueError(f"cannot load {source!r}: {' '.join(str(error).split())}") from None
-    unfit = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
-    unfit = {name for name in unfit if name.startswith(part)}
-    if unfit:
-        raise ValueError(f"{source!r} has no or unfitting values for {len(unfit)} weights, such as {min(unfit)}")
+    except Exception as error:  # OSError, SafetensorError, UnpicklingError, StrictDataclassError ...
+        raise ValueError(f"cannot load {source!r}: {one_line(error)}") from None
+    absent = {
+        "missing_keys": [name for name in info["missing_keys"] if name.startswith(part)],
+        "mismatched_keys": [name for name in info["mismatched_keys"] if name[0].startswith(part)],
+    }
+    require_complete(absent, source)
     return model
 
 

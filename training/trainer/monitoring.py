@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
+from training.data.decoding import DataError
 from training.trainer.schedule import Clock
 
 
@@ -16,17 +17,35 @@ class NonFiniteLoss(RuntimeError):
     """The loss is NaN or infinite; the message names the step and the samples."""
 
 
+class NoLabels(DataError):
+    """No pixel of many samples has a depth that the loss would compare; the message names the options."""
+
+
 class LossWindow:
-    """Collects one loss per forward pass without waiting for the device; `flush` reads them all in one transfer."""
+    """
+    Collects one loss per forward pass without waiting for the device; `flush` reads them all in one transfer.
 
-    def __init__(self, accelerator: Accelerator, means: list[float]):
-        self.accelerator = accelerator
+    Args:
+        accelerator: of the run.
+        means: losses that a resumed run had not yet logged.
+        far: depth beyond it is no label.
+        passes: forward passes in an epoch, or in the run; a run in which so many, or `PATIENCE`, had no label ends.
+    """
+
+    PATIENCE = 10
+
+    def __init__(self, accelerator: Accelerator, means: list[float], far: float, passes: int):
+        self.accelerator, self.far, self.patience = accelerator, far, max(1, min(self.PATIENCE, passes))
         self.means = means  # over the processes, one for each forward pass
-        self._losses: list[torch.Tensor] = []
+        self._passes: list[torch.Tensor] = []
         self._samples: list[tuple[int, list[str]]] = []
+        self._without_labels, self._largest = 0, 0.0
+        self._has_labels = False
 
-    def add(self, loss: torch.Tensor, step: int, names: list[str]) -> None:
-        self._losses.append(loss.detach())
+    def add(self, loss: torch.Tensor, labels: torch.Tensor, step: int, names: list[str]) -> None:
+        depth = torch.where(labels.isfinite(), labels, 0)
+        labelled = ((depth > 0) & (depth <= self.far)).any()
+        self._passes.append(torch.stack([loss.detach().float(), labelled.float(), depth.amax().float()]))
         self._samples.append((step, names))
 
     def flush(self) -> list[float]:
@@ -35,10 +54,12 @@ class LossWindow:
 
         Raises:
             NonFiniteLoss: on every process, with the names of the samples of the first batch that gave one.
+            NoLabels: on every process.
         """
-        if self._losses:
-            gathered = self.accelerator.gather(torch.stack(self._losses)[None]).double().cpu()
-            finite = gathered.isfinite()
+        if self._passes:
+            gathered = self.accelerator.gather(torch.stack(self._passes)[None]).double().cpu()
+            losses, labelled, largest = gathered.unbind(-1)
+            finite = losses.isfinite()
             if not finite.all():
                 first = int((~finite).any(dim=0).nonzero()[0])
                 step, names = self._samples[first]
@@ -47,9 +68,27 @@ class LossWindow:
                     f"the loss of step {step + 1} is not finite. Its samples: {', '.join(gather_object(list(own)))}. "
                     "Nothing was saved since; look at these samples, or lower --learning_rate or use bf16"
                 )
-            self.means += gathered.mean(dim=0).tolist()
-            self._losses, self._samples = [], []
+            self._count_labels(bool(labelled.any()), float(largest.max()))
+            self.means += losses.mean(dim=0).tolist()
+            self._passes, self._samples = [], []
         return self.means
+
+    def _count_labels(self, labelled: bool, largest: float) -> None:
+        self._has_labels |= labelled
+        self._without_labels += len(self._passes)
+        self._largest = max(self._largest, largest)
+        if self._has_labels or self._without_labels < self.patience:
+            return
+        if self._largest:
+            reason = f"all depths are beyond the far plane of {self.far:g}, the largest is {self._largest:g}"
+            advice = "give its unit in --dataset, e.g. depth_scale=1000 for millimetres, or raise --far_plane"
+        else:
+            reason = "every depth is 0, negative, infinite or NaN"
+            advice = "look at the files, or at depth_scale, quantity and far_plane in --dataset"
+        raise NoLabels(
+            f"nothing to learn from: of the first {self._without_labels} batches, such as "
+            f"{self._samples[0][1][0]}, {reason}; {advice}"
+        )
 
     def clear(self) -> float:
         """The mean since the last call."""

@@ -1,6 +1,5 @@
 """A trained model as a complete directory (weights, processor, card), and its upload."""
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,16 @@ from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFound
 from safetensors import SafetensorError
 from torch import nn
 
+from anydepth_cli.mistakes import one_line
 from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
+from anydepth_hf.atomic_write import (
+    LEFTOVERS,
+    publish_directory,
+    publish_files,
+    remove_directory,
+    shared_temporary_name,
+    temporary_directory,
+)
 from training.trainer.arguments import TrainArguments
 from training.trainer.model import finished_model
 from training.trainer.provenance import missing_line, notices, provenance, starting_point
@@ -33,7 +41,7 @@ def model_card(
 
     Args:
         run: `step`, `minutes`, `processes` and `precision`.
-        environment: from `describe_environment`.
+        environment: from `anydepth_hf.environment.describe_environment`.
         validation: the last validation's metrics, if there was one.
     """
     name = arguments.hub_model_id or Path(arguments.output_dir).resolve().name
@@ -109,32 +117,29 @@ def save_model(
     state_dict = accelerator.get_state_dict(prepared) if sharded else None
     error = None
     if accelerator.is_main_process:
-        temporary = directory / "writing-model"
-        shutil.rmtree(temporary, ignore_errors=True)
         try:
-            temporary.mkdir(parents=True)
-            finished_model(model).save_pretrained(temporary, state_dict=state_dict)
-            processor.save_pretrained(temporary)
-            (temporary / "README.md").write_text(card, encoding="utf-8")
-            for path in temporary.iterdir():
-                os.replace(path, directory / path.name)
+            with temporary_directory(directory) as temporary:
+                finished_model(model).save_pretrained(temporary, state_dict=state_dict)
+                processor.save_pretrained(temporary)
+                (temporary / "README.md").write_text(card, encoding="utf-8")
+                publish_files(temporary, directory, last="config.json")
         except (OSError, SafetensorError) as exception:
             error = exception
             accelerator.print(f"Could not write the model to {directory}: {error}.")
-        shutil.rmtree(temporary, ignore_errors=True)
     return not any(gather_object([error is not None]))
 
 
 def save_best(directory: Path, step: int, accelerator: Accelerator, save: Callable[[Path], bool]) -> None:
     """`save(path)`, then `directory/best-step-X` replaces the best model before it. Every process calls this."""
-    temporary = directory / "writing-best"
+    temporary = shared_temporary_name(directory / "best")
     if save(temporary) and accelerator.is_main_process:
         best = directory / f"best-step-{step:08d}"
-        shutil.rmtree(best, ignore_errors=True)  # of the same step, written before an interruption
-        os.rename(temporary, best)
+        publish_directory(temporary, best, replace=True)  # one of the same step: written before an interruption
         for path in directory.glob("best-step-*"):
             if path != best:
-                shutil.rmtree(path, ignore_errors=True)
+                remove_directory(path)
+    if accelerator.is_main_process:
+        shutil.rmtree(temporary, ignore_errors=True)
     accelerator.wait_for_everyone()
 
 
@@ -146,7 +151,7 @@ def check_hub_login() -> None:
     try:
         HfApi().whoami()
     except (HfHubHTTPError, HTTPError, LocalTokenNotFoundError) as error:
-        raise ValueError(f"--push_to_hub needs a login: `hf auth login`, or HF_TOKEN ({_one_line(error)})") from None
+        raise ValueError(f"--push_to_hub needs a login: `hf auth login`, or HF_TOKEN ({one_line(error)})") from None
 
 
 def push_to_hub(arguments: TrainArguments) -> bool:
@@ -157,15 +162,11 @@ def push_to_hub(arguments: TrainArguments) -> bool:
         commit = api.upload_folder(
             repo_id=repository.repo_id,
             folder_path=directory,
-            ignore_patterns=["checkpoints/*", "best-step-*", "logs/*", "writing-*"],
+            ignore_patterns=["checkpoints/*", "best-step-*", "logs/*", LEFTOVERS, f"{LEFTOVERS}/*"],
             commit_message="Trained with training/train.py",
         )
     except (HfHubHTTPError, HTTPError) as error:
-        print(f"The upload failed ({_one_line(error)}). `hf upload REPOSITORY {directory}` tries again.")
+        print(f"The upload failed ({one_line(error)}). `hf upload REPOSITORY {directory}` tries again.")
         return False
     print(f"Uploaded: {commit}")
     return True
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -1,6 +1,5 @@
 """Validation during training: errors after alignment beside those of an image-free prior, and pictures."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch import nn
 
 from anydepth_hf import AnyDepthImageProcessor
 from anydepth_hf.alignment_marigold import align
+from anydepth_hf.atomic_write import atomic_write
 from anydepth_hf.metrics import evaluate_depth, image_free_prior, mean_metrics
 from anydepth_hf.visualization import colorize
 from training.data.readers import DepthSample
@@ -96,9 +96,8 @@ class Validator:
         sheet = np.concatenate(padded)
         self.picture_dir.mkdir(parents=True, exist_ok=True)
         path = self.picture_dir / f"step-{step:08d}.png"
-        temporary = path.with_name(f"writing-{path.name}")
-        Image.fromarray(sheet).save(temporary)
-        os.replace(temporary, path)
+        with atomic_write(path) as temporary:
+            Image.fromarray(sheet).save(temporary)
         for tracker in self.accelerator.trackers:
             if hasattr(tracker, "log_images"):
                 # TensorBoard takes one NHWC array, Weights & Biases a list of images: a batch of one is both

@@ -286,7 +286,7 @@ def test_dataset_gives_the_scenes_of_the_batches():
 
 
 def preview(*arguments):
-    command = [sys.executable, str(ROOT / "training/scenes/preview.py"), *arguments]
+    command = [sys.executable, "-m", "training.scenes.preview", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
 
@@ -304,4 +304,4 @@ def test_preview(tmp_path):
 def test_preview_mistakes(tmp_path):
     for arguments in (["--output", str(tmp_path / "a.gif")], ["--output", str(tmp_path / "a.png"), "--kind", "moon"]):
         done = preview(*arguments)
-        assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1
+        assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1

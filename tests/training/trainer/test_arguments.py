@@ -1,5 +1,8 @@
 """Config files and options: what they make, and one sentence for what they cannot."""
 
+import re
+import typing
+
 import pytest
 import yaml
 
@@ -60,7 +63,7 @@ def test_command_line_wins_over_file_and_file_over_base(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("preset: a\nlearning_rat: 1", "unknown option 'learning_rat'; did you mean 'learning_rate'?"),
+        ("preset: a\nlearning_rat: 1", "unknown option 'learning_rat'; did you mean learning_rate?"),
         ("base: nowhere.yaml", "nowhere.yaml: there is no such config file"),
         ("preset: [", "is not valid YAML"),
         ("dataset: scenes", "exactly one of --preset, --model and --architecture (given: none)"),
@@ -71,9 +74,30 @@ def test_command_line_wins_over_file_and_file_over_base(tmp_path):
         ("preset: a\ndataset: scenes\nscene_size: 64x64", "for scenes from a --scene_store"),
         ("preset: a\ndataset: pictures", "go together"),
         ("preset: a\ndataset: [pictures, me/mine]\npictures_dir: runs/pictures", "go together"),
-        ("preset: a\ndataset: scenes\nmin_crop: 0", "--min_crop is a share"),
+        ("preset: a\ndataset: scenes\nmin_crop: 0", "--min_crop must be a number more than 0 and at most 1, not 0"),
         ("preset: a\ndataset: [scenes, me/mine]", "cannot be mixed"),
-        ("preset: a\ndataset: scenes\nbatch_size: 0", "--batch_size must be at least 1"),
+        ("preset: a\ndataset: scenes\nencoder: frosen", "--encoder must be one of frozen, full, lora, not frosen"),
+        ("preset: a\ndataset: scenes\nschedule: cosinus", "--schedule must be one of polynomial, cosine, constant"),
+        ("preset: a\ndataset: scenes\nbatch_size: 2.5", "--batch_size must be a whole number at least 1, not 2.5"),
+        ("preset: a\ndataset: scenes\nbatch_size: true", "--batch_size must be a whole number at least 1, not True"),
+        ("preset: a\ndataset: scenes\nlearning_rate: [1]", "--learning_rate must be a number at least 0, not [1]"),
+        ("preset: a\ndataset: scenes\nlearning_rate: .inf", "--learning_rate must be a number at least 0, not inf"),
+        ("preset: a\ndataset: scenes\nmixed_precision: no", "--mixed_precision must be one of no, bf16, fp16, not"),
+        ("preset: a\ndataset: scenes\nsquash: maybe", "--squash: Truthy value expected: got maybe"),
+        ("preset: a\ndataset: [[1]]", "--dataset must be a list, each text, not [[1]]"),
+        ("preset: a\ndataset: scenes\nmax_minutes: -1", "--max_minutes must be a number more than 0, not -1"),
+        ("preset: a\ndataset: scenes\nema_decay: 2", "--ema_decay must be a number at least 0 and less than 1, not 2"),
+        ("preset: a\ndataset: scenes\nnum_epochs: 0", "--num_epochs must be a number more than 0, not 0"),
+        ("preset: a\ndataset: scenes\nfar_plane: 0", "--far_plane must be a number more than 0, not 0"),
+        ("preset: a\ndataset: scenes\nseed: 1\nseed: 2", "'seed' stands twice"),
+        ("base: config.yaml", "its `base:` leads back to itself"),
+        ("base: .", "cannot be read: Is a directory"),
+        ("base: [a]", "base must be the name of another config file"),
+        ("- preset", "must hold `option: value` lines"),
+        ("[" * 5000, "is not valid YAML"),
+        ("preset: \x00", "is not valid YAML"),
+        ("1: 2", "unknown option 1"),
+        ("preset: a\ndataset: scenes\nbatch_size: 0", "--batch_size must be a whole number at least 1, not 0"),
     ],
 )
 def test_mistakes_get_a_sentence(tmp_path, text, message):
@@ -91,12 +115,17 @@ def test_mistakes_get_a_sentence(tmp_path, text, message):
         ("pairs,root=/nowhere,rgb_dir=a,depth_dir=b", ["--model", "{model}"], "/nowhere"),
         ("scenes", ["--model", "{model}", "--trackers", "wandb"], "--trackers wandb is not installed"),
         ("scenes", ["--architecture", "{}"], "--encoder full"),
-        ("scenes", ["--preset", "dinov3-small-sdt", "--encoder_weights", "{model}"], "values for 211 weights"),
+        ("scenes", ["--architecture", "[1]", "--encoder", "full"], "--architecture: it must be a JSON object"),
+        ("scenes", ["--architecture", '{"fusion_hidden_size": -4}', "--encoder", "full"], "--architecture"),
+        ("scenes", ["--preset", "dinov3-small-sdt", "--learning_rat", "1"], "did you mean --learning_rate?"),
+        ("scenes", ["--preset", "dinov3-small-sdt", "--batch_size", "x"], "--batch_size: invalid int value: 'x'"),
+        ("pairs,root=/,weight=-1", ["--model", "{model}"], "'pairs': weight must be a number at least 0, not -1"),
+        ("scenes", ["--preset", "dinov3-small-sdt", "--encoder_weights", "{model}"], "lacks 211 of its weights"),
     ],
 )
 def test_script_ends_with_a_sentence(tmp_path, save_tiny_model, dataset, options, message):
     options = [option.replace("{model}", str(save_tiny_model())) for option in options]
-    output = run(tmp_path / "run", dataset, *options, architecture=None, status=1)
+    output = run(tmp_path / "run", dataset, *options, architecture=None, status=2)
     assert "Traceback" not in output
     sentence = output.strip().splitlines()[-1]
     assert sentence.startswith("train.py: ") and message in sentence, output
@@ -119,3 +148,17 @@ def test_an_option_is_still_read_under_its_former_name(tmp_path, capsys):
     (tmp_path / "old.yaml").write_text("row: b\ndataset: scenes\noutput_dir: out")
     assert parse_arguments([str(tmp_path / "old.yaml")]).preset == "b"
     assert "--row is called --preset now" in capsys.readouterr().err
+
+
+def test_both_spellings_of_an_option_are_read_and_numbers_as_people_write_them(tmp_path):
+    text = "preset: a\ndataset: scenes\nlearning_rate: 2e-3\nbatch_size: 2.0\nmixed_precision: 'no'\n"
+    arguments = parse(tmp_path, text, "--max-steps", "7", "--weight_decay", "0")
+    assert (arguments.learning_rate, arguments.batch_size, arguments.max_steps) == (2e-3, 2, 7)
+    assert isinstance(arguments.batch_size, int) and arguments.weight_decay == 0
+
+
+def test_every_number_has_a_range():
+    hints = typing.get_type_hints(TrainArguments, include_extras=True)
+    numbers = [name for name, kind in hints.items() if re.search(r"\b(int|float)\b", str(kind))]
+    assert len(numbers) > 25
+    assert [name for name in numbers if "Range(" not in str(hints[name])] == []

@@ -56,7 +56,7 @@ def test_killed_at_any_moment(data, straight, tmp_path):
         running = Run(folder, *data, *OPTIONS, "--resume", "--checkpoint_steps", "1", processes=processes)
         before = last_step(folder)
         if kill % 2:
-            wait_until(lambda: any(folder.glob("checkpoints/writing-step-*/*")), running)
+            wait_until(lambda: any(folder.glob("checkpoints/.writing-step-*/*")), running)
         elif before < 4:
             wait_until(lambda before=before: last_step(folder) > before, running)
             time.sleep(rng.uniform(0, 0.05))
@@ -65,11 +65,11 @@ def test_killed_at_any_moment(data, straight, tmp_path):
         running.send(signal.SIGKILL)
         statuses, output = running.wait()
         assert set(statuses) == {-signal.SIGKILL}, output
-        during_save += any(folder.glob("checkpoints/writing-step-*"))
+        during_save += any(folder.glob("checkpoints/.writing-step-*"))
     run(folder, *data, *OPTIONS, "--resume", processes=processes)
     assert during_save >= 1
     assert_same_run(folder, reference)
-    assert not list(folder.rglob("writing-*"))
+    assert not list(folder.rglob(".writing-*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
@@ -120,7 +120,7 @@ def test_full_disk_keeps_the_last_good_checkpoint(data, straight, tmp_path):
                  prepare=allow_small_files_only)  # fmt: skip
     assert f"The last good checkpoint is {folder}/checkpoints/step-{good:08d}" in output
     assert "Traceback" not in output
-    assert last_step(folder) == good and not list(folder.rglob("writing-*"))
+    assert last_step(folder) == good and not list(folder.rglob(".writing-*"))
     run(folder, *data, *OPTIONS, "--resume", processes=processes)
     assert_same_run(folder, reference)
 
@@ -145,7 +145,7 @@ def test_finished_run_resumed_stays_as_it_is(data, straight, tmp_path):
 
 def test_other_options_cannot_resume(data, straight):
     folder, processes = straight
-    output = run(folder, *data, *OPTIONS, "--resume", "--learning_rate", "0.5", "--batch_size", "1", status=1,
+    output = run(folder, *data, *OPTIONS, "--resume", "--learning_rate", "0.5", "--batch_size", "1", status=2,
                  processes=processes)  # fmt: skip
     assert "batch_size was 2, is 1" in output and "learning_rate was 0.001, is 0.5" in output
     assert "max_steps" not in output and "Traceback" not in output
@@ -154,13 +154,54 @@ def test_other_options_cannot_resume(data, straight):
 def test_other_number_of_processes_cannot_resume(data, straight):
     folder, processes = straight
     other = 3 - processes
-    output = run(folder, *data, *OPTIONS, "--resume", processes=other, status=1)
+    output = run(folder, *data, *OPTIONS, "--resume", processes=other, status=2)
     assert f"number of processes was {processes}, is {other}" in output
 
 
 def test_used_directory_is_not_overwritten(data, straight):
     folder, processes = straight
     before = (folder / "model.safetensors").read_bytes()
-    output = run(folder, *data, *OPTIONS, status=1, processes=processes)
+    output = run(folder, *data, *OPTIONS, status=2, processes=processes)
     assert "holds a run: --resume goes on with it" in output
     assert (folder / "model.safetensors").read_bytes() == before
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    "model.safetensors": flip_a_bit,
+    "optimizer.bin": lambda path: path.write_bytes(path.read_bytes()[:-1000]),
+    "trainer_state.json": lambda path: path.write_text("{"),
+    "ema.safetensors": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damaged_newest_checkpoint_is_named_and_the_older_one_taken(data, straight, tmp_path, name):
+    reference, processes = straight
+    if processes > 1 and name != "model.safetensors":
+        pytest.skip("one kind of damage shows that all processes agree")
+    folder = tmp_path / "run"
+    shutil.copytree(reference, folder)
+    newest = sorted(folder.glob("checkpoints/step-*"))[-1]
+    DAMAGE[name](newest / name)
+    output = run(folder, *data, *OPTIONS, "--resume", processes=processes)
+    assert f"{newest / name}" in output and "trying an older checkpoint" in output and "Traceback" not in output
+    assert (newest.parent / f"damaged-{newest.name}").is_dir() and newest.is_dir()
+    assert_same_run(folder, reference)
+
+
+def test_all_checkpoints_damaged_is_a_sentence(data, straight, tmp_path):
+    reference, processes = straight
+    if processes > 1:
+        pytest.skip("the same in one process")
+    folder = tmp_path / "run"
+    shutil.copytree(reference, folder)
+    for path in folder.glob("checkpoints/step-*/model.safetensors"):
+        flip_a_bit(path)
+    output = run(folder, *data, *OPTIONS, "--resume", status=2)
+    assert "train.py: all 2 checkpoints are damaged, the newest: " in output and "Traceback" not in output

@@ -1,13 +1,14 @@
 """Furniture libraries of Sweet Home 3D (`*.sh3f`; Debian package `sweethome3d-furniture`): 820 textured models."""
 
 import json
-import os
 import re
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+
+from anydepth_hf.atomic_write import atomic_write
 
 from .obj import read_materials, read_obj
 from .scene import FLOATS, Material, Mesh
@@ -74,9 +75,8 @@ class Catalogue:
         if not file.exists():
             mesh = self._read(model) or Mesh(np.zeros((0, FLOATS), np.float32), ())
             parts = json.dumps([(first, count, asdict(material)) for first, count, material in mesh.parts])
-            temporary = file.with_suffix(f".{os.getpid()}.npz")
-            np.savez(temporary, vertices=mesh.vertices, parts=parts)
-            os.replace(temporary, file)
+            with atomic_write(file) as temporary:
+                np.savez(temporary, vertices=mesh.vertices, parts=parts)
         with np.load(file) as stored:
             parts = json.loads(str(stored["parts"]))
             vertices = stored["vertices"]

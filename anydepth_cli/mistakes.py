@@ -1,0 +1,62 @@
+"""How every program of this project ends: a user's mistake is one sentence on stderr and exit status 2."""
+
+import os
+import sys
+
+MISTAKES = (ValueError, OSError, ImportError, RuntimeError)
+"""What a wrong option, file, package or device raises; anything else is a bug and keeps its traceback."""
+
+
+class Mistakes:
+    """
+    Turns what ends a program into one line `PROG: SENTENCE` and an exit status; with `ANYDEPTH_DEBUG=1` mistakes
+    keep their traceback.
+
+        with Mistakes("train.py") as ending:
+            return train()
+        return ending.status
+
+    Args:
+        prog: name of the program, as its help shows it.
+        mistakes: exceptions that are answered with a sentence.
+        interrupted: what to say after Ctrl-C.
+
+    Attributes:
+        status: 0, or 2 after a mistake, 130 after Ctrl-C, 1 where the reader of a pipe has gone.
+    """
+
+    def __init__(
+        self, prog: str, mistakes: tuple[type[Exception], ...] = MISTAKES, interrupted: str = "interrupted"
+    ) -> None:
+        self.prog, self.mistakes, self.interrupted, self.status = prog, mistakes, interrupted, 0
+
+    def __enter__(self) -> "Mistakes":
+        return self
+
+    def __exit__(self, kind, error: BaseException | None, traceback) -> bool:
+        from .parser import UsageError
+
+        if isinstance(error, KeyboardInterrupt):
+            self.status = 130
+            say(self.prog, self.interrupted)
+        elif isinstance(error, BrokenPipeError):  # the reader of a pipe, `| head`, has gone
+            self.status = 1
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        elif isinstance(error, self.mistakes):
+            if os.environ.get("ANYDEPTH_DEBUG") and not isinstance(error, UsageError):
+                return False
+            self.status = 2
+            say(self.prog, one_line(error))
+        return self.status != 0
+
+
+def say(prog: str, sentence: str) -> None:
+    """Prints `PROG: SENTENCE` to stderr."""
+    print(f"{prog}: {sentence}", file=sys.stderr, flush=True)
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line; of a file's error its name and the reason."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,37 @@
+"""Programs whose options stand in a dataclass (see `option_schema`): their command line and their end."""
+
+from collections.abc import Callable
+from typing import Any
+
+from transformers import HfArgumentParser
+
+from anydepth_cli.mistakes import Mistakes
+from anydepth_cli.parser import StepParser
+
+
+class DataclassParser(StepParser, HfArgumentParser):
+    """`HfArgumentParser` that answers mistakes as `anydepth` does; every option is `--with_underscores` or hyphens."""
+
+
+def run_program(
+    prog: str, options: type, run: Callable[[Any], None], argv: list[str] | None = None, description: str | None = None
+) -> int:
+    """
+    Parses a command line into the dataclass `options` and calls `run` with it.
+
+    Args:
+        prog: name of the program, with which every sentence about a mistake begins.
+        argv: the command line; by default the process's own.
+        description: for the help.
+
+    Returns:
+        The exit status: 0, 2 after a mistake, 130 after Ctrl-C.
+    """
+    with Mistakes(prog) as ending:
+        parser = DataclassParser(dataclass_types=options, prog=prog, description=description)
+        (values,) = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+        run(values)
+    return ending.status
+
+
+__all__ = ["DataclassParser", "run_program"]
