@@ -11,6 +11,7 @@ from typing import BinaryIO
 from PIL import ExifTags, Image, ImageOps, features
 
 from .extras import require
+from .tiff_io import open_tiff
 
 ImageSource = str | os.PathLike | bytes | BinaryIO
 """A path, the bytes of a file, or a file object opened for reading bytes."""
@@ -101,7 +102,7 @@ def _identify(file: BinaryIO, name: str) -> Image.Image:
         # not `Image.open`: by a process-wide setting it refuses photographs of 179 million pixels and more
         factory, accept = Image.OPEN[format]
         if accept(prefix) is True:
-            return factory(file, name)
+            return open_tiff(file, name, MAX_PIXELS) if format == "TIFF" else factory(file, name)
     raise ImageError(f"{name} is no image of a format that is read here ({', '.join(FORMATS)}).")
 
 

@@ -10,6 +10,7 @@ from PIL import ExifTags, Image
 
 from anydepth_hf.cli import main
 from anydepth_hf.image_io import ImageError, find_images, open_image
+from anydepth_hf.pixels_anydepth import pil_to_rgb
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n(RAN) print flush showpage\n"
 PIXELS = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
@@ -129,3 +130,51 @@ def test_folders_are_searched_by_ending_and_below_hidden_ones_not(tmp_path):
         (tmp_path / name).touch()
     assert [str(path.relative_to(tmp_path)) for path in find_images(tmp_path)] == ["a/c.heic", "b.JPG", "e.avif"]
     assert [path.name for path in find_images(tmp_path, recursive=False)] == ["b.JPG", "e.avif"]
+
+
+RAMP = np.random.default_rng(1).random((20, 30, 3))
+DEEP = (RAMP * 65535).round().astype(np.uint16)
+TIFFS = {
+    "16-bit colour": (DEEP, {"photometric": "rgb"}),
+    "16-bit colour, compressed": (DEEP, {"photometric": "rgb", "compression": "zlib", "predictor": 2}),
+    "16-bit colour, big-endian": (DEEP, {"photometric": "rgb", "byteorder": ">"}),
+    "16-bit colour in planes": (np.moveaxis(DEEP, 2, 0), {"photometric": "rgb", "planarconfig": "separate"}),
+    "16-bit colour in tiles": (DEEP, {"photometric": "rgb", "tile": (16, 16)}),
+    "float colour": (RAMP.astype(np.float32), {"photometric": "rgb"}),
+    "half-float colour": (RAMP.astype(np.float16), {"photometric": "rgb"}),
+    "16-bit gray": (DEEP[..., 0], {}),
+    "16-bit gray, zero is white": (65535 - DEEP[..., 0], {"photometric": "miniswhite"}),
+    "float gray": (RAMP[..., 0].astype(np.float32), {}),
+}
+
+
+@pytest.mark.parametrize("kind", TIFFS)
+def test_tiffs_of_raw_converters_keep_their_brightness(kind):
+    tifffile = pytest.importorskip("tifffile")
+    array, options = TIFFS[kind]
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, array, **options)
+    seen = pil_to_rgb(open_image(buffer.getvalue())) / 255
+    expected = RAMP if "colour" in kind else RAMP[..., :1].repeat(3, axis=2)
+    assert np.abs(seen - expected).max() < 1.01 / 255
+
+
+def test_tiffs_of_raw_converters_are_turned_upright_and_refused_where_they_mean_no_picture():
+    tifffile = pytest.importorskip("tifffile")
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, RAMP.astype(np.float32), photometric="rgb", extratags=[(274, "H", 1, 6, True)])
+    assert (open_image(buffer.getvalue()).size, open_image(buffer.getvalue(), orient=False).size) == (
+        (20, 30),
+        (30, 20),
+    )
+    for values, reason in ((RAMP * 3, "values in .0, 1."), (np.where(RAMP > 0.9, np.nan, RAMP), "values in .0, 1.")):
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, values.astype(np.float32), photometric="rgb")
+        with pytest.raises(ImageError, match=f"a.tif.*{reason}"):
+            open_image(buffer.getvalue(), name="a.tif")
+
+
+def test_a_float_picture_with_nan_is_refused(tmp_path):
+    Image.fromarray(np.where(np.eye(20), np.nan, 0.5).astype(np.float32)).save(tmp_path / "a.tiff")
+    with pytest.raises(ValueError, match=r"values in \[0, 1\]"):
+        pil_to_rgb(open_image(tmp_path / "a.tiff"))
