@@ -1,4 +1,6 @@
 import json
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 from anydepth_hf.camera import Intrinsics
 from anydepth_hf.depth_map import DepthMap
 from anydepth_hf.point_cloud import mesh, point_cloud
+from anydepth_hf.point_cloud_files import encode_html
 from tests.anydepth_hf.rendered import CAMERA, plane, room
 
 plyfile = pytest.importorskip("plyfile", reason="needs plyfile, of the extra test")
@@ -181,3 +184,12 @@ def test_a_file_of_another_kind_is_refused_and_nothing_is_left_behind(tmp_path):
     with pytest.raises(ValueError, match=r"x\.obj: a point cloud is written as \.ply, \.glb, \.html"):
         point_cloud(room()[0], CAMERA).save(tmp_path / "x.obj")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node, to read JavaScript")
+def test_the_script_of_the_page_is_valid(tmp_path):
+    page = encode_html(mesh(room()[0], CAMERA, picture())).decode()
+    script = page.rsplit("<script>", 1)[1].split("</script>")[0]
+    (tmp_path / "page.js").write_text(script)
+    result = subprocess.run(["node", "--check", tmp_path / "page.js"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
