@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser):
         metavar=("HEIGHT", "WIDTH"),
         help="the one size of an ExecuTorch file (default: a square of the processor's size); others take any",
     )
+    parser.add_argument(
+        "--transformers-js",
+        action="store_true",
+        help="config.json and preprocessor_config.json for transformers.js, in a folder of its own",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
 

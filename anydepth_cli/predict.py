@@ -115,6 +115,17 @@ def add_arguments(parser: argparse.ArgumentParser):
 
 
 def run(args: argparse.Namespace) -> int:
-    from anydepth_hf.predict import run
+    if is_onnx(args.model):
+        from anydepth_hf.onnx_predict import run
+    else:
+        from anydepth_hf.predict import run
 
     return run(args)
+
+
+def is_onnx(model: str | None) -> bool:
+    """Whether `--model` names an exported file, or a folder that holds one and no weights for PyTorch."""
+    if model is None:
+        return False
+    path = Path(model)
+    return path.suffix == ".onnx" or ((path / "onnx").is_dir() and not any(path.glob("*.safetensors")))

@@ -3,12 +3,14 @@
 import json
 import os
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .alignment import Alignment
 from .camera import Intrinsics
+
+if TYPE_CHECKING:  # it needs PyTorch, and a map without alignment does not
+    from .alignment import Alignment
 
 KINDS = ("disparity", "depth")
 GENERATOR = "anydepth-hf"
@@ -44,7 +46,7 @@ class DepthMap:
     intrinsics: Intrinsics | None = None
     model: str | None = None
     image: str | None = None
-    alignment: Alignment | None = None
+    alignment: "Alignment | None" = None
     confidence: np.ndarray | None = None
     sky: np.ndarray | None = None
     step: float | None = None
@@ -88,7 +90,7 @@ class DepthMap:
         hidden = np.isfinite(self.values) & ~self.valid
         return np.where(hidden, np.float32("nan"), self.values) if hidden.any() else self.values
 
-    def to_depth(self, alignment: Alignment | None = None) -> "DepthMap":
+    def to_depth(self, alignment: "Alignment | None" = None) -> "DepthMap":
         """
         The map as depth in metres.
 
@@ -152,10 +154,16 @@ class DepthMap:
             intrinsics=intrinsics and Intrinsics.from_dict(intrinsics),
             model=metadata.get("model"),
             image=metadata.get("image"),
-            alignment=alignment and Alignment.from_dict(alignment),
+            alignment=alignment and _alignment(alignment),
             step=metadata.get("step"),
             **layers,
         )
+
+
+def _alignment(values: dict[str, Any]) -> "Alignment":
+    from .alignment import Alignment
+
+    return Alignment.from_dict(values)
 
 
 class UnknownMeaning(ValueError):

@@ -28,6 +28,8 @@ from .modeling_anydepth import AnyDepthForDepthEstimation
 
 REPORT = "anydepth_export.json"
 """What was exported with which versions, and its errors; lies in the output folder."""
+# Its class of this name is any graph from `pixel_values` to `predicted_depth`.
+TRANSFORMERS_JS_TYPE = "depth_anything"
 PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "openvino", "nncf", "executorch")
 
 
@@ -41,6 +43,7 @@ def export_model(
     calibration: Sequence[Any] = (),
     fixed_size: tuple[int, int] | None = None,
     overwrite: bool = False,
+    transformers_js: bool = False,
     source: str | None = None,
 ) -> list[dict[str, Any]]:
     """
@@ -60,6 +63,8 @@ def export_model(
         calibration: images as the processor takes them, for `"int8-static"`.
         fixed_size: height and width of an ExecuTorch file; a square of the processor's size when not given.
         overwrite: replace files that exist.
+        transformers_js: write `config.json` and `preprocessor_config.json` for transformers.js, which knows neither
+            AnyDepth nor its processor, instead of AnyDepth's own.
         source: name of the model for the report.
 
     Returns:
@@ -73,8 +78,7 @@ def export_model(
     output = Path(output)
     variants = plan(formats, precisions, has_calibration=len(calibration) > 0)
     check_model(model, precisions)
-    if not overwrite:
-        check_absent([output / FILES[variant] for variant in variants])
+    check_output(output, variants, overwrite, transformers_js)
     model = model.to("cpu", torch.float32).eval()
     fixed_size = fixed_size or default_size(processor, model.config.patch_size)
     if any(format == "executorch" for format, _ in variants):
@@ -105,7 +109,14 @@ def export_model(
         raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    write_companions(output, model, processor, results, description, source)
+    texts = {"config.json": model.config.to_json_string(), "preprocessor_config.json": processor.to_json_string()}
+    if transformers_js:
+        texts = {name: json.dumps(content, indent=2) + "\n" for name, content in for_transformers_js(processor)}
+    for name, text in texts.items():
+        # as text: `save_pretrained` would add code files, which an exported model does not need
+        if transformers_js or not (output / name).exists():
+            atomic_write_text(output / name, text)
+    write_report(output, results, description, source)
     return results
 
 
@@ -144,10 +155,35 @@ def check_model(model: Any, precisions: Sequence[str]) -> None:
             raise ValueError("The model has weights that float16 cannot hold; export fp32 or int8.")
 
 
-def check_absent(paths: Sequence[Path]) -> None:
-    for path in paths:
-        if path.exists():
+def check_output(output: Path, variants: Sequence[tuple[str, str]], overwrite: bool, transformers_js: bool) -> None:
+    """Raises ValueError where something would be written over that should not be."""
+    for variant in variants:
+        path = output / FILES[variant]
+        if path.exists() and not overwrite:
             raise ValueError(f"{path} exists; --overwrite replaces it.")
+    path = output / "config.json"
+    if transformers_js and path.exists():
+        try:
+            is_ours = json.loads(path.read_text(encoding="utf-8")).get("model_type") == TRANSFORMERS_JS_TYPE
+        except (ValueError, AttributeError):
+            is_ours = False
+        if not is_ours:
+            raise ValueError(f"{path} is another model's; --transformers-js needs a folder of its own.")
+
+
+def for_transformers_js(processor: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Names and contents of the files by which transformers.js 4 takes the graph for one that it knows."""
+    settings = processor.to_dict()
+    kept = [name for name in settings if name.startswith(("do_", "image_m", "image_s", "resc", "resam", "size"))]
+    # this means nothing to it, but to the page in examples/browser; the graph itself takes any size
+    kept.append("ensure_multiple_of")
+    return [
+        ("config.json", {"model_type": TRANSFORMERS_JS_TYPE, "architectures": ["DepthAnythingForDepthEstimation"]}),
+        (
+            "preprocessor_config.json",
+            {"image_processor_type": "DPTImageProcessor", **{name: settings[name] for name in kept}},
+        ),
+    ]
 
 
 def check_fixed_size(size: tuple[int, int], patch: int) -> None:
@@ -195,19 +231,8 @@ def check_file(
     return errors
 
 
-def write_companions(
-    output: Path,
-    model: AnyDepthForDepthEstimation,
-    processor: Any,
-    results: list[dict[str, Any]],
-    description: dict[str, Any],
-    source: str | None,
-) -> None:
-    """Configuration and processor where there are none yet, and the report, which keeps the files of earlier runs."""
-    # as text: `save_pretrained` would add code files, which an exported model does not need
-    for name, content in (("config.json", model.config), ("preprocessor_config.json", processor)):
-        if not (output / name).exists():
-            atomic_write_text(output / name, content.to_json_string())
+def write_report(output: Path, results: list[dict[str, Any]], description: dict[str, Any], source: str | None) -> None:
+    """The report of all files in the folder, those of earlier runs too."""
     written = {result["file"] for result in results}
     earlier = []
     if (output / REPORT).exists():
@@ -228,8 +253,7 @@ def write_companions(
 def run(args: argparse.Namespace) -> int:
     """Runs the command `anydepth export`."""
     variants = plan(args.format, args.precision, has_calibration=args.calibration is not None)
-    if not args.overwrite:
-        check_absent([args.output / FILES[variant] for variant in variants])
+    check_output(args.output, variants, args.overwrite, args.transformers_js)
     images = []
     if "int8-static" in args.precision:
         if not args.calibration.is_dir():
@@ -251,6 +275,7 @@ def run(args: argparse.Namespace) -> int:
         calibration=images,
         fixed_size=args.size and tuple(args.size),
         overwrite=args.overwrite,
+        transformers_js=args.transformers_js,
         source=os.path.basename(os.path.normpath(name)) if os.path.isdir(name) else name,
     )
     print("file                                            MB   largest error   mean error   (at sizes)")

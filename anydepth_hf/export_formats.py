@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from .export_graph import gathering
 from .export_metadata import METADATA_KEY, encode
 from .extras import require
 
@@ -105,7 +106,10 @@ class Exporter:
             if format == "executorch":
                 shapes, sample = None, {"pixel_values": torch.randn(1, 3, *self.fixed_size)}
             config = EXPORT_BACKENDS[name].config(dynamic_shapes=shapes)
-            self.traced[format, dtype] = get_exporter_class(name)().export(model, dict(sample), config).program
+            # 16-bit files are for graphics cards, where sampling is one fast operator
+            for_cpu = format == "onnx" and dtype == torch.float32
+            with gathering(model) if for_cpu else contextlib.nullcontext():
+                self.traced[format, dtype] = get_exporter_class(name)().export(model, dict(sample), config).program
         return self.traced[format, dtype]
 
     def _write_onnx(self, precision: str, path: Path) -> None:
@@ -197,7 +201,10 @@ def _open_onnx(path: Path, threads: int | None) -> Runner:
 def _open_openvino(path: Path, threads: int | None) -> Runner:
     import openvino
 
-    settings = {} if threads is None else {"INFERENCE_NUM_THREADS": threads}
+    # on processors with bfloat16 arithmetic the plugin would take that of its own accord
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+    if threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = threads
     compiled = openvino.Core().compile_model(str(path), "CPU", settings)
 
     def run(pixel_values: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from .depth_map import meaning
+
 METADATA_KEY = "anydepth"
 """Name under which every exported file carries its description, a JSON object."""
 
@@ -38,7 +40,7 @@ def describe_model(config: Any, processor: Any) -> dict[str, Any]:
             "prediction_type": config.prediction_type,
             "depth_estimation_type": config.depth_estimation_type,
             "unit": unit(config.prediction_type, config.depth_estimation_type),
-            "meaning": meaning(config.prediction_type, config.depth_estimation_type),
+            "meaning": meaning(config.prediction_type, unit(config.prediction_type, config.depth_estimation_type)),
             "resize_to_image": "bilinear, align_corners=False",
         },
     }
@@ -49,14 +51,6 @@ def unit(prediction_type: str, depth_estimation_type: str) -> str | None:
     if depth_estimation_type == "relative":
         return None
     return "m" if prediction_type == "depth" else "1/m"
-
-
-def meaning(prediction_type: str, depth_estimation_type: str) -> str:
-    """One sentence about the values of the map."""
-    if prediction_type == "disparity":
-        scale = "in 1/metre" if depth_estimation_type == "metric" else "up to an unknown scale and shift"
-        return f"disparity (1 / depth) {scale}: large is near; it is not depth"
-    return f"depth {'in metres' if depth_estimation_type == 'metric' else 'up to an unknown scale'}: large is far"
 
 
 def encode(description: dict[str, Any]) -> str:
@@ -77,4 +71,4 @@ def decode(text: str | None, source: str) -> dict[str, Any]:
     return description
 
 
-__all__ = ["METADATA_KEY", "decode", "describe_model", "encode", "meaning", "unit"]
+__all__ = ["METADATA_KEY", "decode", "describe_model", "encode", "unit"]

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .depth_map import DepthMap
 from .export_metadata import METADATA_KEY, decode
 from .extras import require
 from .image_io import ImageSource, open_image
@@ -17,22 +17,6 @@ from .pixels_anydepth import get_resized_size, pil_to_rgb, resize_rgb
 
 FILTERS = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 DEFAULT_FILE = "onnx/model.onnx"
-
-
-@dataclass(frozen=True)
-class OnnxPrediction:
-    """
-    Args:
-        values: float32 `(H, W)`, at the picture's size.
-        kind: `"disparity"` or `"depth"`.
-        unit: `"1/m"` or `"m"`, or `None` where the scale is not known.
-        meaning: the same in words.
-    """
-
-    values: np.ndarray
-    kind: str
-    unit: str | None
-    meaning: str
 
 
 class OnnxPredictor:
@@ -57,8 +41,8 @@ class OnnxPredictor:
     ```python
     >>> from anydepth_hf.onnx_predictor import OnnxPredictor
 
-    >>> prediction = OnnxPredictor("exported")("photo.jpg")
-    >>> prediction.values.shape, prediction.kind
+    >>> depth_map = OnnxPredictor("exported")("photo.jpg")
+    >>> depth_map.values.shape, depth_map.kind
     ```
     """
 
@@ -80,6 +64,8 @@ class OnnxPredictor:
             )
         except Exception as error:  # ONNX Runtime's own classes, made at run time
             raise ValueError(f"{self.path} is no ONNX file that can be run: {' '.join(str(error).split())}") from error
+        folder = self.path.parent.parent if os.path.isdir(path) else self.path
+        self.name = folder.resolve().name
         self.description = decode(
             self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY), os.fspath(self.path)
         )
@@ -115,19 +101,25 @@ class OnnxPredictor:
             return image
         return pil_to_rgb(image if isinstance(image, Image.Image) else open_image(image))
 
-    def __call__(self, image: ImageSource | Image.Image | np.ndarray, size: int | None = None) -> OnnxPrediction:
+    def __call__(
+        self, image: ImageSource | Image.Image | np.ndarray, size: int | None = None, name: str | None = None
+    ) -> DepthMap:
         """
         Predicts one picture.
 
         Args:
             image: path, bytes, file object, PIL image, or uint8 RGB array `(H, W, 3)`.
             size: shortest side that the network sees, instead of the model's own size.
+            name: what the map says that it was predicted from.
+
+        Returns:
+            A map of the picture's size that says what its numbers are.
         """
         rgb = self._rgb(image)
         output = self.description["output"]
         prediction = self.session.run([output["name"]], {"pixel_values": self.preprocess(rgb, size)})[0][0]
         values = resize_map(prediction, rgb.shape[:2])
-        return OnnxPrediction(values, output["prediction_type"], output["unit"], output["meaning"])
+        return DepthMap(values, output["prediction_type"], output["unit"], model=self.name, image=name)
 
 
 def resize_map(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -146,4 +138,4 @@ def resize_map(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return values.astype(np.float32)
 
 
-__all__ = ["OnnxPrediction", "OnnxPredictor", "resize_map"]
+__all__ = ["OnnxPredictor", "resize_map"]

@@ -22,6 +22,7 @@ from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
 from anydepth_cli.mistakes import Mistakes
 from anydepth_cli.parser import Parser
+from conversion.hub.exported import ExportedFilesError, show_in_card
 from conversion.hub.model_directory import UploadError, add_reference, check, collect_files, matches
 
 # Leftovers of an earlier upload that would be loaded instead of, or beside, the new weights.
@@ -93,6 +94,7 @@ def push(
     private: bool = False,
     include: Iterable[str] = (),
     dry_run: bool = False,
+    create_pr: bool = False,
 ) -> str | None:
     """
     Uploads `directory` to `repo_id` in one commit, or does nothing where the Hub has the same files already.
@@ -104,6 +106,7 @@ def push(
         create: make the repository, `private` or not, where it does not exist.
         include: patterns of further files of the directory.
         dry_run: check and list, and change nothing.
+        create_pr: open a pull request instead of committing, as anybody may in a repository that is not theirs.
 
     Returns:
         The commit on the Hub that now holds the files; `None` in a dry run.
@@ -111,7 +114,13 @@ def push(
     Raises:
         UploadError: with what to do; the repository is as it was.
     """
+    if create_pr and (tag or create or revision != "main"):
+        raise UploadError("A pull request is made to the branch main of a repository that exists, and sets no tag.")
     add_reference(directory)
+    try:
+        show_in_card(directory, repo_id)
+    except ExportedFilesError as error:
+        raise UploadError(str(error)) from None
     files, left_out = collect_files(directory, include)
     if not dry_run:
         api.whoami()
@@ -141,9 +150,18 @@ def push(
         removed = [CommitOperationDelete(name) for name in changed if name not in files]
         added = [CommitOperationAdd(name, files[name]) for name in changed if name in files]
         message = f"Upload {', '.join(changed)}" if len(changed) <= 3 else "Upload model, processor, card and code"
-        commit = api.create_commit(
-            repo_id, [*removed, *added], commit_message=message, revision=revision, parent_commit=commit
-        ).oid
+        info = api.create_commit(
+            repo_id,
+            [*removed, *added],
+            commit_message=message,
+            revision=revision,
+            parent_commit=commit,
+            create_pr=create_pr,
+        )
+        if create_pr:
+            print(f"opened a pull request: {info.pr_url}")
+            return info.oid
+        commit = info.oid
     if tag is not None and tagged is None:
         api.create_tag(repo_id, tag=tag, revision=commit)
     print(f"{repo_id} ({revision}) is up to date: {api.endpoint}/{repo_id}" + (f", tag {tag}" if tag else ""))
@@ -196,6 +214,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--private", action="store_true", help="with --create: make it private")
     parser.add_argument("--revision", default="main", help="branch; made from main where it does not exist")
     parser.add_argument("--tag", help="name for this version, such as v1.0")
+    parser.add_argument("--create-pr", action="store_true", help="open a pull request instead of committing")
     parser.add_argument("--include", nargs="+", default=[], metavar="PATTERN", help="further files of the directory")
     return parser.parse_args(argv)
 

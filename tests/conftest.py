@@ -89,3 +89,16 @@ def save_tiny_model(tmp_path_factory):
         return folders[model_type]
 
     return save
+
+
+@pytest.fixture(scope="session")
+def exported_tiny_model(save_tiny_model, tmp_path_factory):
+    """Folder of a small model, and one of its ONNX files in float32 and int8, written once by the command."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason="needs the extra export")
+    from anydepth_cli.main import main
+
+    output = tmp_path_factory.mktemp("exported") / "new"
+    model = save_tiny_model()
+    assert main(["export", "--model", str(model), "--output", str(output), "--precision", "fp32", "int8"]) == 0
+    return model, output

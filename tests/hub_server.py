@@ -246,8 +246,13 @@ class Handler(BaseHTTPRequestHandler):
                 tree[value["path"]] = self.server.lfs[value["oid"]]
             elif line["key"] == "deletedFile":
                 del tree[value["path"]]
+        answer = {"success": True}
+        if "create_pr=1" in urlsplit(self.path).query:
+            number = 1 + sum(name.startswith("refs/pr/") for name in repository.branches)
+            revision = f"refs/pr/{number}"
+            answer["pullRequestUrl"] = f"{self.server.url}/{repo}/discussions/{number}"
         sha = repository.commit(revision, tree)
-        self.send(200, {"commitOid": sha, "commitUrl": f"{self.server.url}/{repo}/commit/{sha}", "success": True})
+        self.send(200, {"commitOid": sha, "commitUrl": f"{self.server.url}/{repo}/commit/{sha}", **answer})
 
     def create_branch(self, repo, name):
         repository = self.find(repo, write=True)
@@ -267,7 +272,11 @@ class Handler(BaseHTTPRequestHandler):
     def refs(self, repo):
         repository = self.find(repo)
         listing = {
-            kind: [{"name": name, "ref": f"refs/{folder}/{name}", "targetCommit": sha} for name, sha in refs.items()]
+            kind: [
+                {"name": name, "ref": f"refs/{folder}/{name}", "targetCommit": sha}
+                for name, sha in refs.items()
+                if not name.startswith("refs/pr/")
+            ]
             for kind, folder, refs in (("branches", "heads", repository.branches), ("tags", "tags", repository.tags))
         }
         self.send(200, {**listing, "converts": []})

@@ -17,6 +17,7 @@ from anydepth_hf.loading import require_complete
 from anydepth_hf.quiet import quiet
 
 from .card_check import card_problems
+from .exported import ExportedFilesError, check_exported, exported_files
 from .reference import REFERENCE_FILE, write_reference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,7 +103,12 @@ def collect_files(directory: Path, include: Iterable[str] = ()) -> tuple[dict[st
     if not any(matches(name, ("model*.safetensors",)) for name in files):
         raise UploadError(f"{directory} has no model.safetensors.")
     files |= code_files(directory)
-    return dict(sorted(files.items())), [name for name in names if name not in files]
+    try:
+        files |= exported_files(directory)
+    except ExportedFilesError as error:
+        raise UploadError(str(error)) from None
+    folders = {name.split("/")[0] for name in files}
+    return dict(sorted(files.items())), [name for name in names if name not in {*files, *folders}]
 
 
 def check(directory: Path, files: dict[str, Path]) -> str:
@@ -120,7 +126,8 @@ def check(directory: Path, files: dict[str, Path]) -> str:
         staged = Path(temporary, "model")
         staged.mkdir()
         for name, path in files.items():
-            (staged / name).symlink_to(path.resolve())
+            if "/" not in name:
+                (staged / name).symlink_to(path.resolve())
         # isolated, so that the model is built from the code files beside it, as it will be at its users'
         run = subprocess.run(
             [sys.executable, "-I", ROOT / "conversion" / "hub" / "reference.py", staged],
@@ -132,4 +139,8 @@ def check(directory: Path, files: dict[str, Path]) -> str:
         if run.returncode != 0:
             reason = (run.stderr.strip() or run.stdout.strip() or "no message").splitlines()[-1]
             raise UploadError(reason.removeprefix("reference.py: ").replace(str(staged), str(directory)))
-    return run.stdout.strip()
+    try:
+        exported = check_exported(directory)
+    except (ExportedFilesError, ImportError) as error:
+        raise UploadError(str(error)) from None
+    return f"{run.stdout.strip()}, {exported}" if exported else run.stdout.strip()

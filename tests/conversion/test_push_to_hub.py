@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save_file
 
 import anydepth_hf
 from anydepth_hf import AnyDepthForDepthEstimation, AnyDepthImageProcessor
+from anydepth_hf.export import REPORT
+from conversion.hub.exported import ExportedFilesError, check_exported
 from conversion.hub.model_directory import UploadError, check, collect_files
 from conversion.hub.reference import REFERENCE_FILE, check_reference, write_reference
 from conversion.push_to_hub import explain, push
@@ -261,3 +263,45 @@ def test_a_changed_configuration_is_noticed(directory):
         check_reference(model, processor, directory)
     with pytest.raises(ValueError, match="exists"):
         write_reference(*load(directory), directory)
+
+
+def test_a_pull_request_leaves_main_as_it_is(hub, directory, api, unchecked, capsys):
+    """In a repository of somebody else's: `--create-pr`."""
+    repository = hub.repositories[NAME] = Repository()
+    before = repository.branches["main"]
+    commit = push(directory, NAME, api=api, create_pr=True)
+    assert repository.branches["main"] == before and repository.branches["refs/pr/1"] == commit
+    assert "model.safetensors" in repository.trees[commit]
+    assert f"opened a pull request: {hub.url}/{NAME}/discussions/1" in capsys.readouterr().out
+    with pytest.raises(UploadError, match="sets no tag"):
+        push(directory, NAME, api=api, create_pr=True, tag="v1.0")
+
+
+@pytest.fixture
+def with_exports(directory, exported_tiny_model):
+    """A model directory with its ONNX files."""
+    shutil.copytree(exported_tiny_model[1] / "onnx", directory / "onnx")
+    shutil.copy(exported_tiny_model[1] / REPORT, directory / REPORT)
+    return directory
+
+
+def test_exported_files_go_along_and_into_the_card(hub, with_exports, api, unchecked):
+    push(with_exports, NAME, api=api, create=True)
+    files = hub.repositories[NAME].files
+    for name in ("onnx/model.onnx", "onnx/model_quantized.onnx", REPORT):
+        assert files[name] == (with_exports / name).read_bytes()
+    card = files["README.md"].decode()
+    assert "| `onnx/model.onnx` |" in card and f"hf download {NAME} " in card and 'dtype: "fp32"' in card
+    commit = hub.repositories[NAME].branches["main"]
+    assert push(with_exports, NAME, api=api) == commit, "the card does not grow"
+
+
+def test_exported_files_of_another_model_are_refused(with_exports):
+    assert check_exported(with_exports) == "2 exported files too"
+    reference = load_file(with_exports / REFERENCE_FILE)
+    save_file({**reference, "predicted_depth": 2 * reference["predicted_depth"]}, with_exports / REFERENCE_FILE)
+    with pytest.raises(ExportedFilesError, match=r"model.onnx does not give the model's reference output"):
+        check_exported(with_exports)
+    (with_exports / "onnx" / "model.onnx").write_bytes(b"short")
+    with pytest.raises(UploadError, match=r"lists onnx/model.onnx with \d+ bytes, which is not what is there"):
+        collect_files(with_exports)
