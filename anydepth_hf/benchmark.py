@@ -20,6 +20,7 @@ from .atomic_write import atomic_write_text
 from .benchmark_report import PUBLISHED_EFFICIENCY, report
 from .environment import device_name, package_versions
 from .flops import count, decoder_modules
+from .originals import preset_of_repository
 from .presets import preset, preset_config, preset_names
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -57,6 +58,7 @@ def model_config(name: str) -> PreTrainedConfig:
     Raises:
         ValueError: none of these.
     """
+    name = preset_of_repository(name) or name
     if name in preset_names():
         return preset_config(name)
     if name in PEERS:

@@ -274,6 +274,7 @@ class AnyDepthConfig(PreTrainedConfig):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
+        """Load the configuration of a folder or a repository, as in transformers."""
         return super().from_pretrained(loadable(pretrained_model_name_or_path, kwargs), *args, **kwargs)
 
     @property

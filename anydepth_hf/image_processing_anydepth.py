@@ -116,6 +116,7 @@ class AnyDepthImageProcessor(BaseImageProcessor):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
+        """Load the image processor of a folder or a repository, as in transformers."""
         return super().from_pretrained(loadable(pretrained_model_name_or_path, kwargs), *args, **kwargs)
 
     def _prepare_images_structure(self, images: ImageInput, expected_ndims: int = 3) -> list:

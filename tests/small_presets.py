@@ -46,7 +46,7 @@ def shrink():
             config["reassemble_hidden_sizes"] = [12, 16, 24, 32]
 
 
-def sdt_decoder(in_channels: int = 48, **options) -> dict:
+def sdt_decoder(width: int = 16, **options) -> dict:
     """The tensors of an SDT head under the authors' names, the same at every call."""
     import torch
 
@@ -54,7 +54,7 @@ def sdt_decoder(in_channels: int = 48, **options) -> dict:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        head = SDTHead(in_channels, 16, **options)
+        head = SDTHead(48, width, **options)
     torch.nn.init.constant_(head.output_conv[-1].bias, 3.0)
     return {name: tensor.detach().clone() for name, tensor in head.state_dict().items()}
 

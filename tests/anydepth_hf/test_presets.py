@@ -5,7 +5,9 @@ import torch
 
 from anydepth_hf import AnyDepthForDepthEstimation
 from anydepth_hf.licenses import WEIGHTS
+from anydepth_hf.originals import is_gated, original, preset_of_repository, repository
 from anydepth_hf.presets import preset, preset_config, preset_encoder, preset_names
+from conversion.hub.release_list import released_config
 
 # encoders that the paper's tables do not have, with the heads that they were released with
 BESIDE_THE_PAPER = [
@@ -135,3 +137,25 @@ def test_sizes_of_official_models(name, encoder, head):
     assert sum(p.numel() for p in model.backbone.parameters()) == encoder
     if head is not None:
         assert sum(p.numel() for p in model.head.parameters()) == head
+
+
+def test_parameters_are_those_of_the_released_models():
+    for name in preset_names():
+        with torch.device("meta"):
+            model = AnyDepthForDepthEstimation(released_config(name))
+        assert preset(name)["parameters"] == sum(p.numel() for p in model.parameters()), name
+
+
+def test_originals_have_their_licences_and_evidence():
+    """Each file that is downloaded says how it is known; gated are Meta's DINOv3 alone."""
+    for name in preset_names():
+        assert preset(name)["encoder"]["id"] in WEIGHTS
+        assert is_gated(preset(name)["encoder"]["id"]) == name.startswith("dinov3")
+        published = original(name)
+        if published is None:
+            assert name.startswith("dinov3") or name in ("da3-large-dpt", "vggt-1b-sdt")
+            continue
+        assert preset_of_repository(repository(name)) == name
+        for file in [published.checkpoint, *published.companions, *filter(None, [published.encoder])]:
+            assert file.revision and file.evidence in ("seen", "assumed")
+            assert published.license.identifier in WEIGHTS[file.repo].derivatives

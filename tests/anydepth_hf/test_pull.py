@@ -14,13 +14,19 @@ from huggingface_hub import constants
 from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModelForDepthEstimation, pipeline
 
+from anydepth_cli.main import main
 from anydepth_hf import AnyDepthForDepthEstimation, presets
 from anydepth_hf.configuration_anydepth import BACKBONE_PRESETS
 from anydepth_hf.hub_files import HubUnreachable
+from anydepth_hf.loading import load_model
 from anydepth_hf.pull import PullError, cached_folder, from_preset, pull, resolve
 from tests.anydepth_hf.test_backbone_vggt import imagenet_normalize
 from tests.hub_server import TOKEN, Repository
 from tests.small_presets import AUTHORS, REFERENCE, fill, saved, sdt_decoder, shrink
+from training.evaluation.predictions import ModelPredictions
+from training.trainer.arguments import TrainArguments
+from training.trainer.model import build_model
+from training.trainer.provenance import provenance
 
 SMALL_DAV2 = "depth-anything/Depth-Anything-V2-Small"
 
@@ -118,16 +124,17 @@ def test_downloads_of_others_are_enough_offline(originals, offline, tmp_path):
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_the_authors_decoders_with_and_without_an_encoder(originals, whole, caplog):
-    """A bare decoder gets the released encoder; a whole model brings its own, which may have been trained along."""
+    """A bare decoder gets the released encoder; a whole model brings its own, trained along, and its own widths."""
+    decoder = sdt_decoder(8 if whole else 16)
     official = torch.load(REFERENCE / "dav2.original.pth", weights_only=True)
     encoder = {name: 2 * tensor for name, tensor in official.items() if name.startswith("pretrained.")}
     if whole:
-        head = {f"depth_head.{name}": tensor for name, tensor in sdt_decoder().items()}
+        head = {f"depth_head.{name}": tensor for name, tensor in decoder.items()}
         originals.repositories[AUTHORS].commit("main", {"dav2_sdt_vitb.pth": saved({"model": {**encoder, **head}})})
     model = from_preset("dav2-base-sdt")
     (licence, *_) = [record.message for record in caplog.records]
     assert licence.count("not for commercial use") == 2 and "CC BY-NC-SA 4.0" in licence
-    assert torch.equal(model.head.output_conv[0].weight, sdt_decoder()["output_conv.0.weight"])
+    assert torch.equal(model.head.output_conv[0].weight, decoder["output_conv.0.weight"])
     scale = 2 if whole else 1
     assert torch.equal(model.backbone.embeddings.cls_token, scale * official["pretrained.cls_token"])
     assert any("V2-Base" in path for _, path in originals.requests) == (not whole)
@@ -309,6 +316,31 @@ def test_the_authors_other_preset_has_a_name_too(originals):
     originals.repositories["AIGeeksGroup/AnyDepth-dinov3-small-sdt"] = Repository()
     assert resolve("AIGeeksGroup/AnyDepth-dinov3-small-sdt") == "AIGeeksGroup/AnyDepth-dinov3-small-sdt"
     assert resolve("AIGeeksGroup/AnyDepth-dav2-small-dpt") == pull("dav2-small-dpt")
+
+
+def test_every_command_takes_a_preset(originals, tmp_path, capsys):
+    """One name for predicting, evaluating and training; a misspelt one is one sentence, with the nearest."""
+    folder = pull("dav2-small-dpt")
+    model, _ = load_model("dav2-small-dpt", device="cpu")
+    assert ModelPredictions("dav2-small-dpt").describe()["model"] == "dav2-small-dpt"
+    arguments = TrainArguments(model="dav2-small-dpt", dataset=["scenes"], output_dir=str(tmp_path / "run"))
+    trained = build_model(arguments)
+    assert torch.equal(trained.head.output_conv1.weight, model.head.output_conv1.weight)
+    assert provenance(arguments)["license"] == "apache-2.0"
+    assert provenance(arguments)["base_model"] == "depth-anything/Depth-Anything-V2-Small"
+    for command in ("pull", "predict --model"):
+        assert main([*command.split(), "dav2-smal-dpt"]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and "did you mean" in error and "dav2-small-dpt" in error
+    assert main(["pull", "dav2-small-dpt"]) == 0
+    assert capsys.readouterr().out.strip() == folder
+    assert main(["models", "--json"]) == 0
+    entries = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert list(entries) == presets.preset_names() and entries["dav2-small-dpt"]["folder"] == folder
+    assert entries["vggt-1b-dpt"]["folder"] is None and not entries["dinov3-small-sdt"]["published"]
+    assert entries["dav2-base-sdt"]["predicts"] == "disparity" and not entries["dav2-base-sdt"]["commercial_use"]
+    assert main(["models"]) == 0
+    assert folder in capsys.readouterr().out
 
 
 def test_reasons_are_kept_as_causes(originals, offline):

@@ -30,13 +30,12 @@ def provenance(arguments: TrainArguments) -> dict[str, Any]:
     preset's encoder, or random ones; from these and rendered scenes alone, the model is the project's own licence's.
     """
     encoder = preset(arguments.preset)["encoder"]["id"] if arguments.preset else None
-    model = arguments.model and resolve(arguments.model)
-    source = model or arguments.encoder_weights or encoder or "random"
+    source = arguments.model or arguments.encoder_weights or encoder or "random"
     if source == "random":
         return {"tags": [FROM_SCRATCH], **(APACHE.metadata if arguments.dataset == ["scenes"] else {})}
     if source in WEIGHTS:
         return {"base_model": source, **WEIGHTS[source].metadata}
-    directory = Path(source)
+    directory = Path(resolve(source) if arguments.model else source)
     if not directory.exists():
         return {"base_model": source}  # on the Hub
     if directory.resolve() == Path(BUNDLED_CHECKPOINT).resolve():
