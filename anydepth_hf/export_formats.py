@@ -28,7 +28,6 @@ FILES: dict[tuple[str, str], str] = {
     ("openvino", "int8-static"): "openvino/openvino_model_int8.xml",
     ("executorch", "fp32"): "executorch/model.pte",
     ("torch", "fp32"): "torch/model.pt2",
-    ("torch", "fp16"): "torch/model_fp16.pt2",
 }
 """File of each format and precision, below the output folder."""
 
@@ -118,6 +117,7 @@ class Exporter:
         program = self._trace("onnx", torch.float16 if precision == "fp16" else torch.float32)
         if precision in ("int8", "int8-static"):
             program = self._quantize_onnx(program, precision)
+        take_float32(program.graph)
         for value in (*program.graph.inputs, *program.graph.outputs):
             spatial = ("batch", 3, "height", "width") if len(value.shape) == 4 else ("batch", "height", "width")
             value.shape = onnx_ir.Shape(spatial)
@@ -159,8 +159,23 @@ class Exporter:
             self._trace("executorch").write_to_file(file)
 
     def _write_torch(self, precision: str, path: Path) -> None:
-        program = self._trace("torch", torch.float16 if precision == "fp16" else torch.float32)
-        torch.export.save(program, path, extra_files={f"{METADATA_KEY}.json": encode(self.description)})
+        torch.export.save(self._trace("torch"), path, extra_files={f"{METADATA_KEY}.json": encode(self.description)})
+
+
+def take_float32(graph: Any) -> None:
+    """Lets a graph of float16 weights take `pixel_values` in float32, as all files do."""
+    import onnx_ir
+
+    (pixel_values,) = graph.inputs
+    if pixel_values.dtype != onnx_ir.DataType.FLOAT16:
+        return
+    uses = list(pixel_values.uses())
+    cast = onnx_ir.node("Cast", [pixel_values], {"to": onnx_ir.DataType.FLOAT16})
+    cast.outputs[0].dtype, cast.outputs[0].shape = pixel_values.dtype, pixel_values.shape
+    for node, index in uses:
+        node.replace_input_with(index, cast.outputs[0])
+    graph.insert_before(graph[0], cast)
+    pixel_values.dtype = onnx_ir.DataType.FLOAT
 
 
 def nncf_config(calibration: Sequence[dict]) -> Any:

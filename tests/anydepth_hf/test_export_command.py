@@ -123,6 +123,30 @@ def test_a_file_that_differs_is_not_kept(save_tiny_model, tmp_path, monkeypatch)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("format", "package", "precisions"),
+    [
+        ("onnx", "onnxruntime", ["fp16"]),
+        ("onnx", "nncf", ["int8-static"]),
+        ("torch", "torch", ["fp32"]),
+        ("openvino", "nncf", ["fp32", "fp16", "int8", "int8-static"]),
+        ("executorch", "executorch", ["fp32"]),
+    ],
+)
+def test_the_other_formats(format, package, precisions, save_tiny_model, tmp_path):
+    """Each file is compared with the model before it is kept; the errors are those of its precision."""
+    pytest.importorskip(package, reason=f"{package} is not installed")
+    model, processor = load(save_tiny_model())
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    calibration = [image, image[:, ::-1].copy()]
+    results = export_model(model, processor, tmp_path, [format], precisions, calibration=calibration)
+    limits = {"fp32": 1e-4, "fp16": 1e-2, "int8": 0.1, "int8-static": 0.3}
+    for result in results:
+        assert max(error["max_error"] for error in result["errors"]) < limits[result["precision"]]
+        assert (tmp_path / result["file"]).is_file()
+
+
 SMALL_ENCODER = {"hidden_size": 48, "num_hidden_layers": 4, "num_attention_heads": 3, "out_indices": [1, 2, 3, 4]}
 SMALL_FIELDS = {
     "dinov3_vit": {"intermediate_size": 96},
