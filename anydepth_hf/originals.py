@@ -89,6 +89,20 @@ def original(name: str) -> Original | None:
     return None
 
 
+def encoder_source(name: str) -> str:
+    """
+    What holds the released encoder of a preset as a model of Transformers: a Hub id, or the preset of the encoder and
+    the head that it was released with.
+
+    Raises:
+        ValueError: no preset of this name.
+    """
+    encoder = preset(name)["encoder"]
+    if encoder["source"] == "dinov3":
+        return encoder["id"]
+    return next(official for official in _data()["official"] if preset(official)["encoder"] == encoder)
+
+
 def is_gated(repo: str) -> bool:
     """Whether a repository asks for consent to its licence before it can be downloaded from."""
     return _data()["repositories"].get(repo, {}).get("gated", False)
@@ -105,4 +119,4 @@ def preset_of_repository(repo: str) -> str | None:
     return next((name for name in preset_names() if repository(name) == repo and original(name)), None)
 
 
-__all__ = ["Original", "OriginalFile", "is_gated", "original", "preset_of_repository", "repository"]
+__all__ = ["Original", "OriginalFile", "encoder_source", "is_gated", "original", "preset_of_repository", "repository"]

@@ -59,21 +59,3 @@ def preset_config(name: str, **overrides: Any) -> AnyDepthConfig:
     if isinstance(backbone_config, dict):
         backbone_config = {**BACKBONE_PRESETS[entry["backbone"]], **backbone_config}
     return AnyDepthConfig(**{**entry["config"], **overrides}, backbone_config=backbone_config)
-
-
-def preset_encoder(name: str) -> str:
-    """
-    The Hub id from which `from_pretrained` loads a preset's encoder.
-
-    Raises:
-        ValueError: no preset of this name, or its encoder is only published in its authors' own format.
-    """
-    encoder = preset(name)["encoder"]
-    if encoder["source"] != "dinov3":
-        head_type = preset(name)["config"]["head_type"]
-        raise ValueError(
-            f"The encoder of {name} is not in transformers' format; convert {encoder['file']} of {encoder['id']} with "
-            f"`python -m conversion.convert --source {encoder['source']} --checkpoint {encoder['file']} "
-            f"--output DIR --set head_type={head_type}` and give DIR instead."
-        )
-    return encoder["id"]

@@ -19,6 +19,7 @@ LAYERS = {"dav2": 12, "da3": 8, "vggt": 4}
 PRESETS = {
     "dav2-small-dpt": "dav2-small",
     "dav2-base-sdt": "dav2-base",
+    "dav2-base-dpt": "dav2-base",
     "da3-small-dual-dpt": "da3-small",
     "da3-large-sdt": "da3-large",
     "da3-mono-large-dpt": "da3-mono-large",

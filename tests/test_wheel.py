@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -41,6 +42,20 @@ def test_the_wheel_brings_the_converter_as_a_part_of_the_package(wheel):
     assert tops == {"anydepth_cli", "anydepth_hf"}
     converter = {path.name for path in (wheel / "anydepth_hf" / "conversion").rglob("*.*")}
     assert {"converter.py", "da3.py", "model_card_template.md"} <= converter and "push_to_hub.py" not in converter
+
+
+def test_two_processes_at_once_make_one_model(wheel, hub, run_process, request):
+    fill(hub)
+    script = (
+        "import runpy, sys; sys.path.insert(0, sys.argv[1]); runpy.run_path(sys.argv[2])['shrink']();"
+        "from anydepth_hf import from_preset; print(from_preset('dav2-small-dpt').config.head_type)"
+    )
+    small_presets = request.config.rootpath / "tests" / "small_presets.py"
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda _: run_process("-c", script, wheel, small_presets, hub=hub), range(2)))
+    assert [process.stdout.strip() for process in both] == ["dpt", "dpt"], [process.stderr for process in both]
+    assert sum("downloading" in process.stderr for process in both) == 1
+    assert sum(method == "GET" and path.endswith("vits.pth") for method, path in hub.requests) == 1
 
 
 def test_pull_and_predict_from_the_wheel_alone(wheel, hub, run_process, tmp_path, request):

@@ -5,8 +5,8 @@ import torch
 
 from anydepth_hf import AnyDepthForDepthEstimation
 from anydepth_hf.licenses import WEIGHTS
-from anydepth_hf.originals import is_gated, original, preset_of_repository, repository
-from anydepth_hf.presets import preset, preset_config, preset_encoder, preset_names
+from anydepth_hf.originals import encoder_source, is_gated, original, preset_of_repository, repository
+from anydepth_hf.presets import preset, preset_config, preset_names
 from conversion.hub.release_list import released_config
 
 # encoders that the paper's tables do not have, with the heads that they were released with
@@ -114,10 +114,10 @@ def test_unknown_row_is_explained():
         preset("da3-large-std")
 
 
-def test_encoders_that_load_and_those_that_must_be_converted():
-    assert preset_encoder("dinov3-base-sdt") == "facebook/dinov3-vitb16-pretrain-lvd1689m"
-    with pytest.raises(ValueError, match="--source da3 --checkpoint model.safetensors --output DIR"):
-        preset_encoder("da3-large-sdt")
+def test_encoders_that_load_and_those_that_come_with_their_own_head():
+    assert encoder_source("dinov3-base-sdt") == "facebook/dinov3-vitb16-pretrain-lvd1689m"
+    assert encoder_source("da3-large-sdt") == "da3-large-dual-dpt" and encoder_source("vggt-1b-sdt") == "vggt-1b-dpt"
+    assert all(original(encoder_source(name)) for name in preset_names() if not name.startswith("dinov3"))
 
 
 @pytest.mark.parametrize(

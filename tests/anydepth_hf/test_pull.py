@@ -343,6 +343,23 @@ def test_every_command_takes_a_preset(originals, tmp_path, capsys):
     assert folder in capsys.readouterr().out
 
 
+def test_training_of_a_preset_gets_its_encoder(originals, tmp_path):
+    """An encoder in its authors' format is pulled with its own head; a gated one is asked for in one sentence."""
+    options = {"dataset": ["scenes"], "output_dir": str(tmp_path / "run")}
+    model = build_model(TrainArguments(preset="dav2-base-sdt", **options))
+    official = torch.load(REFERENCE / "dav2.original.pth", weights_only=True)
+    assert torch.equal(model.backbone.embeddings.cls_token, official["pretrained.cls_token"])
+    assert model.config.head_type == "sdt" and cached_folder("dav2-base-dpt").is_dir()
+
+    gated = "facebook/dinov3-vits16-pretrain-lvd1689m"
+    originals.repositories[gated] = Repository(gated=True)
+    originals.repositories[gated].commit("main", {"config.json": b"{}"})
+    with pytest.raises(
+        ValueError, match=f"{gated} is gated: accept its licence on {originals.url}/{gated}, then log in"
+    ):
+        build_model(TrainArguments(preset="dinov3-small-sdt", **options))
+
+
 def test_reasons_are_kept_as_causes(originals, offline):
     offline()
     with pytest.raises(PullError) as caught:

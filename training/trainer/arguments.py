@@ -38,7 +38,9 @@ class TrainArguments:
     )
     encoder_weights: str | None = field(
         default=None,
-        metadata={"help": "Hub id or directory of an encoder or AnyDepth model (default: the preset's), or 'random'"},
+        metadata={
+            "help": "Hub id, folder or preset with an encoder to start from (default: the preset's), or 'random'"
+        },
     )
     encoder: Literal["frozen", "full", "lora"] = field(
         default="frozen", metadata={"help": "what of the encoder is trained: nothing, everything, LoRA adapters"}

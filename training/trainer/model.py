@@ -4,14 +4,16 @@ import copy
 import json
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
+from huggingface_hub.errors import GatedRepoError, StrictDataclassError
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from anydepth_cli.mistakes import one_line
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
+from anydepth_hf.hub_files import explain
 from anydepth_hf.loading import require_complete
-from anydepth_hf.presets import preset_config, preset_encoder
+from anydepth_hf.originals import encoder_source
+from anydepth_hf.presets import preset_config
 from anydepth_hf.pull import resolve
 from training.trainer.arguments import TrainArguments
 
@@ -48,7 +50,7 @@ def _with_new_head(arguments: TrainArguments) -> AnyDepthForDepthEstimation:
     far_plane = {} if arguments.far_plane is None else {"max_depth": arguments.far_plane}
     if arguments.preset:
         config = preset_config(arguments.preset, **far_plane)
-        source = arguments.encoder_weights or preset_encoder(arguments.preset)
+        source = arguments.encoder_weights or encoder_source(arguments.preset)
     else:
         config = _config_of(arguments.architecture, far_plane)
         source = arguments.encoder_weights or "random"
@@ -62,6 +64,7 @@ def _with_new_head(arguments: TrainArguments) -> AnyDepthForDepthEstimation:
     except Exception as error:  # of nonsense sizes torch raises what happens to go wrong first
         raise ValueError(f"--architecture makes no model: {one_line(error)}") from None
     if source != "random":
+        source = resolve(source)
         if _load_config(source).model_type == "anydepth":
             model.backbone = _from_pretrained(type(model), source, config=config, part="backbone.").backbone
         else:
@@ -83,7 +86,9 @@ def _load_config(source: str) -> PreTrainedConfig:
     try:
         return AutoConfig.from_pretrained(source)
     except Exception as error:  # OSError, ValueError, StrictDataclassError, KeyError ... of whatever it holds
-        raise ValueError(f"cannot load {source!r}: {one_line(error)}") from None
+        is_gated = isinstance(error.__cause__, GatedRepoError)
+        reason = explain(error.__cause__, source, "main") if is_gated else error
+        raise ValueError(f"cannot load {source!r}: {one_line(reason)}") from None
 
 
 def _from_pretrained(model_class: type[PreTrainedModel], source: str, part: str = "", **kwargs) -> PreTrainedModel:

@@ -35,7 +35,7 @@ def provenance(arguments: TrainArguments) -> dict[str, Any]:
         return {"tags": [FROM_SCRATCH], **(APACHE.metadata if arguments.dataset == ["scenes"] else {})}
     if source in WEIGHTS:
         return {"base_model": source, **WEIGHTS[source].metadata}
-    directory = Path(resolve(source) if arguments.model else source)
+    directory = Path(resolve(source))
     if not directory.exists():
         return {"base_model": source}  # on the Hub
     if directory.resolve() == Path(BUNDLED_CHECKPOINT).resolve():
