@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoModelForDepthEstimation
+from transformers import AutoConfig, AutoModelForDepthEstimation
 
 import anydepth_hf
 from anydepth_cli.main import main
@@ -262,3 +262,34 @@ def test_tiles_sharpen_a_large_picture_and_leave_a_small_one(predict, model_dir,
     alone = anydepth_hf.predict_depth(tmp_path / "large.png", model_dir, tiles=3)
     tiled = read_depth(tmp_path / "tiles" / "large_disparity.npy").values
     np.testing.assert_allclose(alone.values, tiled, rtol=1e-4)
+
+
+def test_confidence_leaves_the_model_with_the_map(predict, model_dir, folder, tmp_path):
+    pytest.importorskip("OpenEXR")
+    config = AutoConfig.from_pretrained(model_dir, predict_confidence=True)
+    torch.manual_seed(0)
+    model = AutoModelForDepthEstimation.from_config(config)
+    torch.nn.init.constant_(model.head.output_conv[-1].bias, 3.0)
+    model.save_pretrained(tmp_path / "confident")
+    shutil.copy(model_dir / "preprocessor_config.json", tmp_path / "confident")
+    assert predict(folder / "a.png", "--format", "npz", "exr", "tiff", model=tmp_path / "confident") == 0
+    maps = [read_depth(tmp_path / "out" / f"a_disparity.{suffix}") for suffix in ("npz", "exr", "tiff")]
+    for depth in maps:
+        assert depth.confidence.shape == (40, 60) and depth.confidence.min() >= 1 and depth.sky is None
+        np.testing.assert_array_equal(depth.confidence, maps[0].confidence)
+    assert np.ptp(maps[0].confidence) > 0
+
+
+def test_sky_leaves_the_model_as_a_mask(model_dir, folder):
+    model, processor = anydepth_hf.load_model(model_dir)
+    forward = model.forward
+
+    def with_sky(pixel_values):
+        outputs = forward(pixel_values)
+        sky = torch.zeros_like(outputs.predicted_depth)
+        sky[:, : sky.shape[1] // 2] = 1
+        return type(outputs)(predicted_depth=outputs.predicted_depth) | {"sky": sky}
+
+    model.forward = with_sky
+    depth = anydepth_hf.predict_depth(folder / "a.png", (model, processor))
+    assert depth.sky[:19].all() and not depth.sky[21:].any()
