@@ -123,6 +123,23 @@ def test_a_file_that_differs_is_not_kept(save_tiny_model, tmp_path, monkeypatch)
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_for_transformers_js(save_tiny_model, tmp_path, monkeypatch):
+    """Its configuration is one that the library knows; a model's own is never written over."""
+    model, processor = load(save_tiny_model())
+    monkeypatch.setattr("anydepth_hf.export_formats.Exporter.write", lambda self, *args: args[-1].write_bytes(b""))
+    monkeypatch.setattr("anydepth_hf.export.open_file", lambda *args: lambda values: model(values).predicted_depth)
+    export_model(model, processor, tmp_path / "web", transformers_js=True)
+    assert json.loads((tmp_path / "web" / "config.json").read_text())["model_type"] == "depth_anything"
+    settings = json.loads((tmp_path / "web" / "preprocessor_config.json").read_text())
+    assert settings["image_processor_type"] == "DPTImageProcessor" and settings["size"] == {"shortest_edge": 56}
+    assert settings["image_mean"] == [0.485, 0.456, 0.406] and settings["ensure_multiple_of"] == 16
+    model.config.save_pretrained(tmp_path / "model")
+    before = (tmp_path / "model" / "config.json").read_bytes()
+    with pytest.raises(ValueError, match="is another model's; --transformers-js needs a folder of its own"):
+        export_model(model, processor, tmp_path / "model", transformers_js=True)
+    assert (tmp_path / "model" / "config.json").read_bytes() == before
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("format", "package", "precisions"),
