@@ -88,7 +88,7 @@ def gradient_matching_loss(
 
 
 def log_residual(prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """Logarithm prediction - ln target of depth (B, H, W), 0 where not `valid`; a prediction is made at least 1e-6."""
+    """Difference ln prediction - ln target of depth (B, H, W), 0 where not `valid`; predictions are at least 1e-6."""
     error = prediction.clamp(min=EPSILON).log() - torch.where(valid, target, 1.0).log()
     return torch.where(valid, error, 0.0)
 
