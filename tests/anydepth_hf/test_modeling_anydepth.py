@@ -182,9 +182,8 @@ def test_an_encoder_alone_is_loaded_whole_under_a_new_head(save_tiny_model, tmp_
 
 def test_an_encoder_that_does_not_fit_is_refused(save_tiny_model, tmp_path):
     config = AnyDepthForDepthEstimation.from_pretrained(save_tiny_model("dinov2")).config
-    DINOv3ViTModel(DINOv3ViTConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2)).save_pretrained(
-        tmp_path
-    )
+    shallow = {**TINY, **TINY_BACKBONES["dinov3_vit"], "num_hidden_layers": 1, "out_indices": [1]}
+    DINOv3ViTModel(DINOv3ViTConfig(**shallow)).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="holds a model of type 'dinov3_vit'"):
         AnyDepthForDepthEstimation.from_pretrained(tmp_path, config=config)
     config = AnyDepthForDepthEstimation.from_pretrained(save_tiny_model("dinov3_vit")).config
