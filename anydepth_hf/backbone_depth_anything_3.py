@@ -47,12 +47,13 @@ class DepthAnything3Encoder(nn.Module):
             grid (`tuple[int, int]`): patches in y and in x.
 
         Returns:
-            One pair per exported level: the output of the last local block and of the block itself, both raw.
+            One pair per exported level: the output of the last local block and of the block itself, both raw. The
+            embeddings are both of the level "stem".
         """
         head_dim = self.config.hidden_size // self.config.num_attention_heads
         table_args = (grid, 1, head_dim, self.config.rope_theta, hidden_states.device)
-        levels = []
         local_states = hidden_states
+        levels = [(local_states, hidden_states)] if "stem" in self.config.out_features else []
         for index, layer in enumerate(self.layer):
             is_global = index >= self.alt_start and index % 2 == 1
             if index == self.alt_start:

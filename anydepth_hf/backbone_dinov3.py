@@ -1,11 +1,23 @@
 """DINOv3 as AnyDepth reads it: four levels and their class tokens, all normed or none."""
 
 import torch
-from transformers.models.dinov3_vit.modeling_dinov3_vit import DINOv3ViTBackbone, DINOv3ViTBackboneOutput
+from torch import nn
+from transformers import DINOv3ViTConfig
+from transformers.models.dinov3_vit.modeling_dinov3_vit import (
+    DINOv3ViTBackbone,
+    DINOv3ViTBackboneOutput,
+    DINOv3ViTEmbeddings,
+    DINOv3ViTEncoder,
+    DINOv3ViTRopePositionEmbedding,
+)
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
+
+
+class AnyDepthDINOv3Encoder(DINOv3ViTEncoder):
+    """The blocks as they are; transformers renames the weights of its own class when it saves them."""
 
 
 class AnyDepthDINOv3Backbone(DINOv3ViTBackbone):
@@ -15,6 +27,16 @@ class AnyDepthDINOv3Backbone(DINOv3ViTBackbone):
     """
 
     checkpoint_class = DINOv3ViTBackbone
+
+    def __init__(self, config: DINOv3ViTConfig):
+        # the parts of `DINOv3ViTBackbone`, but for the encoder's class
+        super(DINOv3ViTBackbone, self).__init__(config)
+        self.embeddings = DINOv3ViTEmbeddings(config)
+        self.rope_embeddings = DINOv3ViTRopePositionEmbedding(config)
+        self.model = AnyDepthDINOv3Encoder(config)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.num_features = [config.hidden_size] * (config.num_hidden_layers + 1)
+        self.post_init()
 
     @can_return_tuple
     @merge_with_config_defaults

@@ -136,11 +136,12 @@ class VGGTBackbone(BackboneMixin, VGGTPreTrainedModel):
         position_embeddings = rotary_tables(grid, num_prefix_tokens, head_dim, self.config.rope_theta, patches.device)
 
         feature_maps, cls_tokens = [], []
-        for stage, frame_block, global_block in zip(
-            self.stage_names[1:], self.frame_blocks, self.global_blocks, strict=True
-        ):
-            frame_states = frame_block(hidden_states, position_embeddings=position_embeddings, **kwargs)
-            hidden_states = global_block(frame_states, position_embeddings=position_embeddings, **kwargs)
+        frame_states = hidden_states  # of the level "stem", the input of the first pair
+        blocks = zip(self.frame_blocks, self.global_blocks, strict=True)
+        for stage, pair in zip(self.stage_names, [None, *blocks], strict=True):
+            if pair is not None:
+                frame_states = pair[0](hidden_states, position_embeddings=position_embeddings, **kwargs)
+                hidden_states = pair[1](frame_states, position_embeddings=position_embeddings, **kwargs)
             if stage in self.out_features:
                 # the camera token is copied: a view of the level would keep all of it in memory
                 level = torch.cat((frame_states, hidden_states), dim=-1)

@@ -87,8 +87,6 @@ class DepthAnything3Config(BackboneConfigMixin, PreTrainedConfig):
                 f"alt_start must be a block between 0 and {self.num_hidden_layers - 1}, or None for a plain ViT "
                 f"(monocular and metric models), got {self.alt_start}."
             )
-        if "stem" in self.out_features:
-            raise ValueError("Depth Anything 3 exports outputs of blocks: out_indices start at 1 (block 0).")
 
 
 __all__ = ["DepthAnything3Config"]

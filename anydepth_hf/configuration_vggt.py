@@ -87,8 +87,6 @@ class VGGTConfig(BackboneConfigMixin, PreTrainedConfig):
                 f"hidden_size ({self.hidden_size}) must be num_attention_heads ({self.num_attention_heads}) times a "
                 "multiple of 4, the head size that 2-D rotary positions need."
             )
-        if "stem" in self.out_features:
-            raise ValueError("VGGT exports outputs of frame/global pairs: out_indices start at 1 (pair 0).")
 
 
 __all__ = ["VGGTConfig"]

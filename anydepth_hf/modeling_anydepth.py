@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from os import PathLike
 
 import torch
 from torch import nn
@@ -149,18 +150,20 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *model_args, config=None, **kwargs):
-        """Loads a model as in transformers. A checkpoint of an encoder alone, given with the `config` of the whole
-        model, fills the encoder and leaves the head new.
+        """Loads a model as in transformers. A checkpoint of an encoder alone fills the encoder and leaves the head
+        new; `config`, that of the whole model, may only be left out where the encoder's names four `out_indices`.
 
         Raises:
             ValueError: the checkpoint is of an encoder of another type than `config.backbone_config`, or has not all
                 of its weights.
         """
         pretrained_model_name_or_path = loadable(pretrained_model_name_or_path, kwargs)
-        if isinstance(config, PreTrainedConfig) and pretrained_model_name_or_path and "state_dict" not in kwargs:
+        if not isinstance(config, str | PathLike) and pretrained_model_name_or_path and "state_dict" not in kwargs:
             options = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
             found, _ = PreTrainedConfig.get_config_dict(pretrained_model_name_or_path, **options)
-            if found.get("model_type", config.model_type) != config.model_type:
+            if config is None and len(found.get("out_indices") or ()) == 4 and found.get("model_type") in BACKBONES:
+                config = cls.config_class(backbone_config=found)
+            if config is not None and found.get("model_type", config.model_type) != config.model_type:
                 kwargs["state_dict"] = encoder_weights(pretrained_model_name_or_path, found, config, options)
                 pretrained_model_name_or_path = None
         return super().from_pretrained(pretrained_model_name_or_path, *model_args, config=config, **kwargs)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from transformers import initialization as init
 
 from .modeling_sdt_inference import can_infer, infer, is_untouched
+from .modeling_sdt_training import can_train, train
 
 
 class OffsetConv(nn.Conv2d):
@@ -195,13 +196,15 @@ class SDTHead(nn.Module):
             none; encoders whose exported features are not normalised (Depth Anything 3, VGGT) need it.
 
     On CPU, in eval mode and without gradients, a leaner implementation of the same function takes over
-    (`modeling_sdt_inference.py`); `head.fast_inference = False` keeps to the layers as they are written here.
+    (`modeling_sdt_inference.py`); `head.fast_inference = False` keeps to the layers as they are written here. In
+    training `modeling_sdt_training.py` does so for heads as wide as the paper's; `head.fast_training` switches it.
 
     Raises:
         ValueError: a width that DySample's groups do not divide, or neither three nor four upsampling widths.
     """
 
     fast_inference = True
+    fast_training = True
 
     def __init__(
         self,
@@ -277,6 +280,8 @@ class SDTHead(nn.Module):
         features = self.fuse(feature_maps, cls_tokens)
         if self.fast_inference and can_infer(self, features):
             return infer(self, features)
+        if self.fast_training and can_train(self, features):
+            return train(self, features)
         features = self.refinement_1(self.upsample_1(features))
         features = self.refinement_2(self.upsample_2(features))
         return self.output_conv(features)

@@ -227,8 +227,11 @@ def is_untouched(module: nn.Module) -> bool:
     )
 
 
-def is_plain(head: nn.Module) -> bool:
-    """Whether the layers are those that the head was built with: none replaced, wrapped, hooked or in training."""
+def is_plain(head: nn.Module, training: bool = False) -> bool:
+    """Whether the layers are those that the head was built with, none replaced, wrapped or hooked.
+
+    With `training` batch norm must use the statistics of the batch, else those that it keeps.
+    """
     blocks = (head.upsample_1, head.refinement_1, head.upsample_2, head.refinement_2, head.output_conv)
     if not all(is_untouched(module) for block in blocks for module in block.modules()):
         return False
@@ -241,7 +244,9 @@ def is_plain(head: nn.Module) -> bool:
                 if type(layer).forward is not nn.Conv2d.forward or not has_plain_geometry(layer):
                     return False
             elif type(layer) is nn.BatchNorm2d:
-                if layer.training or layer.running_mean is None:
+                if layer.training != training or layer.running_mean is None or layer.momentum is None:
+                    return False
+                if not layer.affine:
                     return False
             elif type(layer) is not nn.ReLU:
                 return False

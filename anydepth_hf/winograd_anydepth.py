@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 # 4x4 tiles that each thread transforms at once: few enough for the caches.
-TILES_PER_THREAD = 64
+TILES_PER_THREAD = 128
 # The narrowest convolution for which the transforms cost less than they save.
 MIN_CHANNELS = 64
 
@@ -24,18 +24,15 @@ class WinogradConv:
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor, relu: bool):
         input_transform, weight_transform, output_transform = winograd_matrices()
         out_channels, in_channels = weight.shape[:2]
-        weight = weight_transform @ weight.double().permute(2, 3, 1, 0).reshape(9, -1)
-        self.weight = weight.float().view(36, in_channels, out_channels)
+        weight = weight_transform @ weight.double().permute(2, 3, 0, 1).reshape(9, -1)
+        self.weight = weight.float().view(36, out_channels, in_channels)
         self.input_transform, self.output_transform = input_transform.float(), output_transform.float()
         self.bias, self.relu = bias, relu
 
     def __call__(self, window: torch.Tensor) -> torch.Tensor:
-        in_channels, out_channels = self.weight.shape[1:]
-        rows, columns = (side // 4 for side in window.shape[:2])
-        row_stride, column_stride, _ = window.stride()
-        tiles = window.as_strided(
-            (6, 6, rows, columns, in_channels), (row_stride, column_stride, 4 * row_stride, 4 * column_stride, 1)
-        )
+        out_channels, in_channels = self.weight.shape[1:]
+        tiles = overlapping_tiles(window)
+        rows, columns = tiles.shape[2:4]
         result = window.new_empty(4 * rows, 4 * columns, out_channels)
         result_tiles = result.view(rows, 4, columns, 4, out_channels).permute(1, 3, 0, 2, 4)
         count = TILES_PER_THREAD * torch.get_num_threads()
@@ -54,17 +51,85 @@ class WinogradConv:
 
     def convolve_tiles(self, tiles: torch.Tensor, result: torch.Tensor, buffers: Sequence[torch.Tensor]):
         """Tiles `(6, 6, rows, columns, in_channels)` to `result (4, 4, rows, columns, out_channels)`."""
-        in_channels, out_channels = self.weight.shape[1:]
+        out_channels, in_channels = self.weight.shape[1:]
         count = tiles[0, 0, :, :, 0].numel()
         values, spectrum = (buffer[: 36 * count * in_channels].view(36, -1) for buffer in buffers[:2])
         product = buffers[2][: 36 * count * out_channels].view(36, -1)
         output = buffers[3][: 16 * count * out_channels].view(16, -1)
         values.view(tiles.shape).copy_(tiles)
         torch.mm(self.input_transform, values, out=spectrum)
-        torch.bmm(spectrum.view(36, count, in_channels), self.weight, out=product.view(36, count, out_channels))
+        multiply(spectrum.view(36, count, in_channels), self.weight, product.view(36, count, out_channels))
         torch.mm(self.output_transform, product, out=output)
         output = output.view(-1, out_channels).add_(self.bias)
         result.copy_((output.relu_() if self.relu else output).view(result.shape))
+
+
+def overlapping_tiles(window: torch.Tensor) -> torch.Tensor:
+    """View `(6, 6, rows, columns, channels)` of a window `(4 * rows + 2, 4 * columns + 2, channels)`."""
+    rows, columns = (side // 4 for side in window.shape[:2])
+    row_stride, column_stride, _ = window.stride()
+    strides = (row_stride, column_stride, 4 * row_stride, 4 * column_stride, 1)
+    return window.as_strided((6, 6, rows, columns, window.shape[2]), strides)
+
+
+def multiply(left: torch.Tensor, right: torch.Tensor, result: torch.Tensor, add: bool = False):
+    """Writes or adds batched `left @ right.T`, `(batch, rows, inner)` by `(batch, columns, inner)`, to `result`."""
+    if not torch.backends.mkldnn.is_available():
+        if add:
+            result.baddbmm_(left, right.transpose(1, 2))
+        else:
+            torch.bmm(left, right.transpose(1, 2), out=result)
+        return
+    # oneDNN's product; that of MKL, behind `bmm`, takes twice as long on AMD's CPUs
+    for one, other, target in zip(left, right, result):
+        product = torch.ops.mkldnn._linear_pointwise(one, other, None, "none", [], "")
+        target.add_(product) if add else target.copy_(product)
+
+
+class WinogradWeightGradient:
+    """Gradient of the weight `(out_channels, in_channels, 3, 3)` of a `WinogradConv`, summed over windows.
+
+    The products of the transformed inputs and the transformed gradients are summed before they are transformed back.
+    """
+
+    def __init__(self, weight: torch.Tensor):
+        input_transform, weight_transform, output_transform = (matrix.float() for matrix in winograd_matrices())
+        self.input_transform, self.gradient_transform = input_transform, output_transform.T.contiguous()
+        self.weight_transform, self.shape = weight_transform, weight.shape
+        self.sum = weight.new_zeros(36, *weight.shape[:2])
+        self.buffers: list[torch.Tensor] = []
+
+    def add(self, window: torch.Tensor, gradient: torch.Tensor):
+        """Adds the gradient of a window `(4 * m + 2, 4 * n + 2, in_channels)` and of the result's gradient.
+
+        `gradient` `(4 * m + 2, 4 * n + 2, out_channels)` has a border of one, which does not count.
+        """
+        tiles = overlapping_tiles(window)
+        rows, columns = tiles.shape[2:4]
+        gradient = gradient[1:-1, 1:-1].unflatten(1, (columns, 4)).unflatten(0, (rows, 4)).permute(1, 3, 0, 2, 4)
+        spectra = []
+        for index, (values, transform) in enumerate(
+            ((tiles, self.input_transform), (gradient, self.gradient_transform))
+        ):
+            flat = self.buffer(2 * index, values.numel()).view(len(transform.T), -1)
+            flat.view(values.shape).copy_(values)
+            spectrum = self.buffer(2 * index + 1, 36 * flat.shape[1]).view(36, -1)
+            torch.mm(transform, flat, out=spectrum)
+            spectra.append(spectrum.view(36, rows * columns, -1).transpose(1, 2))
+        multiply(spectra[1], spectra[0], self.sum, add=True)
+
+    def buffer(self, index: int, size: int) -> torch.Tensor:
+        # kept from one window to the next: fresh pages would cost as much as the transforms
+        if index == len(self.buffers):
+            self.buffers.append(self.sum.new_empty(size))
+        if len(self.buffers[index]) < size:
+            self.buffers[index] = self.sum.new_empty(size)
+        return self.buffers[index][:size]
+
+    def result(self) -> torch.Tensor:
+        out_channels, in_channels = self.shape[:2]
+        gradient = torch.mm(self.weight_transform.T, self.sum.view(36, -1))
+        return gradient.view(3, 3, out_channels, in_channels).permute(2, 3, 0, 1).contiguous()
 
 
 def winograd_matrices() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -91,4 +156,4 @@ def is_worthwhile(weight: torch.Tensor, dtype: torch.dtype) -> bool:
     return dtype == torch.float32 and min(weight.shape[:2]) >= MIN_CHANNELS and has_exact_matmul()
 
 
-__all__ = ["WinogradConv", "has_exact_matmul", "is_worthwhile"]
+__all__ = ["WinogradConv", "WinogradWeightGradient", "has_exact_matmul", "is_worthwhile"]

@@ -17,6 +17,21 @@ ROOT = Path(__file__).resolve().parents[1]
 needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="Inductor needs a C++ compiler")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="also run the tests that take long")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: runs with --long only")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--long"):
+        for item in items:
+            if "long" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="takes long: runs with --long"))
+
+
 @pytest.fixture
 def hub():
     """An empty Hub on loopback."""

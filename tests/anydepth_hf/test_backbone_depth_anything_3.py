@@ -152,7 +152,6 @@ def test_hidden_states_and_attentions_on_request():
     [
         ({"alt_start": 8}, "alt_start must be a block between 0 and 7, or None"),
         ({"num_attention_heads": 8}, "num_attention_heads"),
-        ({"out_indices": [0, 4, 5, 6]}, "out_indices start at 1"),
     ],
 )
 def test_impossible_configurations(wrong, message):

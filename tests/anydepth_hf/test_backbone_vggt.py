@@ -118,7 +118,6 @@ def test_hidden_states_and_attentions_on_request():
     "wrong, message",
     [
         ({"num_attention_heads": 8}, "num_attention_heads"),
-        ({"out_indices": [0, 1, 2, 3]}, "out_indices start at 1"),
     ],
 )
 def test_impossible_configurations(wrong, message):

@@ -1,5 +1,7 @@
 """One exported graph serves every batch size, height and width, on and off the patch grid."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -13,10 +15,20 @@ HEADS = {
     "dpt-vggt": {"head_type": "dpt", "dpt_style": "vggt"},
     "dual-dpt": {"head_type": "dual_dpt"},
 }
+# every encoder and, but for one, every head in few exports; all of them with --long
+QUICK = [
+    ("dinov3_vit", "sdt", "resize"),
+    ("dinov2", "dpt", "pad"),
+    ("depth_anything_3", "dpt-depth-anything", "resize"),
+    ("vggt", "dual-dpt", "resize"),
+]
 MODELS = [
-    *((encoder, "sdt", "resize") for encoder in TINY_BACKBONES),
-    *(("dinov3_vit", head, "resize") for head in list(HEADS)[1:]),
-    ("dinov2", "sdt", "pad"),
+    *QUICK,
+    *(
+        pytest.param(*model, marks=pytest.mark.long)
+        for model in itertools.product(TINY_BACKBONES, HEADS, ("resize", "pad"))
+        if model not in QUICK
+    ),
 ]
 
 
