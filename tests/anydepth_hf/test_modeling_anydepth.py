@@ -14,6 +14,7 @@ from transformers import (
 )
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, DepthAnything3Backbone, VGGTBackbone
+from tests.conftest import TINY_BACKBONES
 
 TINY = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "out_indices": [1, 2, 3, 4]}
 DINOV3 = {"model_type": "dinov3_vit", "intermediate_size": 64, "num_register_tokens": 4, **TINY}
