@@ -1,5 +1,8 @@
+import io
 import json
+import shutil
 import struct
+import subprocess
 import sys
 import zlib
 from xml.etree import ElementTree
@@ -194,6 +197,20 @@ def test_readers_of_gdepth_get_metric_values_by_googles_formula(tmp_path, kind, 
     read = read_depth(path)
     assert (read.kind, read.unit) == (kind, unit)
     np.testing.assert_allclose(read.values[depth.valid], depth.values[depth.valid], rtol=1e-3)
+
+
+@pytest.mark.skipif(not shutil.which("exiftool"), reason="exiftool, a second reader of extended XMP, is not installed")
+def test_exiftool_finds_the_map_in_the_photograph(tmp_path):
+    y, x = np.mgrid[:300, :400]
+    depth = DepthMap(1 + np.sin(x / 30) * np.cos(y / 20) / 2 + x / 400, "depth", "m")  # of several XMP segments
+    path = write_depth(tmp_path / "a.jpg", depth)
+    data = subprocess.run(["exiftool", "-b", "-XMP-GDepth:DepthImage", path], capture_output=True, check=True).stdout
+    near, far = (
+        float(subprocess.run(["exiftool", "-s3", f"-XMP-GDepth:{name}", path], capture_output=True, check=True).stdout)
+        for name in ("Near", "Far")
+    )
+    position = np.asarray(Image.open(io.BytesIO(data))) / 65535
+    np.testing.assert_allclose(near + position * (far - near), depth.values, atol=1e-4)
 
 
 def test_gdepth_of_a_map_without_unit_claims_none(tmp_path):
