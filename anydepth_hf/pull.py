@@ -163,16 +163,16 @@ def _holds_model(repo: str, revision: str) -> bool:
 def _make(published: Original, folder: Path):
     """Downloads, converts and writes the model and what goes with it into `folder`, all or nothing."""
     name, encoder = published.preset, None
-    logger.warning(f"{name}: made from " + "; ".join(f"{repo}, {WEIGHTS[repo]}" for repo in published.repositories))
     beside = () if published.encoder else published.companions
-    files = _fetch(name, published.checkpoint, beside, folder)
+    files = _fetch(published, published.checkpoint, beside, folder)
     checkpoint = next(iter(files))
     reading, converter, releases = map(_converter, ("reading", "converter", "hub.release_list"))
     try:
         # the authors' file may be a whole model, whose encoder was trained along, or a bare decoder
         if published.encoder is not None and not reading.holds_encoder(checkpoint):
-            files |= _fetch(name, published.encoder, published.companions, folder)
-            encoder = list(files)[1]
+            of_encoder = _fetch(published, published.encoder, published.companions, folder)
+            encoder = next(iter(of_encoder))
+            files |= of_encoder
         with _sentences(folder), atomic_directory(folder) as temporary:
             settings = _settings(name, published)
             conversion = converter.convert(published.source, checkpoint, temporary, settings, encoder=encoder)
@@ -193,9 +193,11 @@ def _settings(name: str, published: Original) -> dict[str, Any]:
     return settings
 
 
-def _fetch(name: str, file: OriginalFile, companions: Iterable[OriginalFile], folder: Path) -> dict[Path, RemoteFile]:
+def _fetch(
+    published: Original, file: OriginalFile, companions: Iterable[OriginalFile], folder: Path
+) -> dict[Path, RemoteFile]:
     """A file and what belongs beside it, with the repository's licence texts last, each checked."""
-    names = [file.name, *(companion.name for companion in companions)]
+    name, names = published.preset, [file.name, *(companion.name for companion in companions)]
     try:
         try:
             remotes, licenses = look_up(file.repo, names, file.revision)
@@ -206,15 +208,24 @@ def _fetch(name: str, file: OriginalFile, companions: Iterable[OriginalFile], fo
                     f"{name} is not on this disk yet, and {str(unreachable).rstrip('.')}: run `anydepth pull {name}` "
                     "once with a network."
                 ) from unreachable
+            _show_licenses(published, file)
             return {_cached_path(entry): entry for entry in cached}
         missing = [entry for entry in remotes if _cached_path(entry) is None]
         _require_space(name, sum(entry.size for entry in missing), sum(entry.size for entry in remotes), folder)
+        _show_licenses(published, file)
         if missing:
             listing = ", ".join(f"{entry.name} ({entry.size / 1e9:.2f} GB)" for entry in missing)
             logger.warning(f"{name}: downloading {listing} of {file.repo}")
         return {download(entry, file.revision): entry for entry in [*remotes, *licenses]}
     except HubFileError as error:
         raise PullError(f"{name}: {error}") from error
+
+
+def _show_licenses(published: Original, file: OriginalFile):
+    """Shows, with the first file, the licences of all that the model is made from."""
+    if file == published.checkpoint:
+        parts = [f"{repo}, {WEIGHTS[repo]}" for repo in published.repositories]
+        logger.warning(f"{published.preset}: made from " + "; ".join(parts))
 
 
 def _cached_path(file: RemoteFile) -> Path | None:

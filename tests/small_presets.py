@@ -86,7 +86,7 @@ def fill(hub):
 
     hub.lfs_suffixes = (".pth", ".safetensors")
     for repo, tree in {
-        AUTHORS: {"dav2_sdt_vitb.pth": saved(sdt_decoder()), "README.md": b"# AnyDepth"},
+        AUTHORS: {"dav2_sdt_vitb.pth": saved(sdt_decoder()), "LICENSE": b"CC BY-NC-SA"},
         "depth-anything/Depth-Anything-V2-Small": {
             "depth_anything_v2_vits.pth": file("dav2.original.pth"),
             "LICENSE": b"Apache License 2.0",
