@@ -185,6 +185,8 @@ def test_presets_at_reduced_size(name, tmp_path):
         fields["reassemble_hidden_sizes"] = [8, 12, 16, 16]
     if full.num_output_channels > 1:
         fields["num_output_channels"] = 8
+    if full.head_type == "dual_dpt":
+        fields["predict_confidence"] = True
     if full.upsample_hidden_sizes:
         fields |= {"upsample_hidden_sizes": [16, 16, 8, 8], "output_hidden_sizes": [8, 8]}
     encoder = {**SMALL_ENCODER, **SMALL_FIELDS[full.backbone_config.model_type]}
@@ -197,3 +199,5 @@ def test_presets_at_reduced_size(name, tmp_path):
     assert len(result["errors"]) >= 5 and max(error["max_error"] for error in result["errors"]) < 1e-3
     with torch.no_grad():
         assert model(torch.randn(1, 3, 56, 56)).predicted_depth.std() > 1e-4
+    outputs = [output.name for output in session(tmp_path / "out" / result["file"]).get_outputs()]
+    assert outputs == ["predicted_depth", "confidence"][: 1 + model.config.predict_confidence]

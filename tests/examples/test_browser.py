@@ -81,7 +81,8 @@ def site(exported_tiny_model, tmp_path):
     for name, content in for_transformers_js(processor):
         (folder / "model" / name).write_text(json.dumps(content))
     shutil.copy(Path(BUNDLED_CHECKPOINT) / "coffee.jpg", folder)
-    return folder
+    yield folder
+    shutil.rmtree(folder)  # half a gigabyte of packages, which pytest would keep
 
 
 def test_the_page_predicts_what_pytorch_predicts(site, exported_tiny_model, tmp_path):
