@@ -1,7 +1,8 @@
 """
-Draws the strip of the README: six photographs of scikit-image (CC0 or public domain) above their disparity.
+Draws a strip of six photographs, CC0 or in the public domain, that two packages bring along, above their disparity.
 
-    pip install --no-deps scikit-image && python examples/strip.py --output docs/images/strip.jpg
+    pip install matplotlib && pip install --no-deps scikit-image
+    python examples/strip.py --output docs/images/strip.jpg
 """
 
 import argparse
@@ -14,9 +15,17 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
 import anydepth_hf
+from anydepth_hf.image_io import open_image
 from anydepth_hf.visualization import colorize
 
-PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "camera.png", "clock_motion.png")
+PHOTOGRAPHS = (
+    ("skimage", "data/astronaut.png"),
+    ("skimage", "data/chelsea.png"),
+    ("skimage", "data/coffee.png"),
+    ("skimage", "data/rocket.jpg"),
+    ("skimage", "data/camera.png"),
+    ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
+)
 HEIGHT, WIDTH, GAP = 200, 220, 4
 
 
@@ -33,13 +42,13 @@ def main():
     parser.add_argument("--model", default=anydepth_hf.BUNDLED_CHECKPOINT)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    # found without importing, which would ask for the packages it needs
-    folder = Path(importlib.util.find_spec("skimage").origin).parent / "data"
     processor = AutoImageProcessor.from_pretrained(arguments.model)
     model = AutoModelForDepthEstimation.from_pretrained(arguments.model)
     sheet = np.full((2 * HEIGHT + GAP, len(PHOTOGRAPHS) * (WIDTH + GAP) - GAP, 3), 255, np.uint8)
-    for index, name in enumerate(PHOTOGRAPHS):
-        image = Image.open(folder / name).convert("RGB")
+    for index, (package, name) in enumerate(PHOTOGRAPHS):
+        # found without importing, which would ask for the packages it needs
+        folder = Path(importlib.util.find_spec(package).origin).parent
+        image = open_image(folder / name).convert("RGB")
         with torch.inference_mode():
             outputs = model(**processor(image, return_tensors="pt"))
         (result,) = processor.post_process_depth_estimation(outputs, target_sizes=[image.size[::-1]])

@@ -22,7 +22,7 @@ def develop(rng: np.random.Generator, light: np.ndarray, depth: np.ndarray) -> n
         values = values * (1 - rng.uniform(0, 0.4) * (x * x + y * y) / 2)[..., None]
     if rng.random() < 0.3:  # veiling glare
         values = values * 0.95 + rng.uniform(0, 0.06) * values.mean(axis=(0, 1))
-    noise = rng.uniform(0, 0.02) ** 1 * (rng.random() < 0.8)
+    noise = rng.uniform(0, 0.02) * (rng.random() < 0.8)
     values = values + rng.standard_normal(values.shape, np.float32) * noise * np.sqrt(np.maximum(values, 0.003))
     knee = rng.uniform(0.6, 1.0)  # highlights roll off
     values = np.maximum(values, 0)

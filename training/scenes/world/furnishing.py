@@ -64,7 +64,7 @@ def furnish(room: Room):
         if spot.top is not None and 0.25 < spot.top < 1.7 and (spot.high - spot.low)[[0, 2]].min() > 0.25:
             soft = any(word in spot.what.lower() for word in (*SOFAS, *SEATS, "bed", "chair"))
             size = (spot.high - spot.low)[[0, 2]].prod()
-            many = rng.uniform(0, 14) ** 1 * min(1.5, size + 0.3)
+            many = rng.uniform(0, 14) * min(1.5, size + 0.3)
             scatter(room, spot, int(min(2, many / 6) if soft else many))
     floor = Placed(np.zeros(3), np.array([room.width, 0, room.depth]), 0.0)
     scatter(room, floor, int(rng.uniform(0, 1) ** 2 * 14), large=True)

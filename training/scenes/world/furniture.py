@@ -34,7 +34,6 @@ class Furniture:
         self.sofas = named(*SOFAS, among=big)
         middle = {*self.tables, *self.seats}
         self.large = {c: [m for m in big if m.category == c and m not in middle and m.height > 0.3] for c in INDOOR}
-        self.flat = [m for m in standing if m.height < 0.06 and min(m.width, m.depth) > 0.4]
         self.odd = [
             m for m in big if m.category == "Miscellaneous" and m.height > 0.15 and max(m.width, m.depth) < 1.6
         ]

@@ -9,6 +9,7 @@ from .patterns import color
 from .scene import Light, Material, Scene
 from .shapes import BOX, blob, lathe, place
 from .surfaces import dressed, surface
+from .textures import TextureBank
 
 POLE = lathe([(0.5, 0), (0.5, 1), (0, 1)], 8, key="pole")
 
@@ -16,12 +17,13 @@ POLE = lathe([(0.5, 0), (0.5, 1), (0, 1)], 8, key="pole")
 class Outdoors:
     """An outdoor scene to be filled; y = 0 is the ground, a road, if any, runs along -z, x to the right."""
 
-    def __init__(self, rng, things: OutdoorThings, bank, street: bool):
+    def __init__(self, rng: np.random.Generator, things: OutdoorThings, bank: TextureBank, street: bool):
         self.rng, self.things, self.bank, self.street = rng, things, bank, street
         self.scene = Scene(sky=bank.pattern(rng, "sky"))
         self.light()
 
     def light(self):
+        """Sun or an overcast sky, and haze."""
         rng, scene = self.rng, self.scene
         overcast = rng.random() < 0.35
         angle, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.35, 1.3)
@@ -39,6 +41,7 @@ class Outdoors:
         scene.haze_color = tuple(color(rng, (0, 0.12), (0.6, 0.95)) ** 2)
 
     def put(self, model, x, z, turn, scale=1.0, y=0.0):
+        """A model of the catalogue; whether it has a mesh."""
         mesh = self.things.catalogue.mesh(model)
         if mesh is not None:
             scale = np.broadcast_to(scale, 3)
@@ -46,9 +49,11 @@ class Outdoors:
         return mesh is not None
 
     def pick(self, models):
+        """One of `models` at random."""
         return models[self.rng.integers(len(models))]
 
     def car(self, x, z, turn):
+        """A vehicle in a random colour."""
         rng, things = self.rng, self.things
         model = self.pick(things.trucks) if rng.random() < 0.08 else self.pick(things.cars)
         mesh = things.catalogue.mesh(model)
@@ -66,6 +71,7 @@ class Outdoors:
         self.scene.add(mesh, place(x, 0, z, turn + along), materials)
 
     def tree(self, x, z):
+        """A tree of the catalogue, or a trunk under leafy lumps."""
         rng = self.rng
         if rng.random() < 0.45:
             return self.put(self.pick(self.things.trees), x, z, rng.uniform(0, 6.3), rng.uniform(0.6, 1.3))
@@ -92,7 +98,8 @@ class Outdoors:
                 leaves,
             )
 
-    def bush(self, x, z, big=1.0):
+    def bush(self, x, z):
+        """A plant of the catalogue, or leafy lumps."""
         rng = self.rng
         if rng.random() < 0.3:
             return self.put(self.pick(self.things.bushes), x, z, rng.uniform(0, 6.3), rng.uniform(0.6, 1.4))
@@ -100,7 +107,7 @@ class Outdoors:
             tuple(color(rng, (0, 0.3), (0.6, 1.0))), self.bank.pattern(rng, "leaves"), rng.uniform(0.5, 1.6)
         )
         for _ in range(rng.integers(1, 4)):
-            size = rng.uniform(0.5, 2.2) * big
+            size = rng.uniform(0.5, 2.2)
             self.scene.add(
                 blob(rng, 0.3),
                 place(
@@ -114,6 +121,7 @@ class Outdoors:
             )
 
     def hedge(self, x, z0, z1, height, thick, material):
+        """A straight hedge or wall along z."""
         self.scene.add(BOX, place(x, 0, (z0 + z1) / 2, scale=(thick, height, abs(z1 - z0))), material)
 
     def house(self, x, z, turn, width, depth, height):
@@ -140,7 +148,7 @@ class Outdoors:
             tuple(color(rng, (0, 0.5), (0.2, 0.7), (0, 0.1)) ** 2), bank.pattern(rng, "tiles", "bricks", "planks"), 2.0
         )
         if rng.random() < 0.6:
-            rise, slope = depth / 2 * rng.uniform(0.5, 1.1), None
+            rise = depth / 2 * rng.uniform(0.5, 1.1)
             length = np.hypot(rise, depth / 2)
             slope = np.arctan2(rise, depth / 2)
             for face in (1, -1):
@@ -161,6 +169,7 @@ class Outdoors:
             at(rng.uniform(-0.35, 0.35) * width, 0, 0.03, (rng.uniform(0.9, 3), rng.uniform(2, 2.8), 0.06), door)
 
     def sign(self, x, z):
+        """A sign on a pole."""
         rng = self.rng
         height = rng.uniform(2, 3.5)
         grey = Material((0.3, 0.3, 0.32), gloss=0.2)
@@ -171,5 +180,6 @@ class Outdoors:
             BOX, place(x, height - size, z, rng.normal(0, 0.4), (size, size * rng.uniform(0.6, 1.5), 0.03)), face
         )
 
-    def ground(self, material, width=300.0, y=0.0, x=0.0):
-        self.scene.add(BOX, place(x, y - 0.1, -100, scale=(width, 0.1, 300)), material, casts_shadow=False)
+    def ground(self, material):
+        """What everything stands on."""
+        self.scene.add(BOX, place(0, -0.1, -100, scale=(300, 0.1, 300)), material, casts_shadow=False)

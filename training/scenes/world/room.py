@@ -21,8 +21,8 @@ class Placed:
     top: float | None = None
     what: str = ""
 
-    def meets(self, other: "Placed", gap: float = 0.0) -> bool:
-        return bool((self.low < other.high - 1e-3 + gap).all() and (other.low < self.high - 1e-3 + gap).all())
+    def meets(self, other: "Placed") -> bool:
+        return bool((self.low < other.high - 1e-3).all() and (other.low < self.high - 1e-3).all())
 
 
 class Room:
@@ -51,7 +51,7 @@ class Room:
             ((w - off, y, along), -np.pi / 2),
         ][side]
 
-    def claim(self, position, turn, width, depth, height, top=None, what="", gap=0.0) -> bool:
+    def claim(self, position, turn, width, depth, height, top=None, what="") -> bool:
         """Takes the upright box around a turned footprint, if nothing else has it and it lies inside the room."""
         cos, sin = abs(np.cos(turn)), abs(np.sin(turn))
         half = np.array([cos * width + sin * depth, 0, sin * width + cos * depth]) / 2
@@ -61,22 +61,20 @@ class Room:
         if (low[[0, 2]] < -0.06).any() or high[0] > self.width + 0.06 or high[2] > self.depth + 0.06:
             return False
         new = Placed(low, high, None if top is None else position[1] + top, what)
-        if any(new.meets(other, gap) for other in self.placed):
+        if any(new.meets(other) for other in self.placed):
             return False
         self.placed.append(new)
         return True
 
-    def put(self, model: Model, position, turn, scale=1.0, claim=True, gap=0.0) -> bool:
+    def put(self, model: Model, position, turn, claim=True) -> bool:
         """Adds a model at a place; whether it could be, which without `claim` is wherever it has a mesh."""
         mesh = self.furniture.catalogue.mesh(model)
         if mesh is None:
             return False
-        top = None if model.top is None else model.top * scale
-        if claim and not self.claim(
-            position, turn, model.width * scale, model.depth * scale, model.height * scale, top, model.name, gap
-        ):
+        size = (model.width, model.depth, model.height)
+        if claim and not self.claim(position, turn, *size, model.top, model.name):
             return False
-        self.scene.add(mesh, place(*position, turn=turn, scale=(scale,) * 3), dressed(self.rng, self.bank, mesh))
+        self.scene.add(mesh, place(*position, turn=turn), dressed(self.rng, self.bank, mesh))
         return True
 
     def free(self, point, margin=0.12) -> bool:

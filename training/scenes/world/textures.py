@@ -1,10 +1,11 @@
 """Textures by name: those of the furniture, photographs of a folder, and procedural ones."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from anydepth_hf.image_io import ImageError, open_image
 
 from .catalogue import Catalogue
 from .patterns import KINDS
@@ -17,12 +18,12 @@ class TextureBank:
     """Gives textures by key, sRGB and alpha: `photo/K`, `KIND/K` of `KINDS`, all others from the catalogue.
 
     Args:
-        photographs: folder of JPEG files for posters, books, screens and surfaces of all sorts; None without.
+        photographs: folder of JPEG files for posters, books, screens and surfaces; None without.
     """
 
     def __init__(self, catalogue: Catalogue, photographs: str | Path | None):
         self.catalogue = catalogue
-        self.photographs = sorted(Path(photographs).glob("*.jpg")) if photographs else []
+        self.photographs = find_photographs(photographs) if photographs else []
 
     def photo(self, rng: np.random.Generator) -> str:
         """Key of a random photograph, or of a pattern where there are none."""
@@ -38,16 +39,25 @@ class TextureBank:
         """uint8 (h, w, 4), bottom row first; None for one that the catalogue does not have or that cannot be read."""
         kind, _, name = key.partition("/")
         if kind == "photo":
-            return picture(Image.open(self.photographs[int(name)]))
+            return self._picture(self.photographs[int(name)])
         if kind in KINDS:
             rng = np.random.default_rng([list(KINDS).index(kind), int(name)])
             rgb = np.clip(KINDS[kind](rng), 0, 1)
             return np.concatenate([(rgb * 255).astype(np.uint8), np.full((*rgb.shape[:2], 1), 255, np.uint8)], 2)
         data = self.catalogue.texture(key)
+        return None if data is None else self._picture(data)
+
+    @staticmethod
+    def _picture(source: Path | bytes) -> np.ndarray | None:
         try:
-            return None if data is None else picture(Image.open(io.BytesIO(data)))
-        except OSError:
+            return picture(open_image(source))
+        except ImageError:
             return None
+
+
+def find_photographs(folder: str | Path) -> list[Path]:
+    """JPEG files anywhere below a folder, sorted."""
+    return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
 
 
 def picture(image: Image.Image) -> np.ndarray:
