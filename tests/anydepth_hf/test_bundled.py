@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_weights_are_small_and_load_in_full_precision_without_a_key_left_over():
     files = [path for path in Path(BUNDLED_CHECKPOINT).iterdir() if path.suffix == ".safetensors"]
-    assert sum(path.stat().st_size for path in files) <= 16 * 2**20
+    assert sum(path.stat().st_size for path in files) <= 38 * 2**20
     model, info = AnyDepthForDepthEstimation.from_pretrained(BUNDLED_CHECKPOINT, output_loading_info=True)
     assert not any(info.values())
     assert model.dtype == torch.float32

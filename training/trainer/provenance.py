@@ -12,6 +12,7 @@ from anydepth_hf.presets import preset
 from anydepth_hf.pull import resolve
 from training.trainer.arguments import TrainArguments
 
+BUNDLED_ENCODER = "facebook/dinov2-small"  # what the bundled model's encoder is a tuned part of
 INHERITED = ("base_model", "license", "license_name", "license_link")
 
 
@@ -39,7 +40,7 @@ def provenance(arguments: TrainArguments) -> dict[str, Any]:
     if not directory.exists():
         return {"base_model": source}  # on the Hub
     if directory.resolve() == Path(BUNDLED_CHECKPOINT).resolve():
-        return {"tags": [FROM_SCRATCH], **APACHE.metadata}
+        return {"base_model": BUNDLED_ENCODER, **WEIGHTS[BUNDLED_ENCODER].metadata}
     if (directory / "README.md").is_file():
         return _of_card(directory / "README.md")
     return {"base_model": encoder, **WEIGHTS[encoder].metadata} if encoder else {}

