@@ -27,7 +27,7 @@ def list_pictures(root: str | Path) -> dict[Size, list[Path]]:
         if height.isdigit() and width.isdigit():
             files[int(height), int(width)] = sorted(folder.glob("[!.]*.safetensors"))
     if not any(files.values()):
-        raise DataError(f"{root}: no pictures; training/scenes/make.py --output {root} renders some.")
+        raise DataError(f"{root}: no pictures; python -m training.scenes.make --output {root} renders some.")
     return {size: paths for size, paths in files.items() if paths}
 
 

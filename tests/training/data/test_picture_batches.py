@@ -88,7 +88,7 @@ def test_pictures_that_are_added_are_seen_from_the_next_epoch_on(root):
 
 
 def test_empty_folders_damaged_files_and_short_epochs_are_named(root, tmp_path_factory):
-    with pytest.raises(DataError, match="make.py"):
+    with pytest.raises(DataError, match="training.scenes.make"):
         batches(tmp_path_factory.mktemp("empty"))
     with pytest.raises(ValueError, match="less than one batch of 64"):
         batches(root, batch_size=64)
