@@ -171,7 +171,7 @@ SMALL_FIELDS = {
     "depth_anything_3": {"image_size": 56, "alt_start": 2},
     "vggt": {"image_size": 56, "num_patch_encoder_layers": 2},
 }
-# half a minute each: `pytest -m long` takes the others
+# half a minute each: `pytest --long` takes the others
 SHORT = ["da3-small-dual-dpt"]
 PRESETS = [pytest.param(name, marks=[] if name in SHORT else pytest.mark.long) for name in preset_names()]
 
