@@ -42,12 +42,18 @@ class Mistakes:
         elif isinstance(error, BrokenPipeError):  # the reader of a pipe, `| head`, has gone
             self.status = 1
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        elif isinstance(error, self.mistakes):
+        elif isinstance(error, self.mistakes) or _is_of_safetensors(error):
             if os.environ.get("ANYDEPTH_DEBUG") and not isinstance(error, UsageError):
                 return False
             self.status = 2
             say(self.prog, one_line(error))
         return self.status != 0
+
+
+def _is_of_safetensors(error: BaseException | None) -> bool:
+    """Whether safetensors failed on a file: its error is of no standard kind, not even for a full disk."""
+    module = sys.modules.get("safetensors")
+    return module is not None and isinstance(error, module.SafetensorError)
 
 
 def say(prog: str, sentence: str) -> None:

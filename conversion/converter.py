@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 
+from anydepth_cli.mistakes import one_line
 from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
 from anydepth_hf.atomic_write import atomic_directory
 from anydepth_hf.quiet import quiet
@@ -88,9 +90,12 @@ def convert(
     del tensors
     num_parameters = model.num_parameters()
     with atomic_directory(output, replace=overwrite) as directory:
-        with quiet():
-            model.save_pretrained(directory)
-            processor.save_pretrained(directory)
+        try:
+            with quiet():
+                model.save_pretrained(directory)
+                processor.save_pretrained(directory)
+        except SafetensorError as error:  # so it says that the disk is full
+            raise ConversionError(f"{output} cannot be written: {one_line(error)}") from None
         check_weights(directory, model)
         expected = run(model)
         del model
