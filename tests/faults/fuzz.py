@@ -287,6 +287,7 @@ def _mapped() -> int:
 def fuzz(name: str, runs: int, seed: int, keep: Path) -> tuple[collections.Counter, list[str]]:
     """Outcomes by name, and a description of each failure; files that failed are left in `keep`."""
     context = multiprocessing.get_context("fork")
+    _import_reader(TARGETS[name])
     outcomes, failures = collections.Counter(), []
     for start in range(0, runs, CHUNK):
         answers = context.SimpleQueue()
@@ -315,6 +316,16 @@ def fuzz(name: str, runs: int, seed: int, keep: Path) -> tuple[collections.Count
             elif process.exitcode:
                 failures.append(f"{name}: the process ended with status {process.exitcode} after {done} files")
     return outcomes, failures
+
+
+def _import_reader(target: Target) -> None:
+    """Reads one valid file, so that the forked processes have every module already."""
+    file_name, data = target.seeds()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, file_name)
+        path.write_bytes(data)
+        target.read(path)
+    target.refusals()
 
 
 def _keep(path: Path, keep: Path, name: str, seed: int) -> Path:
