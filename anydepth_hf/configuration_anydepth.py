@@ -1,16 +1,19 @@
 """Configuration of AnyDepth: an encoder, a head, and what the prediction means."""
 
 import difflib
+from collections.abc import Iterable
 from typing import Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
-from transformers.utils import auto_docstring
+from transformers.utils import auto_docstring, logging
 
 from .configuration_depth_anything_3 import DepthAnything3Config
 from .configuration_vggt import VGGTConfig
 from .hub_anydepth import loadable
+
+logger = logging.get_logger(__name__)
 
 # Classes of this package's own encoders by model type; transformers resolves its own.
 BACKBONE_CONFIGS: dict[str, type[PreTrainedConfig]] = {"depth_anything_3": DepthAnything3Config, "vggt": VGGTConfig}
@@ -60,21 +63,6 @@ BACKBONE_PRESETS: dict[str, dict] = {
     "da3-mono-large": _da3_mono(),
     "da3-metric-large": _da3_mono(),
     "vggt-1b": _vit("vggt", 1024, 24, [5, 12, 18, 24]),
-}
-
-# Keys that any configuration may carry besides its own fields.
-GENERIC_KEYS = {
-    *PreTrainedConfig.__dataclass_fields__,
-    "attn_implementation",
-    "auto_map",
-    "custom_pipelines",
-    "experts_implementation",
-    "name_or_path",
-    "num_labels",
-    "output_attentions",
-    "per_layer_config",
-    "quantization_config",
-    "torch_dtype",
 }
 
 
@@ -189,7 +177,7 @@ class AnyDepthConfig(PreTrainedConfig):
     patch_alignment: Literal["resize", "pad"] = "resize"
 
     def __post_init__(self, **kwargs):
-        self._reject_unknown(kwargs)
+        self._warn_of_misspelt(kwargs)
         if isinstance(self.backbone_config, str):
             if self.backbone_config not in BACKBONE_PRESETS:
                 raise ValueError(
@@ -210,32 +198,22 @@ class AnyDepthConfig(PreTrainedConfig):
 
     @classmethod
     def from_dict(cls, config_dict: dict, **kwargs):
-        """A file may carry keys of its own, as transformers allows; only what looks misspelt is refused."""
+        """Makes a configuration of the dictionary of one; that of another model is refused."""
         model_type = config_dict.get("model_type", cls.model_type)
         if model_type != cls.model_type:
             raise ValueError(
                 f"This is a configuration of model type {model_type!r}, not of AnyDepth; an encoder gets its head "
                 "with `python -m conversion.convert`."
             )
-        extra = {key: value for key, value in config_dict.items() if cls._is_unknown(key)}
-        cls._reject_unknown(extra, cutoff=0.8)
-        result = super().from_dict({key: value for key, value in config_dict.items() if key not in extra}, **kwargs)
-        config = result[0] if isinstance(result, tuple) else result
-        for key, value in extra.items():
-            setattr(config, key, value)
-        return result
+        return super().from_dict(config_dict, **kwargs)
 
     @classmethod
-    def _is_unknown(cls, key: str) -> bool:
-        return key not in GENERIC_KEYS and key not in cls.__dataclass_fields__ and not key.startswith("_")
-
-    @classmethod
-    def _reject_unknown(cls, keys, cutoff: float = 0.0):
-        for key in filter(cls._is_unknown, keys):
-            close = difflib.get_close_matches(key, cls.__dataclass_fields__, n=1, cutoff=max(cutoff, 0.6))
-            if close or not cutoff:
-                hint = f"did you mean `{close[0]}`?" if close else "see the documentation of AnyDepthConfig."
-                raise ValueError(f"AnyDepthConfig has no field `{key}`; {hint}")
+    def _warn_of_misspelt(cls, keys: Iterable[str]):
+        # transformers keeps whatever it is given, under any name
+        for key in keys:
+            close = difflib.get_close_matches(key, cls.__dataclass_fields__, n=1, cutoff=0.8)
+            if close and not hasattr(cls, key):
+                logger.warning(f"AnyDepthConfig has no field `{key}`, and keeps it unused; did you mean `{close[0]}`?")
 
     def validate_architecture(self):
         """Part of `@strict` validation. Raises what cannot be built, with what to change."""

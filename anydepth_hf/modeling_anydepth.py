@@ -21,7 +21,6 @@ from .backbone_vggt import VGGTBackbone
 from .configuration_anydepth import AnyDepthConfig
 from .hub_anydepth import loadable
 from .losses_anydepth import depth_loss
-from .memory_anydepth import check_memory
 from .modeling_dpt import DPTHead
 from .modeling_sdt import DySample, PredictionConv, SDTHead, WeightedFusion, init_layer
 from .shapes_anydepth import is_symbolic, resize_map
@@ -254,7 +253,7 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
 
         Raises:
             ValueError: the input is no batch of images with three channels, is smaller than one patch, or `labels`
-                have another size, or the CPU's memory cannot hold the prediction.
+                have another size.
         """
         size = tuple(pixel_values.shape[-2:])
         if pixel_values.ndim != 4 or pixel_values.shape[1] != 3 or min(size) < self.config.patch_size:
@@ -267,8 +266,6 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
                 f"`labels` must be depth of shape {(pixel_values.shape[0], *size)}, got {tuple(labels.shape)}."
             )
         aligned = self.align_to_patches(pixel_values)
-        if pixel_values.device.type == "cpu" and not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
-            check_memory(self, aligned)
         encoder_learns = pixel_values.requires_grad or any(p.requires_grad for p in self.backbone.parameters())
         with torch.set_grad_enabled(torch.is_grad_enabled() and encoder_learns):
             levels = self.backbone(aligned, **kwargs)

@@ -46,6 +46,7 @@ def cut_window(image: torch.Tensor, rows: slice, scale: torch.Tensor | None = No
 
 
 def interior(window: torch.Tensor, rows: slice, width: int) -> torch.Tensor:
+    """The rows of the image in a window that `cut_window` made of them."""
     return window[1 : rows.stop - rows.start + 1, 1 : width + 1]
 
 

@@ -23,6 +23,7 @@ from .image_io import upright
 from .image_processing_anydepth import get_resized_size
 from .inputs import Source
 from .loading import load_model
+from .memory import check_memory
 from .model_types import prediction_kind
 from .pixels_anydepth import pil_to_rgb
 from .tiles import refine
@@ -214,6 +215,8 @@ class Predictor:
         Returns:
             For each picture its `values`, and where the model has them its `confidence` and `sky`.
         """
+        if self.model.device.type == "cpu":
+            check_memory(self.model, pixel_values)
         outputs = self.model(pixel_values=pixel_values.to(self.model.device, self.model.dtype, non_blocking=True))
         process = self.processor.post_process_depth_estimation
         options = {"source_sizes": sizes} if "source_sizes" in inspect.signature(process).parameters else {}

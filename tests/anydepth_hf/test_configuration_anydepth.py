@@ -1,3 +1,5 @@
+import logging
+
 import pytest
 from transformers import AutoConfig, DINOv3ViTConfig
 
@@ -27,23 +29,33 @@ def test_round_trip_through_a_file_and_auto_config(tmp_path):
     assert loaded.to_dict() == config.to_dict() | {"_name_or_path": loaded._name_or_path}
 
 
-def test_unknown_field_suggests_the_right_name():
-    with pytest.raises(ValueError, match="did you mean `fusion_hidden_size`"):
-        AnyDepthConfig(fusion_hiden_size=128)
-    with pytest.raises(ValueError, match="has no field `zzz`"):
-        AnyDepthConfig(zzz=1)
+def warnings_of(caplog, make):
+    caplog.clear()
+    logging.getLogger("transformers").propagate = True
+    config = make()
+    return config, caplog.text
 
 
-def test_an_encoders_configuration_is_refused(tmp_path):
-    DINOv3ViTConfig().save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="model type 'dinov3_vit', not of AnyDepth"):
-        AnyDepthConfig.from_pretrained(tmp_path)
+def test_a_misspelt_field_is_warned_of_with_the_right_name(caplog):
+    for make in (
+        lambda: AnyDepthConfig(fusion_hiden_size=3),
+        lambda: AnyDepthConfig.from_dict({"fusion_hiden_size": 3}),
+    ):
+        config, text = warnings_of(caplog, make)
+        assert "no field `fusion_hiden_size`, and keeps it unused; did you mean `fusion_hidden_size`?" in text
+        assert (config.fusion_hiden_size, config.fusion_hidden_size) == (3, 256)
 
 
-def test_files_keep_keys_of_others_but_no_misspelt_ones():
-    assert AnyDepthConfig.from_dict({"my_note": "x"}).my_note == "x"
-    with pytest.raises(ValueError, match="did you mean `apply_backbone_norm`"):
-        AnyDepthConfig.from_dict({"aply_backbone_norm": True})
+def test_keys_of_others_are_kept_without_a_word(caplog):
+    keys = {
+        "my_note": "x",
+        "output_attentions": False,
+        "torch_dtype": "float32",
+        "num_labels": 3,
+        "_commit_hash": None,
+    }
+    config, text = warnings_of(caplog, lambda: AnyDepthConfig.from_dict(keys))
+    assert config.my_note == "x" and text == ""
 
 
 @pytest.mark.parametrize(

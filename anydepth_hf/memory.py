@@ -30,9 +30,12 @@ def available_memory() -> float:
 
 def required_memory(model: nn.Module, pixel_values: torch.Tensor) -> int:
     """Bytes that an `AnyDepthForDepthEstimation` needs at least for a batch: its encoder or, if larger, its SDT head.
+    0 for other models.
 
     The head takes one image at a time; the input and the result of its last upsampling step but one are whole maps.
     """
+    if model.config.model_type != "anydepth":
+        return 0
     batch_size, _, height, width = pixel_values.shape
     patches = height * width // model.config.patch_size**2
     values = ENCODER_VALUES * model.config.backbone_config.hidden_size * batch_size * patches
