@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from training.data.decoding import DataError, naming
 from training.data.readers import DepthSample
 from training.data.transforms import TrainTransform
+from training.scenes.picture_files import list_pictures, read_picture
 
 SKY_METRES = 100.0
 """Depth that labels the sky, so that it is learned as far."""
@@ -19,24 +19,18 @@ WIDE_ASPECT = 2.0
 Size = tuple[int, int]
 
 
-def list_pictures(root: str | Path) -> dict[Size, list[Path]]:
-    """Files of `root/HEIGHTxWIDTH/*.safetensors` by size, sorted. Raises DataError if there are none."""
-    files: dict[Size, list[Path]] = {}
-    for folder in sorted(Path(root).glob("*x*")):
-        height, _, width = folder.name.partition("x")
-        if height.isdigit() and width.isdigit():
-            files[int(height), int(width)] = sorted(folder.glob("[!.]*.safetensors"))
-    if not any(files.values()):
+def some_pictures(root: str | Path) -> dict[Size, list[Path]]:
+    """`list_pictures`, at least one. Raises DataError if there are none."""
+    files = list_pictures(root)
+    if not files:
         raise DataError(f"{root}: no pictures; python -m training.scenes.make --output {root} renders some.")
-    return {size: paths for size, paths in files.items() if paths}
+    return files
 
 
-def read_picture(path: Path) -> DepthSample:
+def read_sample(path: Path) -> DepthSample:
     """A picture whose sky is labelled with `SKY_METRES`. Raises DataError for a damaged file."""
     with naming(path):
-        tensors = load_file(path)
-    image = tensors["image"].permute(1, 2, 0).contiguous().numpy()
-    depth = tensors["depth"].float().numpy()
+        image, depth = read_picture(path)
     depth = np.where(depth > 0, depth, np.float32(SKY_METRES))
     return DepthSample(image, depth, depth > 0, True, path.stem)
 
@@ -48,7 +42,7 @@ class _Reader(Dataset):
     def __getitem__(self, key: tuple[list[Path], Size, list[int]]) -> dict:
         paths, size, seeds = key
         transform = dataclasses.replace(self.transform, size=size)
-        samples = [(read_picture(path), np.random.default_rng(seed)) for path, seed in zip(paths, seeds, strict=True)]
+        samples = [(read_sample(path), np.random.default_rng(seed)) for path, seed in zip(paths, seeds, strict=True)]
         return default_collate([transform(sample, rng) for sample, rng in samples])
 
 
@@ -61,7 +55,7 @@ class _Keys(Sampler):
 
     def __iter__(self) -> Iterator[tuple[list[Path], Size, list[int]]]:
         batches = self.batches
-        files = list_pictures(batches.root)
+        files = some_pictures(batches.root)
         for index in range(batches.batch, len(batches)):
             yield batches.draw(files, batches.epoch, index)
 
@@ -102,7 +96,7 @@ class PictureBatches:
         process_index: int = 0,
         num_processes: int = 1,
     ):
-        list_pictures(root)
+        some_pictures(root)
         self.root, self.length, self.sizes, self.seed = root, length, list(sizes), seed
         self.batch_size, self.wide_share = batch_size, wide_share
         self.process_index, self.num_processes = process_index, num_processes

@@ -10,81 +10,67 @@ uint8 (3, h, w) and "depth" float16 (h, w), planar metres, 0 where the sky is.
 import os
 import re
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from safetensors.numpy import save_file
 from tqdm import tqdm
 
-from anydepth_cli.mistakes import Mistakes
-from anydepth_cli.parser import Parser
-from anydepth_hf.atomic_write import atomic_write
-from training.scenes.pictures import KINDS, SHARES, Picture, Pictures
+from anydepth_hf.programs import run_program
+
+from .picture_files import write_picture
+from .pictures import KINDS, SHARES, Pictures
 
 DONE = "worlds"
 """Folder of empty files, one for each world that is finished."""
 
 
-def write(picture: Picture, folder: Path) -> None:
-    """One file, whole or absent."""
-    height, width = picture.depth.shape
-    folder = folder / f"{height}x{width}"
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{picture.name}.safetensors"
-    image = np.ascontiguousarray(picture.image.transpose(2, 0, 1))
-    with atomic_write(file) as temporary:
-        save_file({"image": image, "depth": picture.depth.astype(np.float16)}, temporary)
-
-
-def build_parser() -> Parser:
-    """The options."""
-    parser = Parser(prog="make.py", description="Renders pictures with exact depth for training.")
-    parser.add_argument("--output", required=True, type=Path, help="folder to write into, which may hold pictures")
-    parser.add_argument("--worlds", default="0:1000", help="FIRST:END; a room gives up to six pictures, a street five")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help=f"of {', '.join(KINDS)}")
-    parser.add_argument(
-        "--furniture",
-        type=Path,
-        default=Path("/usr/share/sweethome3d/furniture"),
-        help="folder with *.sh3f libraries (Debian: sweethome3d-furniture)",
+@dataclass
+class MakeArguments:
+    output: str = field(metadata={"help": "folder to write into, which may hold pictures already"})
+    worlds: str = field(
+        default="0:1000", metadata={"help": "FIRST:END; a room gives up to six pictures, a street five"}
     )
-    parser.add_argument(
-        "--photographs", type=Path, help="folder with JPEG files for posters and surfaces (default: patterns)"
+    seed: int = 0
+    shares: list[float] = field(default_factory=lambda: list(SHARES), metadata={"help": f"of {', '.join(KINDS)}"})
+    furniture: str = field(
+        default="/usr/share/sweethome3d/furniture",
+        metadata={"help": "folder with *.sh3f libraries (Debian: sweethome3d-furniture)"},
     )
-    return parser
+    photographs: str | None = field(
+        default=None, metadata={"help": "folder with JPEG files for posters and surfaces (default: patterns)"}
+    )
+
+    def __post_init__(self):
+        span = re.fullmatch(r"(\d+):(\d+)", self.worlds)
+        if not span or int(span[1]) >= int(span[2]):
+            raise ValueError(f"--worlds {self.worlds}: write FIRST:END, such as 0:1000")
+        self.range = range(int(span[1]), int(span[2]))
+        if len(self.shares) != len(KINDS) or min(self.shares) < 0 or not sum(self.shares):
+            raise ValueError(
+                f"--shares needs {len(KINDS)} numbers from 0 on, for {', '.join(KINDS)}, not all of them 0"
+            )
+        if self.photographs and not Path(self.photographs).is_dir():
+            raise ValueError(f"--photographs {self.photographs} is no folder")
 
 
-def make(output: Path, worlds: str, seed: int, shares: list[float], furniture: Path, photographs: Path | None) -> None:
-    """
-    Renders a range of worlds.
-
-    Raises:
-        ValueError: an option that cannot be. FileNotFoundError, ImportError, RuntimeError: see `Pictures`.
-    """
-    span = re.fullmatch(r"(\d+):(\d+)", worlds)
-    if not span or int(span[1]) >= int(span[2]):
-        raise ValueError(f"--worlds {worlds}: write FIRST:END, such as 0:1000")
-    if len(shares) != len(KINDS) or min(shares) < 0 or not sum(shares):
-        raise ValueError(f"--shares needs {len(KINDS)} numbers from 0 on, for {', '.join(KINDS)}, not all of them 0")
-    if photographs and not photographs.is_dir():
-        raise ValueError(f"--photographs {photographs} is no folder")
+def make(arguments: MakeArguments) -> None:
+    """Renders a range of worlds. Raises what `Pictures` does."""
     os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa's software renderer: several processes instead of threads
-    pictures = Pictures(furniture, photographs, output / ".meshes", tuple(shares))
+    output = Path(arguments.output)
+    photographs = Path(arguments.photographs) if arguments.photographs else None
+    pictures = Pictures(Path(arguments.furniture), photographs, output / ".meshes", tuple(arguments.shares))
     (output / DONE).mkdir(parents=True, exist_ok=True)
-    for world in tqdm(range(int(span[1]), int(span[2])), unit="world"):
-        mark = output / DONE / f"{seed}-{world}"
+    for world in tqdm(arguments.range, unit="world"):
+        mark = output / DONE / f"{arguments.seed}-{world}"
         if not mark.exists():
-            for picture in pictures.of_world(seed, world):
-                write(picture, output)
+            for picture in pictures.of_world(arguments.seed, world):
+                write_picture(output, picture.name, picture.image, picture.depth)
             mark.touch()
 
 
 def main(argv: list[str] | None = None) -> int:
     """Renders; 0, or 2 after a mistake."""
-    with Mistakes("make.py") as ending:
-        make(**vars(build_parser().parse_args(argv)))
-    return ending.status
+    return run_program("make.py", MakeArguments, make, argv, __doc__)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from anydepth_hf.atomic_write import atomic_write
 from anydepth_hf.option_schema import AT_LEAST_0, AT_LEAST_1, checked
 from anydepth_hf.programs import run_program
 from anydepth_hf.visualization import colorize, value_range
-from training.data.picture_batches import SKY_METRES, list_pictures, read_picture
 from training.scenes import KIND_NAMES, render_batch
+from training.scenes.picture_files import list_pictures, read_picture
 
 
 @dataclass
@@ -58,8 +58,7 @@ def rendered(arguments: PreviewArguments) -> list[tuple[np.ndarray, np.ndarray]]
         if len(files) < arguments.count:
             raise ValueError(f"{arguments.pictures} has {len(files)} of {arguments.height}x{arguments.width}")
         chosen = np.linspace(0, len(files) - 1, arguments.count).astype(int)
-        samples = [read_picture(files[index]) for index in chosen]
-        return [(sample.image, np.where(sample.depth < SKY_METRES, sample.depth, 0)) for sample in samples]
+        return [read_picture(files[index]) for index in chosen]
     seeds = range(arguments.seed, arguments.seed + arguments.count)
     scenes = render_batch(list(seeds), arguments.height, arguments.width, arguments.device, arguments.kind)
     images, depths = scenes["image"].permute(0, 2, 3, 1).cpu().numpy(), scenes["depth"].cpu().numpy()

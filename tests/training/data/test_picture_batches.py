@@ -6,7 +6,7 @@ import torch
 from safetensors.numpy import save_file
 
 from training.data.decoding import DataError
-from training.data.picture_batches import SKY_METRES, PictureBatches, read_picture
+from training.data.picture_batches import SKY_METRES, PictureBatches, read_sample
 from training.data.transforms import TrainTransform
 
 PLAIN = TrainTransform(flip_probability=0, rotation_probability=0)
@@ -37,7 +37,7 @@ def batches(root, **options):
 
 
 def test_sky_is_far_and_the_rest_as_stored(root):
-    sample = read_picture(root / "24x32" / "0.safetensors")
+    sample = read_sample(root / "24x32" / "0.safetensors")
     assert (sample.depth[0] == SKY_METRES).all() and sample.valid.all() and sample.is_metric
     assert sample.image.shape == (24, 32, 3) and 1 <= sample.depth[1:].min() <= sample.depth[1:].max() <= 9
 
