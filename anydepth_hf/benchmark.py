@@ -27,7 +27,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def _depth_anything(hidden_size: int, layers: int, out_indices: list[int], neck: list[int], fusion: int):
-    backbone = Dinov2Config(
+    backbone = Dinov2Config(  # type: ignore[call-arg]  # out_indices is a setter of the class
         hidden_size=hidden_size, num_hidden_layers=layers, num_attention_heads=hidden_size // 64, image_size=518,
         patch_size=14, out_indices=out_indices, apply_layernorm=True, reshape_hidden_states=False,
     )  # fmt: skip
@@ -105,7 +105,9 @@ def decoder_call(model, pixel_values: torch.Tensor, prepare: Callable = lambda m
 
 
 @torch.inference_mode()
-def latencies(functions: dict, device: torch.device, runs: int, warmup: int) -> dict[str, tuple[float, float]]:
+def latencies(
+    functions: dict, device: torch.device, runs: int, warmup: int
+) -> dict[tuple[str, str], tuple[float, float]]:
     """Median and standard deviation in milliseconds; the functions take turns, so that drift hits all alike."""
 
     def wait():
@@ -201,7 +203,7 @@ def measure(names: list[str], args: argparse.Namespace) -> list[dict]:
         models = {name: build(config, device, dtype, args.channels_last) for name, config in configs.items()}
         for resolution in args.resolutions:
             at = {entry["model"]: entry for entry in entries if entry["resolution"] == resolution}
-            functions = {}
+            functions: dict[tuple[str, str], Callable] = {}
             for name, model in models.items():
                 size = at[name]["input_size"]
                 pixel_values = torch.randn(args.batch_size, 3, size, size, device=device, dtype=dtype)

@@ -40,7 +40,7 @@ def efficiency_table(results: dict) -> str:
     """Markdown table of FLOPs, milliseconds and memory, the paper's in columns of their own."""
     heading = "Input|Model|Decoder FLOPs (G)|in the official order (G)|Paper FLOPs (G)|All FLOPs (G)"
     heading += "|Decoder (ms)|All (ms)|Paper, H100 (ms)|Peak memory (MiB)"
-    rows = [heading.split("|")]
+    rows: list[list] = [heading.split("|")]
     for entry in sorted(results["models"], key=lambda entry: entry["resolution"]):
         published = PUBLISHED_EFFICIENCY.get(entry["model"], {}).get(entry["resolution"], ("-", "-"))
         counted, official, everything = (

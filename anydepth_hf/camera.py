@@ -67,13 +67,14 @@ class Intrinsics:
     @classmethod
     def from_matrix(cls, matrix: Sequence, width: int, height: int, source: str = "given") -> "Intrinsics":
         """Intrinsics of a (3, 3) camera matrix `[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]` in pixels."""
-        matrix = np.asarray(matrix, dtype=np.float64)
-        expected = np.zeros_like(matrix)
-        if matrix.shape == (3, 3):
-            expected = np.array([[matrix[0, 0], 0, matrix[0, 2]], [0, matrix[1, 1], matrix[1, 2]], [0, 0, 1]])
-        if matrix.shape != (3, 3) or not np.array_equal(matrix, expected):
+        values = np.asarray(matrix, dtype=np.float64)
+        expected = np.zeros_like(values)
+        if values.shape == (3, 3):
+            expected = np.array([[values[0, 0], 0, values[0, 2]], [0, values[1, 1], values[1, 2]], [0, 0, 1]])
+        if values.shape != (3, 3) or not np.array_equal(values, expected):
             raise ValueError("A camera matrix is [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] in pixels, without skew.")
-        return cls(*matrix[[0, 1, 0, 1], [0, 1, 2, 2]].tolist(), width, height, source)
+        fx, fy, cx, cy = values[[0, 1, 0, 1], [0, 1, 2, 2]].tolist()
+        return cls(fx, fy, cx, cy, width, height, source)
 
     @classmethod
     def from_exif(cls, image: Image.Image, name: str = "the image") -> "Intrinsics | None":

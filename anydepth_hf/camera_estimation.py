@@ -63,7 +63,7 @@ def estimate_from_right_angles(depth, valid=None, seed: int = 0) -> Intrinsics:
     """
     pixels, inverse, size = _pixels(depth, valid)
     total = len(inverse)
-    planes = []
+    planes: list = []
     while len(planes) < _PLANES and len(inverse) >= _SHARE * total:
         coefficients, inliers = _plane(pixels, inverse, seed)
         if inliers.sum() < _SHARE * total:

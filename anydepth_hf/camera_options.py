@@ -28,7 +28,8 @@ def intrinsics_of(
         ValueError: a focal length that cannot be estimated.
     """
     if args.intrinsics is not None:
-        return Intrinsics(*args.intrinsics, *image.size)
+        fx, fy, cx, cy = args.intrinsics
+        return Intrinsics(fx, fy, cx, cy, image.width, image.height)
     if args.fov is not None:
         return Intrinsics.from_fov(args.fov, *image.size)
     if args.focal is None:

@@ -156,7 +156,7 @@ def _write_tiff(path: Path, depth: DepthMap, **_):
 
 def _read_tiff(path: Path) -> DepthMap:
     image = open_image(path, orient=False)
-    metadata = parse_metadata(path, image.tag_v2.get(_DESCRIPTION))
+    metadata = parse_metadata(path, image.tag_v2.get(_DESCRIPTION))  # type: ignore[attr-defined]  # of TIFF images
     layers = {}
     with open(path, "rb") as file:
         pages = TiffImagePlugin.TiffImageFile(file)

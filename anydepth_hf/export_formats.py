@@ -104,7 +104,7 @@ class Exporter:
             sample = self.sample
             if format == "executorch":
                 shapes, sample = None, {"pixel_values": torch.randn(1, 3, *self.fixed_size)}
-            config = EXPORT_BACKENDS[name].config(dynamic_shapes=shapes)
+            config = EXPORT_BACKENDS[name].config(dynamic_shapes=shapes)  # type: ignore[call-arg]
             # 16-bit files are for graphics cards, where sampling is one fast operator
             for_cpu = format == "onnx" and dtype == torch.float32
             with gathering(model) if for_cpu else contextlib.nullcontext():

@@ -188,7 +188,7 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         **kwargs,
     ) -> BatchFeature:
         if do_resize:
-            sizes = [get_resized_size(*image.shape[-2:], size, ensure_multiple_of) for image in images]
+            sizes = [get_resized_size(image.shape[-2], image.shape[-1], size, ensure_multiple_of) for image in images]
             if return_tensors is not None and len(set(sizes)) > 1:
                 height, width = (sum(sides) / len(sizes) for sides in zip(*sizes))
                 mean_size = SizeDict(height=height, width=width)

@@ -152,7 +152,8 @@ class DPTHead(nn.Module):
         """Adds the position embedding to a map `(batch_size, channels, height, width)` in the styles that have it."""
         if self.style not in ("dual_dpt", "vggt"):
             return features
-        embedding = uv_position_embedding(*features.shape[1:], aspect_ratio, features.device)
+        channels, height, width = features.shape[1:]
+        embedding = uv_position_embedding(channels, height, width, aspect_ratio, features.device)
         return features + embedding.to(features.dtype)
 
     def forward(

@@ -65,7 +65,7 @@ class WeightedFusion(nn.Module):
 
     def readout(self, index: int, tokens: torch.Tensor, cls_token: torch.Tensor) -> torch.Tensor:
         project = self.readout_projects[index]
-        linear, activation = project
+        linear, activation = project[0], project[1]
         if type(linear) is not nn.Linear or not all(map(is_untouched, (project, linear, activation))):
             return project(torch.cat((tokens, cls_token[:, None].expand_as(tokens)), dim=-1))
         # the same, with the class token's half of the product computed once an image instead of once a token
@@ -162,7 +162,7 @@ class UpsampleBlock(nn.Module):
         super().__init__()
         self.dysample1 = upsampling(in_channels, channels[0], dysample_groups, dysample_scope)
         if len(channels) == 2:
-            self.dysample2 = upsampling(*channels, dysample_groups, dysample_scope)
+            self.dysample2 = upsampling(channels[0], channels[1], dysample_groups, dysample_scope)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         for step in self.children():

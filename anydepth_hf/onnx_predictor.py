@@ -83,7 +83,7 @@ class OnnxPredictor:
         if settings["do_resize"]:
             names = ("shortest_edge", "longest_edge", "height", "width")
             wanted = SimpleNamespace(**dict.fromkeys(names) | ({"shortest_edge": size} if size else settings["size"]))
-            resized = get_resized_size(*rgb.shape[:2], wanted, settings["ensure_multiple_of"])
+            resized = get_resized_size(rgb.shape[0], rgb.shape[1], wanted, settings["ensure_multiple_of"])
             rgb = resize_rgb(rgb, resized, FILTERS[settings["resample"]])
         values = rgb.transpose(2, 0, 1).astype(np.float32)
         if settings["do_rescale"]:

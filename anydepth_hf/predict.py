@@ -149,7 +149,7 @@ def _predict_all(
         name = PurePath(result.source.name).name
         intrinsics = intrinsics_of(args, result.image, name, lambda: depth.to_depth().filled())
         intrinsics = intrinsics or (calibration and calibration.intrinsics)
-        if intrinsics is not None:
+        if depth is not None and intrinsics is not None:
             depth = replace(depth, intrinsics=intrinsics.resized(depth.shape[1], depth.shape[0]))
         write_outputs(depth, result.image, plan[result.source], options)
         if log is not None:

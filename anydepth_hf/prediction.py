@@ -313,12 +313,13 @@ def predict_depth(
         ValueError: a picture or model that cannot be used, or a calibration that does not fit it.
         OSError: a file that cannot be opened.
     """
-    loaded = model if isinstance(model, tuple) else load_model(model, device, dtype, trust_remote_code)
-    name = loaded[0].config.name_or_path if isinstance(model, tuple) or model is None else os.fspath(model)
+    network, processor = model if isinstance(model, tuple) else load_model(model, device, dtype, trust_remote_code)
+    name = network.config.name_or_path if isinstance(model, tuple) or model is None else os.fspath(model)
     if isinstance(calibration, str | os.PathLike):
         calibration = Calibration.load(calibration)
     alignment = getattr(calibration, "alignment", calibration)
-    predictor = Predictor(*loaded, model_label(name), batch_size=batch_size, alignment=alignment, tiles=tiles)
+    label = model_label(name)
+    predictor = Predictor(network, processor, label, batch_size=batch_size, alignment=alignment, tiles=tiles)
     size = size or getattr(calibration, "size", None)
     if size:
         predictor.set_size(size)
@@ -330,7 +331,7 @@ def predict_depth(
         if result.error is not None:
             raise result.error
         depth = result.depth
-        if intrinsics is not None:
+        if depth is not None and intrinsics is not None:
             depth = replace(depth, intrinsics=intrinsics.resized(depth.shape[1], depth.shape[0]))
         maps[result.source.index] = depth
     return maps if several else maps[0]
