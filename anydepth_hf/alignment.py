@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from . import linear_fit
 from .alignment_report import describe
 from .alignment_spaces import DEPTH_FLOOR, DISPARITY_FLOOR, as_tensor, check_space, clip_depth, resize_map, to_depth
+from .least_absolute import least_absolute
 
 METHODS = {
     "least_squares": linear_fit.least_squares,
@@ -29,6 +30,7 @@ METHODS = {
     "ransac": linear_fit.ransac,
     "irls": linear_fit.tukey_irls,
     "truncated_l1": linear_fit.truncated_l1,
+    "l1": least_absolute,
 }
 """Functions of (design, target, weights, threshold, trials, seed) that return a `linear_fit.LinearFit`, by the names
 that `fit` takes. A method added here can be named there."""
@@ -157,7 +159,8 @@ def fit(
         valid: bool, the depths to use; all known ones by default.
         space: `"disparity"`, `"depth"` or `"log"`: where scale and shift are linear. By default the prediction's.
         method: `"least_squares"`; `"ransac"` or `"irls"` where some depths are wrong (see `linear_fit`); `"median"`,
-            median and mean absolute deviation as MiDaS aligns them; `"truncated_l1"`, MoGe's; or another of `METHODS`.
+            median and mean absolute deviation as MiDaS aligns them; `"truncated_l1"`, MoGe's, or `"l1"` without the
+            truncation; or another of `METHODS`.
         weights: of the points, of `depth`'s shape, not negative; 0 leaves out.
         scale_only: hold the shift at 0 (in log space: the exponent at 1), where the prediction is known to need none.
         prediction_type: `"disparity"` or `"depth"`: what the prediction is. By default `space`, and disparity for

@@ -91,16 +91,23 @@ def least_squares(design: torch.Tensor, target: torch.Tensor, weights: torch.Ten
 def median_fit(design: torch.Tensor, target: torch.Tensor, weights: torch.Tensor, *_, **__) -> LinearFit:
     """MiDaS's alignment by median and mean absolute deviation; without a shift, the ratio of the medians.
 
-    Weights only leave out points of weight 0. The scale is always positive.
+    Of two middle values MiDaS takes the lower as the median, the ratio (monodepth2's) their mean. Weights only leave
+    out points of weight 0. MiDaS's scale is always positive.
     """
     used = weights > 0
     x, y = design[used, 0], target[used]
     if design.shape[1] == 1:
-        coefficients = (y.median() / x.median())[None]
+        coefficients = (_median(y) / _median(x))[None]
     else:
         scale = (y - y.median()).abs().mean() / (x - x.median()).abs().mean()
         coefficients = torch.stack([scale, y.median() - scale * x.median()])
     return LinearFit(coefficients, used, used.to(target.dtype))
+
+
+def _median(values: torch.Tensor) -> torch.Tensor:
+    """The median as NumPy has it: of an even number of values, the mean of the two in the middle."""
+    count = len(values)
+    return (values.kthvalue((count + 1) // 2).values + values.kthvalue(count // 2 + 1).values) / 2
 
 
 def ransac(

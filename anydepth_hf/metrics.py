@@ -49,8 +49,10 @@ def evaluate_depth(
     return depth_metrics(aligned[valid], depth[valid])
 
 
-def depth_metrics(predicted: torch.Tensor, target: torch.Tensor) -> dict[str, float] | None:
+def depth_metrics(predicted: torch.Tensor, target: torch.Tensor, epsilon: float = 0.0) -> dict[str, float] | None:
     """The ten `METRICS` of aligned depths against known ones: two float vectors of positive numbers.
+
+    `epsilon` is added to the divisor of `abs_rel`; Marigold adds none, MoGe 1e-6.
 
     Returns:
         Floats: ratios, not per cent; depth units as given; silog times 100. `None` of empty vectors.
@@ -66,7 +68,7 @@ def depth_metrics(predicted: torch.Tensor, target: torch.Tensor) -> dict[str, fl
     ratio = torch.maximum(predicted / target, target / predicted)
     log_deviation = log_difference - mean(log_difference)  # centred first: mean(e^2) - mean(e)^2 cancels
     values = (
-        mean(difference.abs() / target),
+        mean(difference.abs() / (target + epsilon)),
         mean(difference.square() / target),
         mean(difference.square()).sqrt(),
         mean(log_difference.square()).sqrt(),
@@ -78,12 +80,12 @@ def depth_metrics(predicted: torch.Tensor, target: torch.Tensor) -> dict[str, fl
     return dict(zip(METRICS, torch.stack(values).tolist(), strict=True))
 
 
-def mean_metrics(rows) -> dict[str, float] | None:
-    """Mean over images of equal weight; `None` rows (nothing valid) are left out. `None` if no row is left."""
-    rows = [row for row in rows if row is not None]
-    if not rows:
+def mean_metrics(records) -> dict[str, float] | None:
+    """Mean over images of equal weight; `None` records (nothing valid) are left out. `None` if no record is left."""
+    records = [record for record in records if record is not None]
+    if not records:
         return None
-    return {name: math.fsum(row[name] for row in rows) / len(rows) for name in METRICS}
+    return {name: math.fsum(record[name] for record in records) / len(records) for name in records[0]}
 
 
 def image_free_prior(height: int, width: int) -> torch.Tensor:

@@ -5,134 +5,26 @@ accelerate launch training/evaluate.py ...      # or torchrun: the same numbers,
 """
 
 import json
-import re
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
 
 import torch
 
 from anydepth_hf.environment import device_name, package_versions
 from anydepth_hf.extras import require
-from anydepth_hf.metrics import mean_metrics
-from anydepth_hf.option_schema import AT_LEAST_0, AT_LEAST_1, POSITIVE, checked
 from anydepth_hf.programs import run_program
 from training.data.decoding import DataError
+from training.evaluation.arguments import EvaluateArguments
+from training.evaluation.cells import beside_published, list_cells, load_cell
+from training.evaluation.comparison import Comparison, OwnDataset
 from training.evaluation.datasets import EvaluationDataset, set_names
-from training.evaluation.predictions import FilePredictions, ImageFreePrior, ModelPredictions, default_alignment
-from training.evaluation.protocol import OwnDataset, Protocol
+from training.evaluation.predictions import FilePredictions, ImageFreePrior, ModelPredictions
+from training.evaluation.protocol import Protocol, choose_protocols
 from training.evaluation.report import describe_protocol, error_panels, write_report
 from training.evaluation.runner import Evaluation, RecordCache
+from training.evaluation.summary import badness, compare_results, read_results, summarize
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@dataclass
-class EvaluateArguments:
-    # what is measured
-    model: str | None = field(default=None, metadata={"help": "Hub id, folder or preset of a depth-estimation model"})
-    predictions: str | None = field(
-        default=None,
-        metadata={"help": "instead: folder of .npy or 16-bit .png files named as the images; or image-free-prior"},
-    )
-    prediction_scale: Annotated[float, POSITIVE] = field(
-        default=1.0, metadata={"help": "divisor of the integers of .png predictions"}
-    )
-    predicts: Literal["disparity", "depth", "metric_depth"] | None = field(
-        default=None, metadata={"help": "what is predicted (default: known for each model type)"}
-    )
-    revision: str | None = None
-    trust_remote_code: bool = False
-
-    # on what
-    sets: list[str] = field(default_factory=list, metadata={"help": f"all, or some of {', '.join(set_names())}"})
-    data_dir: str | None = field(default=None, metadata={"help": "folder of the sets, as Marigold packs them"})
-    lists_dir: str | None = field(default=None, metadata={"help": "folder of the split lists: Marigold's data_split"})
-    frames: str | None = field(
-        default=None,
-        metadata={"help": "own data: folder of NAME.rgb.jpg (or .png ...) beside NAME.depth.png, millimetres"},
-    )
-    rgb_dir: str | None = field(default=None, metadata={"help": "own data: folder of images"})
-    depth_dir: str | None = field(default=None, metadata={"help": "own data: folder of depth files, named alike"})
-    depth_scale: Annotated[float | None, POSITIVE] = field(
-        default=None, metadata={"help": "own data: stored values per metre, e.g. 1000"}
-    )
-    dataset: str | None = field(
-        default=None,
-        metadata={"help": 'own data, any other: a data set specification as JSON, e.g. {"name": "hub", "path": "ID"}'},
-    )
-    title: str | None = field(default=None, metadata={"help": "own data: its name in tables"})
-    min_depth: Annotated[float | None, AT_LEAST_0] = field(
-        default=None, metadata={"help": "own data: nearer depth is not compared"}
-    )
-    max_depth: Annotated[float | None, POSITIVE] = field(
-        default=None, metadata={"help": "own data: farther depth is not compared"}
-    )
-    crop: Annotated[list[int] | None, AT_LEAST_1] = field(
-        default=None, metadata={"help": "own data: HEIGHT WIDTH cut at the bottom centre"}
-    )
-    valid_box: list[str] | None = field(
-        default=None, metadata={"help": "own data: TOP BOTTOM LEFT RIGHT compared; pixels, or fractions with a point"}
-    )
-    limit: Annotated[int | None, AT_LEAST_1] = field(
-        default=None, metadata={"help": "only this many images: a look, not a result"}
-    )
-
-    # how
-    alignment: Literal["disparity", "depth", "none"] | None = field(
-        default=None, metadata={"help": "space of the fit (default: that of the prediction; none for metric depth)"}
-    )
-    processing_size: str | None = field(
-        default=None, metadata={"help": "shorter side, or HEIGHTxWIDTH, of the input (default: the image processor's)"}
-    )
-    flip: bool = field(default=False, metadata={"help": "average with the mirrored image's prediction"})
-    batch_size: Annotated[int, AT_LEAST_1] = field(
-        default=1, metadata={"help": "images of one input size that run together"}
-    )
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    num_workers: Annotated[int, AT_LEAST_0] = field(
-        default=4, metadata={"help": "reading processes per evaluating process"}
-    )
-
-    # results
-    output_dir: str = field(default="", metadata={"help": "folder of results.json, results.md and worst.html"})
-    worst: Annotated[int, AT_LEAST_0] = field(
-        default=8, metadata={"help": "images with error maps, for each data set"}
-    )
-    overwrite: bool = field(default=False, metadata={"help": "replace the results in output_dir"})
-
-    def __post_init__(self):
-        checked(self)
-        own = [name for name in ("frames", "rgb_dir", "dataset") if getattr(self, name)]
-        if bool(self.model) == bool(self.predictions):
-            raise ValueError("give either --model or --predictions")
-        if bool(self.sets) == bool(own) or len(own) > 1:
-            raise ValueError("give one of --sets, --frames, --rgb_dir with --depth_dir, and --dataset")
-        if self.sets and not self.data_dir:
-            raise ValueError("give --data_dir: the folder that holds the sets")
-        if bool(self.rgb_dir) != bool(self.depth_dir):
-            raise ValueError("--rgb_dir and --depth_dir go together")
-        if self.sets and any((self.min_depth, self.max_depth, self.crop, self.valid_box)):
-            raise ValueError(
-                "--min_depth, --max_depth, --crop and --valid_box are for own data; an evaluation set fixes them"
-            )
-        if not self.output_dir:
-            raise ValueError("give --output_dir: where the results go")
-        if self.min_depth is not None and self.max_depth is not None and self.min_depth >= self.max_depth:
-            raise ValueError("--min_depth must be less than --max_depth")
-        self.size  # noqa: B018  (raises for a malformed size)
-
-    @property
-    def size(self) -> int | tuple[int, int] | None:
-        """`processing_size` as the shorter side, or as (height, width)."""
-        if self.processing_size is None:
-            return None
-        match = re.fullmatch(r"(\d+)(?:x(\d+))?", self.processing_size.lower())
-        if not match or int(match[1]) < 1:
-            raise ValueError(f"--processing_size {self.processing_size}: write a shorter side, or HEIGHTxWIDTH")
-        return (int(match[1]), int(match[2])) if match[2] else int(match[1])
 
 
 def open_datasets(arguments: EvaluateArguments) -> dict[str, EvaluationDataset | OwnDataset]:
@@ -146,11 +38,19 @@ def open_datasets(arguments: EvaluateArguments) -> dict[str, EvaluationDataset |
             box = tuple(float(edge) if "." in edge else int(edge) for edge in box)
         except ValueError:
             box = ()
-    for name, values, count in (("valid_box", box, 4), ("crop", arguments.crop, 2)):
+    for name, values, count in (
+        ("valid_box", box, 4),
+        ("crop", arguments.crop, 2),
+        ("intrinsics", arguments.intrinsics, 4),
+    ):
         if values is not None and len(values) != count:
             raise DataError(f"--{name} takes {count} numbers.")
-    protocol = Protocol(
-        min_depth=arguments.min_depth, max_depth=arguments.max_depth, crop=arguments.crop, valid_box=box
+    comparison = Comparison(
+        min_depth=arguments.min_depth,
+        max_depth=arguments.max_depth,
+        crop=arguments.crop,
+        valid_box=box,
+        intrinsics=arguments.intrinsics,
     )
     title = arguments.title or "own data"
     if arguments.frames:
@@ -166,7 +66,7 @@ def open_datasets(arguments: EvaluateArguments) -> dict[str, EvaluationDataset |
             raise DataError(f"--dataset is not a JSON mapping ({error}).") from error
         if not isinstance(spec, dict):
             raise DataError('--dataset must be a JSON mapping such as {"name": "hub", "path": "ID"}.')
-    return {"own": OwnDataset(spec, protocol, title)}
+    return {"own": OwnDataset(spec, comparison, title)}
 
 
 def open_predictions(arguments: EvaluateArguments, device: torch.device):
@@ -208,15 +108,16 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
         raise DataError("--device cuda: PyTorch sees no CUDA device.")
     torch.backends.cudnn.allow_tf32 = False  # float32 convolutions mean float32
 
+    other = read_results(arguments.compare) if arguments.compare else None
     datasets = open_datasets(arguments)
     predictions = open_predictions(arguments, state.device)
-    alignment = arguments.alignment or default_alignment(predictions.predicts)
-    alignment = None if alignment == "none" else alignment
+    protocols, refused = choose_protocols(arguments.protocol, predictions.predicts)
 
     output_dir.mkdir(parents=True, exist_ok=True)
     results = {
         "predictions": predictions.describe(),
-        "alignment": alignment,
+        "protocols": {protocol.name: protocol.describe() for protocol in protocols},
+        "not_measured": refused,
         "batch_size": arguments.batch_size,
         "limit": arguments.limit,
         "versions": {**package_versions(), "device": device_name(state.device)},
@@ -224,47 +125,68 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
     }
     pictures = {}
     for name, dataset in datasets.items():
-        evaluation = Evaluation(dataset, predictions, alignment)
-        description = dataset.describe()
-        cache = RecordCache(output_dir / "cache", {**results, "datasets": description})
-        state.wait_for_everyone()  # all have read the cache before any adds to it
         num_images = min(len(dataset), arguments.limit or len(dataset))
-        rows = evaluation.run(
-            cache,
-            num_images,
-            batch_size=arguments.batch_size,
-            num_workers=arguments.num_workers,
-            process_index=state.process_index,
-            num_processes=state.num_processes,
-            title=name,
-        )
-        gathered = {row["index"]: row for row in gather_object(list(rows.values())) if row["index"] < num_images}
-        for row in gathered.values():
-            row.pop("files", None)  # of use to the cache alone
-        rows = [gathered[index] for index in sorted(gathered)]
-        metrics = mean_metrics(row["metrics"] for row in rows)
-        results["datasets"][name] = {
-            "title": dataset.title,
-            **description,
-            "images": len(rows),
-            "without_valid_pixels": [row["name"] for row in rows if row["metrics"] is None],
-            "metrics": metrics,
-            "rows": rows,
-        }
+        records: dict[int, dict] = {}
+        for crop, group in by_crop(protocols, name, dataset).items():
+            evaluation = Evaluation(dataset.cropped(crop), predictions, tuple(group), name)
+            description = {"group": [protocol.name for protocol in group], **evaluation.dataset.describe()}
+            cache = RecordCache(output_dir / "cache", {**results, "datasets": description})
+            state.wait_for_everyone()  # all have read the cache before any adds to it
+            found = evaluation.run(
+                cache,
+                num_images,
+                batch_size=arguments.batch_size,
+                num_workers=arguments.num_workers,
+                process_index=state.process_index,
+                num_processes=state.num_processes,
+                title=name,
+            )
+            for record in gather_object(list(found.values())):
+                record.pop("files", None)  # of use to the cache alone
+                if record["index"] < num_images:
+                    merged = records.setdefault(record["index"], {**record, "protocols": {}})
+                    merged["protocols"].update(record["protocols"])
+            if group[0] is protocols[0]:
+                first = evaluation
         if state.is_main_process:
-            valid = [row for row in rows if row["metrics"] is not None]
-            worst = sorted(valid, key=lambda row: -row["metrics"]["abs_rel"])[: arguments.worst]
-            pictures[name] = [(row, error_panels(*evaluation.picture(row["index"]))) for row in worst]
+            records = {index: records[index] for index in sorted(records)}
+            clips = {
+                protocol.name: first.run_clips(num_images, protocol)
+                for protocol in protocols
+                if protocol.fit.scope == "clip"
+            }
+            entry = summarize(protocols, list(records.values()), clips)
+            results["datasets"][name] = {"title": dataset.title, **dataset.describe(), **entry}
+            valid = [record for record in records.values() if record["protocols"].get(protocols[0].name)]
+            ranking = sorted(valid, key=lambda record: badness(record, protocols[0]), reverse=True)
+            worst = ranking[: arguments.worst]
+            pictures[name] = [(record, error_panels(*first.picture(record["index"]))) for record in worst]
     if not state.is_main_process:
         return None
     results["protocol"] = describe_protocol(results)
+    if arguments.reproduce:
+        cell = load_cell(arguments.reproduce)
+        results["reproduced"] = beside_published(cell, results["datasets"][cell.set])
+    if other is not None:
+        results["compared_with"] = compare_results(results, other)
     write_report(results, pictures, output_dir)
     return results
 
 
+def by_crop(protocols: list[Protocol], name: str, dataset) -> dict[tuple[int, int] | None, list[Protocol]]:
+    """The protocols by the crop that they need, since the model sees the cropped image."""
+    groups: dict[tuple[int, int] | None, list[Protocol]] = {}
+    for protocol in protocols:
+        crop = protocol.comparison_for(name, dataset.comparison).crop
+        groups.setdefault(crop and tuple(crop), []).append(protocol)
+    return groups
+
+
 def evaluate_and_print(arguments: EvaluateArguments) -> None:
-    """Evaluates; the first process prints the tables."""
-    if evaluate(arguments) is not None:
+    """Evaluates; the first process prints the tables. Or lists the published cells."""
+    if arguments.reproduce == "list":
+        print(list_cells())
+    elif evaluate(arguments) is not None:
         print((Path(arguments.output_dir) / "results.md").read_text(encoding="utf-8"))
 
 

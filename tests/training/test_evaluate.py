@@ -30,7 +30,8 @@ from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImag
 from anydepth_hf.alignment_marigold import align
 from anydepth_hf.metrics import evaluate_depth, image_free_prior
 from training.evaluate import main
-from training.evaluation.predictions import ModelPredictions, default_alignment, remove_zoe_padding
+from training.evaluation.predictions import ModelPredictions, remove_zoe_padding
+from training.evaluation.protocol import default_protocol
 
 ROOT = Path(__file__).resolve().parents[2]
 DINOV2 = {
@@ -151,32 +152,35 @@ def test_the_numbers_are_those_of_evaluate_depth_on_the_models_output(tmp_path, 
         expected.append(evaluate_depth(prediction, depth, (depth > 0) & (depth < 8), "disparity", None, 8))
     for name, value in entry["metrics"].items():
         assert value == pytest.approx(np.mean([metrics[name] for metrics in expected]), rel=1e-4)
-    assert entry["rows"][3]["metrics"] is None
-    assert entry["rows"][4]["input_size"] == [56, 70]
+    assert entry["records"][3]["protocols"] == {"lotus": None}
+    assert entry["records"][4]["input_size"] == [56, 70]
     table = (tmp_path / "out/results.md").read_text()
-    assert "fitted in disparity (floor 0.001)" in table
-    assert f"| own data | 6 | {100 * entry['metrics']['abs_rel']:.2f} |" in table
+    assert "protocol lotus v1 (Scale and shift by least squares against 1/depth" in table
+    low, high = entry["interval"]["abs_rel"]
+    assert low < entry["metrics"]["abs_rel"] < high
+    assert f"| own data | 6 | {100 * entry['metrics']['abs_rel']:.2f} ({100 * low:.2f} to {100 * high:.2f}) |" in table
     page = (tmp_path / "out/worst.html").read_text()
-    worst = max((row for row in entry["rows"] if row["metrics"]), key=lambda row: row["metrics"]["abs_rel"])
+    valid = [record for record in entry["records"] if record["protocols"]["lotus"]]
+    worst = max(valid, key=lambda record: record["protocols"]["lotus"]["abs_rel"])
     assert page.index(f"{worst['name']}: AbsRel") == page.index(": AbsRel") - len(worst["name"])
     assert Image.open(tmp_path / "out/worst/own_00.jpg").size == (4 * 60, worst["size"][0])
 
 
 @pytest.mark.parametrize(
-    ("build", "options", "predicts", "alignment"),
+    ("build", "options", "predicts", "protocol"),
     [
-        (depth_anything, {}, "disparity", "disparity"),
-        (depth_anything, {"depth_estimation_type": "metric", "max_depth": 20}, "metric_depth", None),
-        (dpt, {}, "disparity", "disparity"),
-        (zoedepth, {}, "metric_depth", None),
-        (anydepth, {"prediction_type": "depth"}, "depth", "depth"),
-        (anydepth, {"prediction_type": "depth", "depth_estimation_type": "metric"}, "metric_depth", None),
+        (depth_anything, {}, "disparity", "lotus"),
+        (depth_anything, {"depth_estimation_type": "metric", "max_depth": 20}, "metric_depth", "metric"),
+        (dpt, {}, "disparity", "lotus"),
+        (zoedepth, {}, "metric_depth", "metric"),
+        (anydepth, {"prediction_type": "depth"}, "depth", "marigold"),
+        (anydepth, {"prediction_type": "depth", "depth_estimation_type": "metric"}, "metric_depth", "metric"),
     ],
 )
-def test_models_are_measured_in_the_space_they_predict(tmp_path, data, saved, build, options, predicts, alignment):
+def test_models_are_measured_in_the_space_they_predict(tmp_path, data, saved, build, options, predicts, protocol):
     results = run(tmp_path, "--model", saved(build, **options), *data)
     assert results["predictions"]["predicts"] == predicts
-    assert results["alignment"] == alignment
+    assert list(results["protocols"]) == [protocol]
     assert np.isfinite(list(results["datasets"]["own"]["metrics"].values())).all()
 
 
@@ -200,7 +204,7 @@ def test_hugging_face_data_sets(tmp_path, saved):
     datasets.Dataset.from_dict(rows).save_to_disk(tmp_path / "disk")
     spec = json.dumps({"name": "hub", "path": str(tmp_path / "disk"), "depth_scale": 1000})
     results = run(tmp_path, "--model", saved(dpt), "--dataset", spec)
-    assert [row["name"] for row in results["datasets"]["own"]["rows"]] == ["000000", "000001", "000002"]
+    assert [row["name"] for row in results["datasets"]["own"]["records"]] == ["000000", "000001", "000002"]
     assert results["datasets"]["own"]["metrics"]["abs_rel"] > 0
 
 
@@ -212,7 +216,11 @@ def test_table_of_model_types_covers_transformers():
     assert set(MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES) | {"anydepth"} == set(MODEL_TYPES)
     dinov2_dpt = DPTConfig(backbone_config=Dinov2Config(**DINOV2), is_hybrid=False)
     assert model_type_rule(dinov2_dpt)["predicts"] == "metric_depth"
-    assert default_alignment("metric_depth") is None
+    assert [default_protocol(kind) for kind in ("disparity", "depth", "metric_depth")] == [
+        "lotus",
+        "marigold",
+        "metric",
+    ]
 
 
 def test_processing_size_and_flip(tmp_path, data, saved):
@@ -228,7 +236,7 @@ def test_processing_size_and_flip(tmp_path, data, saved):
     squashed = ModelPredictions(saved(dpt), processing_size=(96, 64))
     assert squashed.prepare(image, "").shape == (3, 96, 64)
     results = run(tmp_path, "--model", folder, *data, "--processing_size", "70", "--flip")
-    assert {tuple(row["input_size"]) for row in results["datasets"]["own"]["rows"]} == {(70, 112), (70, 84)}
+    assert {tuple(row["input_size"]) for row in results["datasets"]["own"]["records"]} == {(70, 112), (70, 84)}
     assert "shorter side 70, with flip" in (tmp_path / "out/results.md").read_text()
 
 
@@ -246,13 +254,13 @@ def test_predictions_made_elsewhere(tmp_path, data):
             Image.fromarray((maps[index] * 1000).round().astype(np.uint16)).save(files / f"{index}.png")
     options = ["--predictions", files, *data]
     results = run(tmp_path, *options, "--predicts", "disparity", "--prediction_scale", "1000")
-    rows = results["datasets"]["own"]["rows"]
-    assert rows[1]["metrics"] == evaluate_depth(maps[1], truth[1], truth[1] > 0, "disparity")
-    assert rows[0]["metrics"]["abs_rel"] < 0.01
+    rows = results["datasets"]["own"]["records"]
+    assert rows[1]["protocols"]["lotus"] == evaluate_depth(maps[1], truth[1], truth[1] > 0, "disparity")
+    assert rows[0]["protocols"]["lotus"]["abs_rel"] < 0.01
     # depth is inverted for a fit in disparity
     for index in range(7):
         np.save(files / f"{index}.npy", align(maps[1 if index == 3 else index], truth[1 if index == 3 else index]))
-    depth = run(tmp_path, *options, "--predicts", "depth", "--alignment", "disparity", out="second")
+    depth = run(tmp_path, *options, "--predicts", "depth", "--protocol", "lotus", out="second")
     assert depth["datasets"]["own"]["metrics"]["abs_rel"] < 1e-4
 
 
@@ -263,7 +271,7 @@ def test_the_row_prior_needs_no_model(tmp_path, data):
             tmp_path / f"depth/{index}.png"
         )
     results = run(tmp_path, "--predictions", "image-free-prior", *data)
-    assert results["datasets"]["own"]["rows"][0]["metrics"]["abs_rel"] < 0.002
+    assert results["datasets"]["own"]["records"][0]["protocols"]["lotus"]["abs_rel"] < 0.002
     assert "image-free prior" in (tmp_path / "out/results.md").read_text()
 
 
@@ -279,12 +287,12 @@ def test_a_folder_of_frames_needs_one_option(tmp_path, capsys):
     results = run(tmp_path, "--predictions", "image-free-prior", "--frames", frames)
     entry = results["datasets"]["own"]
     assert entry["title"] == "kitchen"
-    assert [(row["name"], row["valid_pixels"]) for row in entry["rows"]] == [
+    assert [(row["name"], row["valid_pixels"]) for row in entry["records"]] == [
         ("a/two.5.rgb.png", 599),
         ("one.rgb.jpg", 599),
     ]
     expected = evaluate_depth(image_free_prior(20, 30), depth / np.float32(1000), depth > 0, "disparity")
-    assert entry["rows"][1]["metrics"] == pytest.approx(expected)
+    assert entry["records"][1]["protocols"]["lotus"] == pytest.approx(expected)
     other = run(
         tmp_path, "--predictions", "image-free-prior", "--frames", frames, "--depth_scale", "500", out="double"
     )
@@ -309,7 +317,13 @@ def test_mistakes_get_one_sentence(tmp_path, data, saved, capsys):
     assert "expected nyuv2/nyu_labeled_extracted.tar" in mistake(
         capsys, tmp_path, "--model", folder, "--sets", "nyuv2", "--data_dir", tmp_path
     )
-    assert "only a fit in disparity" in mistake(capsys, tmp_path, "--model", folder, *data, "--alignment", "depth")
+    refused = mistake(capsys, tmp_path, "--model", folder, *data, "--protocol", "marigold")
+    assert (
+        "--protocol marigold: the protocol marigold measures depth or metric depth, and the predictions are" in refused
+    )
+    assert "Unknown protocol 'magic': choose from all" in mistake(
+        capsys, tmp_path, "--model", folder, *data, "--protocol", "magic"
+    )
     assert "--processing_size big" in mistake(capsys, tmp_path, "--model", folder, *data, "--processing_size", "big")
     assert "cannot be loaded for depth estimation" in mistake(capsys, tmp_path, "--model", tmp_path / "no", *data)
     prompt = tmp_path / "prompt"
@@ -317,7 +331,7 @@ def test_mistakes_get_one_sentence(tmp_path, data, saved, capsys):
     assert "needs a prompt depth map" in mistake(capsys, tmp_path, "--model", prompt, *data)
     (tmp_path / "files").mkdir()
     options = ["--predictions", tmp_path / "files", *data]
-    assert "--predicts disparity, depth or metric_depth" in mistake(capsys, tmp_path, *options)
+    assert "--predicts disparity, depth, metric_depth or log_depth" in mistake(capsys, tmp_path, *options)
     assert "no prediction for 0.png" in mistake(capsys, tmp_path, *options, "--predicts", "depth")
     np.save(tmp_path / "files/0.npy", np.full((40, 60), np.nan, np.float32))
     assert "0.png: the prediction is NaN" in mistake(capsys, tmp_path, *options, "--predicts", "depth")
@@ -325,8 +339,84 @@ def test_mistakes_get_one_sentence(tmp_path, data, saved, capsys):
     assert "results.json exists" in mistake(capsys, tmp_path, "--model", folder, *data)
 
 
+def test_every_protocol_of_one_run_and_a_comparison_of_two(tmp_path, data, capsys):
+    rng = np.random.default_rng(0)
+    for name, noise in (("better", 0.05), ("worse", 0.2)):
+        (tmp_path / name).mkdir()
+        for index in range(7):
+            depth = np.asarray(Image.open(tmp_path / f"depth/{index}.png")) / np.float32(1000)
+            disparity = 1 / np.maximum(depth, 0.1) * np.exp(rng.normal(0, noise, depth.shape)) + 0.2
+            np.save(tmp_path / name / f"{index}.npy", disparity.astype(np.float32))
+    options = [*data, "--predicts", "disparity", "--protocol", "all", "--intrinsics", "50", "50", "30", "20"]
+    run(tmp_path, "--predictions", tmp_path / "worse", *options, out="first")
+    results = run(tmp_path, "--predictions", tmp_path / "better", *options, "--compare", tmp_path / "first")
+    entry = results["datasets"]["own"]
+    assert list(entry["protocols"])[0] == "lotus"
+    assert entry["metrics"] == entry["protocols"]["lotus"]["metrics"]
+    assert entry["protocols"]["video-depth-anything"]["clips"] == 1
+    assert entry["protocols"]["ibims-planarity"]["metrics"] is None  # noise has no planes
+    # a shift makes disparity that is inverted as it is wrong, and a fit of scale and shift does not mind it
+    assert entry["protocols"]["monodepth2"]["metrics"]["abs_rel"] > 3 * entry["metrics"]["abs_rel"]
+    assert results["not_measured"]["zoedepth"].startswith("the protocol zoedepth measures metric depth")
+    pair = results["compared_with"]["datasets"]["own"]["lotus"]["abs_rel"]
+    assert pair["images"] == 6
+    assert pair["wins"] == [6, 0]
+    assert pair["interval"][1] < 0
+    report = (tmp_path / "out/results.md").read_text()
+    assert "| monodepth2 v1 | scale in depth, median |" in report
+    assert "| own | lotus | AbsRel % ↓ | -" in report
+    assert "| edges |" in report
+    (tmp_path / "results.json").write_text("{}")
+    arguments = ["--predictions", "image-free-prior", *data, "--compare", tmp_path / "results.json"]
+    assert "this is no results.json of training.evaluate" in mistake(capsys, tmp_path, *arguments, out="no")
+
+
+def test_a_published_cell_is_run_again_beside_its_figures(tmp_path, capsys, monkeypatch):
+    from dataclasses import replace
+
+    from training.evaluation import datasets
+
+    monkeypatch.setattr(
+        datasets, "load_set", lambda name, load=datasets.load_set: replace(load(name), images=6)
+    )  # of 654, which are not here
+    folder = tmp_path / "nyuv2/nyu_labeled_extracted/test/kitchen_0004"
+    folder.mkdir(parents=True)
+    depth = np.tile(np.linspace(1000, 4000, 640).astype(np.uint16), (480, 1))
+    for index in range(6):
+        Image.fromarray(np.zeros((480, 640, 3), np.uint8)).save(folder / f"rgb_000{index}.png")
+        Image.fromarray(depth).save(folder / f"depth_000{index}.png")
+        prediction = tmp_path / f"maps/test/kitchen_0004/rgb_000{index}.npy"
+        prediction.parent.mkdir(parents=True, exist_ok=True)
+        np.save(prediction, (depth / 1000 * (1 + 0.1 * (np.arange(480)[:, None] % 2))).astype(np.float32))
+    arguments = ["--predictions", tmp_path / "maps", "--predicts", "depth", "--data_dir", tmp_path]
+    results = run(tmp_path, "--reproduce", "marigold/nyuv2", *arguments)
+    measured = results["reproduced"]["measures"]["abs_rel"]
+    assert list(results["protocols"]) == ["marigold"]
+    assert measured["published"] == 5.5
+    assert measured["measured"] == pytest.approx(100 * results["datasets"]["nyuv2"]["metrics"]["abs_rel"])
+    assert measured["difference"] == pytest.approx(measured["measured"] - 5.5)
+    assert "| AbsRel % ↓ | 5.5 |" in (tmp_path / "out/results.md").read_text()
+    assert main(["--reproduce", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert "dav2-base-sdt/kitti: abs_rel 10.7 %, delta1 89.6 % (protocol lotus, https://arxiv.org/abs/2601.02760, Table 3)" in listed  # fmt: skip  # noqa: E501
+    assert "of marigold there are marigold/nyuv2" in mistake(
+        capsys, tmp_path, "--reproduce", "marigold/scannet", *arguments, out="no"
+    )
+    needs = mistake(capsys, tmp_path, "--reproduce", "marigold/nyuv2", "--data_dir", tmp_path, out="no")
+    assert "marigold/nyuv2 needs --predictions DIR --predicts depth" in needs
+
+
 def environment():
     return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def numbers(value, path=""):
+    """Everything that is not text in nested results, by its place."""
+    if isinstance(value, dict):
+        return {k: v for name, part in value.items() for k, v in numbers(part, f"{path}/{name}").items()}
+    if isinstance(value, list):
+        return {k: v for name, part in enumerate(value) for k, v in numbers(part, f"{path}/{name}").items()}
+    return {} if isinstance(value, str) else {path: value}
 
 
 def test_two_processes_give_the_numbers_of_one(tmp_path, data, saved):
@@ -343,10 +433,11 @@ def test_two_processes_give_the_numbers_of_one(tmp_path, data, saved):
     command = [*launcher, "training/evaluate.py", *options]
     subprocess.run(command, cwd=ROOT, env=environment(), check=True, capture_output=True)
     second = json.loads((tmp_path / "two/results.json").read_text())
-    assert len(first["datasets"]["own"]["rows"]) == 7
+    assert len(first["datasets"]["own"]["records"]) == 7
     # to rounding: on some CPUs the order of summation follows where tensors lie in memory
-    for one, two in zip(*([own, *own["rows"]] for own in (first["datasets"]["own"], second["datasets"]["own"]))):
-        assert (one.pop("metrics") or {}) == pytest.approx(two.pop("metrics") or {}, rel=1e-4)
+    assert numbers(first["datasets"]) == pytest.approx(numbers(second["datasets"]), rel=1e-4, abs=1e-6)
+    for results in (first, second):
+        del results["datasets"]
     assert first == second
 
 
@@ -383,7 +474,7 @@ def test_a_killed_run_goes_on(tmp_path, saved):
     resumed = run(tmp_path, "--model", folder, *data)
     assert finished() == list(range(60))  # nothing that was finished has been computed again
     assert resumed["datasets"]["own"]["metrics"] == pytest.approx(whole["datasets"]["own"]["metrics"], rel=1e-6)
-    assert [row["index"] for row in resumed["datasets"]["own"]["rows"]] == list(range(60))
+    assert [row["index"] for row in resumed["datasets"]["own"]["records"]] == list(range(60))
 
 
 def test_files_that_have_changed_are_evaluated_again_and_only_those(tmp_path, data, capsys):
@@ -398,7 +489,10 @@ def test_files_that_have_changed_are_evaluated_again_and_only_those(tmp_path, da
     depth = np.asarray(Image.open(tmp_path / "depth/0.png"))
     Image.fromarray(depth[::-1].copy()).save(tmp_path / "depth/0.png")
     changed = metrics()
-    assert changed["rows"][0]["metrics"] != first["rows"][0]["metrics"] and changed["rows"][1:] == first["rows"][1:]
+    assert (
+        changed["records"][0]["protocols"] != first["records"][0]["protocols"]
+        and changed["records"][1:] == first["records"][1:]
+    )
     assert computed() == 8
     assert metrics() == changed and computed() == 8
 

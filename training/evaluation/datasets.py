@@ -3,12 +3,13 @@
 Preparation and split of the five sets are Marigold's (prs-eth/Marigold, `src/dataset` and `config/dataset_depth`).
 """
 
+import copy
 import json
 import os
 import posixpath
 import re
 import tarfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from anydepth_hf.image_io import open_image
 from training.data.decoding import DataError, naming, read_npy, read_png16
 from training.data.readers import DepthSample
-from training.evaluation.protocol import Protocol
+from training.evaluation.comparison import Comparison
 
 DEFINITIONS = Path(__file__).with_name("sets")
 
@@ -33,7 +34,7 @@ class EvaluationSet:
         list: file name of the split list, lines of `rgb depth ...`; lines whose depth is `None` are left out.
         rgb, depth, mask: pattern of the images' paths, and templates of the other files' paths, used without a list.
         decoder, scale, shape: encoding of the depth files (`DECODERS`), divisor of their values, (H, W) of raw files.
-        protocol: crop, range and mask.
+        comparison: crop, range and mask.
     """
 
     name: str
@@ -48,7 +49,7 @@ class EvaluationSet:
     decoder: str
     scale: float = 1.0
     shape: tuple[int, int] | None = None
-    protocol: Protocol
+    comparison: Comparison
 
 
 def set_names() -> list[str]:
@@ -65,7 +66,7 @@ def load_set(name: str) -> EvaluationSet:
     if not path.is_file():
         raise DataError(f"Unknown evaluation set {name!r}: choose from {', '.join(set_names())}.")
     fields = json.loads(path.read_text())
-    return EvaluationSet(name=name, **fields | {"protocol": Protocol(**fields["protocol"])})
+    return EvaluationSet(name=name, **fields | {"comparison": Comparison(**fields["comparison"])})
 
 
 class Folder:
@@ -131,7 +132,8 @@ DECODERS = {
 
 
 class EvaluationDataset:
-    """Map-style data set of `DepthSample`s: depth in metres, cropped, `valid` only where the protocol compares.
+    """Map-style data set of `DepthSample`s: depth in metres, cropped; `valid` is where there is
+    ground truth.
 
     Args:
         definition: the definition, or its name.
@@ -183,11 +185,21 @@ class EvaluationDataset:
         return [self.files.path / name for name in self.samples[index] if name]
 
     @property
-    def protocol(self) -> Protocol:
-        return self.definition.protocol
+    def comparison(self) -> Comparison:
+        return self.definition.comparison
+
+    def cropped(self, crop: tuple[int, int] | None) -> "EvaluationDataset":
+        """The same data set with another crop."""
+        other = copy.copy(self)
+        other.definition = replace(self.definition, comparison=replace(self.comparison, crop=crop))
+        return other
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def name(self, index: int) -> str:
+        """An image's path within the set."""
+        return self.samples[index][0]
 
     def __getitem__(self, index: int) -> DepthSample:
         rgb, depth_name, mask = self.samples[index]
@@ -203,7 +215,7 @@ class EvaluationDataset:
         if mask:
             with naming(f"{self.files.path}/{mask}"):
                 valid &= read_npy(self.files.read(mask)).astype(bool)
-        return self.protocol.apply(DepthSample(image, depth, valid, True, rgb))
+        return self.comparison.cut(DepthSample(image, depth, valid, True, rgb))
 
 
 def _locate(definition: EvaluationSet, data_dir: Path) -> Folder | Tar:

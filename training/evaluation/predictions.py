@@ -23,10 +23,8 @@ from anydepth_hf.pull import resolve
 from training.data.decoding import DataError, naming, read_npy, read_png16
 from training.evaluation.stamps import stamp
 
-
-def default_alignment(predicts: str) -> str | None:
-    """Disparity and relative depth are fitted in their own space, metric depth is not fitted."""
-    return {"disparity": "disparity", "depth": "depth", "metric_depth": None}[predicts]
+KINDS = (*PREDICTS, "log_depth")
+"""What files of predictions may hold; no model of transformers predicts the logarithm."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,7 @@ class FilePredictions:
 
     Args:
         folder: where they lie. `.npy` holds values of any float type, (H, W) or (H, W, 1); `.png` 16-bit integers.
-        predicts: one of `PREDICTS`.
+        predicts: one of `KINDS`.
         scale: divisor of a PNG's integers, as for ground truth (65535 or 1000, say); `.npy` is taken as it is.
 
     Raises:
@@ -187,9 +185,7 @@ class FilePredictions:
         if not self.folder.is_dir():
             raise DataError(f"{folder}: no such folder of predictions.")
         if predicts is None:
-            raise DataError(
-                f"{folder}: say what the files hold, --predicts {', '.join(PREDICTS[:-1])} or {PREDICTS[-1]}."
-            )
+            raise DataError(f"{folder}: say what the files hold, --predicts {', '.join(KINDS[:-1])} or {KINDS[-1]}.")
 
     def describe(self) -> dict:
         return {

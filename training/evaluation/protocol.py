@@ -1,108 +1,154 @@
-"""How samples become pixels to compare: crop, range and mask; and users' own data seen that way."""
+"""Evaluation protocols as data: `protocols/*.json` say how predictions become depth and which errors count."""
 
-import glob
-import os
-from dataclasses import asdict, dataclass, replace
+import json
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from training.data.decoding import DataError
-from training.data.readers import DepthSample
-from training.data.sources import PairDataset, open_dataset
-from training.evaluation.stamps import stamp
+from training.evaluation.comparison import Comparison
+
+DEFINITIONS = Path(__file__).with_name("protocols")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """How a prediction is brought to the ground truth's units.
+
+    Attributes:
+        space: where scale and shift are linear: `disparity`, `depth`, `log1p` (the logarithm of 1 + depth), or `none`.
+        method: `marigold` (its least squares, with its float types and its subsampling of large maps), or one of
+            `anydepth_hf.alignment.METHODS`.
+        shift: whether there is a shift.
+        scope: whether one fit serves an `image`, or a `clip` of all images of one folder.
+        grid: fit on at most so many (rows, columns) of points, each the valid pixel nearest to the centre of its cell.
+        weights: `equal`, or `inverse_depth`.
+        threshold: of robust methods: `target_mad`, the median absolute deviation of the targets, or the method's own.
+        positive_scale: where the fitted scale is not positive, take the ratio of the means instead.
+        smallest_signal: smaller predictions are raised to it before the fit.
+        floor: smallest fitted disparity: a number, `max_depth` (the inverse of the comparison's, or if it has none, of
+            the largest depth that is compared), or `farthest` (of the largest depth that is compared).
+    """
+
+    space: str
+    method: str = "least_squares"
+    shift: bool = True
+    scope: str = "image"
+    grid: tuple[int, int] | None = None
+    weights: str = "equal"
+    threshold: str | None = None
+    positive_scale: bool = False
+    smallest_signal: float | None = None
+    floor: float | str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """How the samples of an evaluation set become pixels to compare.
+    """One way to turn predictions into numbers.
 
     Attributes:
-        min_depth, max_depth: predictions are clipped to this range, in the depth's units; `None` is no limit.
-        range_is_valid: whether ground truth outside `min_depth < depth < max_depth` is left out (DIODE: no).
-        crop: (height, width) cut from image and depth, at the bottom and horizontally centred; `None` for all.
-        valid_box: (top, bottom, left, right) of the pixels to compare, after the crop: integers are pixels, floats
-            are fractions of the sides, rounded down.
-        alignment_max_resolution: see `evaluation.evaluate_depth`.
+        name, version: numbers of one name and version are comparable; a change of arithmetic is a new version.
+        title, summary: for tables, for people.
+        sources: where it comes from: mappings with `repository`, `commit` and `file`, or `url`.
+        predicts: kinds of predictions that it measures.
+        fit: how predictions become depth.
+        clip: of aligned depth: `comparison` (its range), `farthest` (from 1 mm to the largest depth that is compared),
+            or `none`.
+        align_corners: how predictions of another size are resized: bilinear with corners aligned and no antialiasing,
+            or bilinear with antialiasing.
+        metrics: names of `training.evaluation.measures`, the first is that of rankings.
+        metrics_of: `depth`, or `disparity`: errors of the fitted disparity itself.
+        epsilon: added to the divisor of `abs_rel`.
+        min_valid_pixels: images with fewer are left out.
+        comparison: fields of `Comparison` that the protocol sets itself.
+        sets: the same for single evaluation sets, by name.
+        note: what differs from the source.
     """
 
-    min_depth: float | None = None
-    max_depth: float | None = None
-    range_is_valid: bool = True
-    crop: tuple[int, int] | None = None
-    valid_box: tuple[float, float, float, float] | None = None
-    alignment_max_resolution: int | None = None
+    name: str
+    version: int
+    title: str
+    summary: str
+    sources: tuple[dict[str, str], ...]
+    predicts: tuple[str, ...]
+    fit: Fit
+    clip: str = "comparison"
+    align_corners: bool = False
+    metrics: tuple[str, ...] = ()
+    metrics_of: str = "depth"
+    epsilon: float = 0.0
+    min_valid_pixels: int = 1
+    comparison: dict = field(default_factory=dict)
+    sets: dict[str, dict] = field(default_factory=dict)
+    note: str = ""
 
-    def apply(self, sample: DepthSample) -> DepthSample:
-        """The sample cropped, `valid` narrowed to the pixels that count.
-
-        Raises:
-            DataError: the image is smaller than the crop.
-        """
-        image, depth, valid = sample.image, sample.depth, sample.valid
-        if self.crop is not None:
-            height, width = self.crop
-            top, left = depth.shape[0] - height, int((depth.shape[1] - width) / 2)
-            if top < 0 or left < 0:
-                raise DataError(f"{sample.name}: {depth.shape[0]}x{depth.shape[1]} pixels cannot be cropped to "
-                                f"{height}x{width}.")  # fmt: skip
-            window = np.s_[top : top + height, left : left + width]
-            image, depth, valid = image[window], depth[window], valid[window]
-        valid = valid.copy()
-        if self.range_is_valid:
-            if self.min_depth is not None:
-                valid &= depth > self.min_depth
-            if self.max_depth is not None:
-                valid &= depth < self.max_depth
-        if self.valid_box is not None:
-            sides = (depth.shape[0],) * 2 + (depth.shape[1],) * 2
-            box = (edge if isinstance(edge, int) else int(edge * side) for edge, side in zip(self.valid_box, sides))
-            top, bottom, left, right = box
-            inside = np.zeros_like(valid)
-            inside[top:bottom, left:right] = True
-            valid &= inside
-        return replace(sample, image=image, depth=depth, valid=valid)
-
-
-class OwnDataset:
-    """Any data set that `training.data.sources.open_dataset` opens, seen through a protocol.
-
-    Args:
-        spec: the fields of a `DatasetSpec`, e.g. `{"name": "pairs", "rgb_dir": ..., "depth_dir": ...}`.
-        protocol: crop, range and mask.
-        title: for tables.
-
-    Raises:
-        DataError: the data set cannot be opened, or is a stream.
-    """
-
-    def __init__(self, spec: dict, protocol: Protocol, title: str = "own data"):
-        self.spec, self.protocol, self.title = spec, protocol, title
-        self.dataset = open_dataset(spec)
-        if not hasattr(self.dataset, "__getitem__"):
-            raise DataError("A streaming data set has no fixed images to evaluate on; set streaming: false.")
+    @property
+    def label(self) -> str:
+        """Name and version, as results state them."""
+        return f"{self.name} v{self.version}"
 
     def describe(self) -> dict:
-        """What was read, for the results and as the key of the cache."""
-        description = {"spec": self.spec, "protocol": asdict(self.protocol), "images": len(self)}
-        if self.spec["name"] == "hub":
-            found = [Path(path) for path in glob.glob(os.path.expanduser(str(self.spec.get("path"))))]
-            files = [file for path in found for file in (path, *path.rglob("*")) if file.is_file()]
-            description["files"] = stamp(sorted(files))
-        return description
+        """Everything that the numbers depend on."""
+        return asdict(self)
 
-    def files_of(self, index: int) -> list[str]:
-        """The files that hold sample `index`; none where it is no file of its own (`hub`, `scenes`)."""
-        return list(self.dataset.paths(index)) if isinstance(self.dataset, PairDataset) else []
+    def comparison_for(self, set_name: str, comparison: Comparison) -> Comparison:
+        """Which pixels of a set are compared, and in which range.
 
-    def __len__(self) -> int:
-        return len(self.dataset)
+        Args:
+            set_name: name of the evaluation set; own data have a name that no protocol knows.
+            comparison: what the set, or the user of own data, says.
+        """
+        return replace(comparison, **self.comparison | self.sets.get(set_name, {}))
 
-    def __getitem__(self, index: int) -> DepthSample:
-        sample = self.dataset[index]
-        if self.spec["name"] in ("hub", "scenes"):
-            name = f"{index:06d}"
-        else:  # the path below the image folder: `--predictions` looks for it there
-            folder = os.path.join(self.spec.get("root") or "", self.spec.get("rgb_dir") or "")
-            name = os.path.relpath(sample.name, os.path.expanduser(folder)) if folder else sample.name
-        return replace(self.protocol.apply(sample), name=name)
+    def refusal(self, predicts: str) -> str | None:
+        """Why predictions of a kind cannot be measured; `None` if they can."""
+        if predicts in self.predicts:
+            return None
+        kinds = " or ".join(kind.replace("_", " ") for kind in self.predicts)
+        return f"the protocol {self.name} measures {kinds}, and the predictions are {predicts.replace('_', ' ')}"
+
+
+def protocol_names() -> list[str]:
+    """The names of all protocols."""
+    return sorted(path.stem for path in DEFINITIONS.glob("*.json"))
+
+
+def load_protocol(name: str) -> Protocol:
+    """The definition in `protocols/<name>.json`.
+
+    Raises:
+        DataError: unknown name.
+    """
+    if name not in protocol_names():
+        raise DataError(f"Unknown protocol {name!r}: choose from all, {', '.join(protocol_names())}.")
+    fields = json.loads((DEFINITIONS / f"{name}.json").read_text(encoding="utf-8"))
+    return Protocol(name=name, **fields | {"fit": Fit(**fields["fit"])})
+
+
+def default_protocol(predicts: str) -> str:
+    """The protocol that fits predictions in their own space, on the sets' own terms; metric depth is not fitted."""
+    return {"disparity": "lotus", "depth": "marigold", "metric_depth": "metric", "log_depth": "pixel-perfect-depth"}[
+        predicts
+    ]
+
+
+def choose_protocols(names: list[str], predicts: str) -> tuple[list[Protocol], dict[str, str]]:
+    """The protocols to run for predictions of a kind, and those of `all` that cannot, with the reason.
+
+    Args:
+        names: of protocols; none is the default, `["all"]` every one that can measure the predictions, the default
+            first.
+
+    Raises:
+        DataError: an unknown name, or a protocol that was named and cannot measure these predictions.
+    """
+    if names != ["all"]:
+        chosen = [load_protocol(name) for name in dict.fromkeys(names or [default_protocol(predicts)])]
+        for protocol in chosen:
+            if reason := protocol.refusal(predicts):
+                raise DataError(f"--protocol {protocol.name}: {reason}.")
+        return chosen, {}
+    first = default_protocol(predicts)
+    protocols = [load_protocol(name) for name in sorted(protocol_names(), key=lambda name: (name != first, name))]
+    refused = {protocol.name: protocol.refusal(predicts) for protocol in protocols}
+    chosen = [protocol for protocol in protocols if refused[protocol.name] is None]
+    return chosen, {name: reason for name, reason in refused.items() if reason}

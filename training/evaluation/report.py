@@ -9,28 +9,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from anydepth_hf.alignment_spaces import DISPARITY_FLOOR
 from anydepth_hf.atomic_write import atomic_write_text
 from anydepth_hf.benchmark_report import markdown_table
 from anydepth_hf.metrics import METRICS
 from anydepth_hf.visualization import colorize, value_range
 from training.data.readers import DepthSample
+from training.evaluation.cells import reproduction_rows
+from training.evaluation.measures import HEADINGS, PER_CENT
+from training.evaluation.regions import REGIONS
 
 PANEL_WIDTH = 480
 ERROR_RANGE = 0.5  # relative error of the error map's white
-PER_CENT = ("abs_rel", "delta1", "delta2", "delta3")
-HEADINGS = [
-    "AbsRel % ↓",
-    "SqRel ↓",
-    "RMSE ↓",
-    "RMSE log ↓",
-    "log10 ↓",
-    "δ1 % ↑",
-    "δ2 % ↑",
-    "δ3 % ↑",
-    "iRMSE ↓",
-    "SILog ↓",
-]
 
 
 def error_panels(sample: DepthSample, depth: np.ndarray) -> Image.Image:
@@ -52,12 +41,9 @@ def describe_protocol(results: dict) -> str:
     """The conditions under which the numbers hold, in one sentence."""
     predictions = results["predictions"]
     source = predictions.get("model") or predictions["predictions"]
-    fit = {
-        "disparity": f"scale and shift fitted in disparity (floor {DISPARITY_FLOOR:g})",
-        "depth": "scale and shift fitted in depth",
-        None: "no fit",
-    }[results["alignment"]]
-    words = [f"{source}: predicts {predictions['predicts'].replace('_', ' ')}", fit]
+    name, protocol = next(iter(results["protocols"].items()))
+    words = [f"{source}: predicts {predictions['predicts'].replace('_', ' ')}"]
+    words.append(f"protocol {name} v{protocol['version']} ({protocol['summary'].rstrip('.')})")
     if "model" in predictions:
         size = predictions["processing_size"]
         if isinstance(size, int):
@@ -74,39 +60,129 @@ def summary(results: dict) -> dict:
     """`results.json` without the single images: what a model card or a table needs."""
     datasets = {}
     for name, entry in results["datasets"].items():
-        datasets[name] = {key: value for key, value in entry.items() if key != "rows"}
+        datasets[name] = {key: value for key, value in entry.items() if key not in ("records", "clips")}
     return {**results, "datasets": datasets}
 
 
-def input_sizes(rows: list[dict]) -> str:
+def input_sizes(records: list[dict]) -> str:
     """The sizes (height x width) that the model saw, the most frequent first."""
     counts: dict[str, int] = {}
-    for row in rows:
-        size = "x".join(map(str, row["input_size"]))
+    for record in records:
+        size = "x".join(map(str, record["input_size"]))
         counts[size] = counts.get(size, 0) + 1
     names = sorted(counts, key=lambda size: -counts[size])
     return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 
+def cell(metric: str, value: float | None, interval: list[float] | None = None) -> str:
+    """A measured value as tables show it, with its interval if there is one."""
+    if value is None:
+        return "-"
+    factor = 100 if metric in PER_CENT else 1
+    text = "{:.2f}" if metric in PER_CENT else "{:.4g}"
+    shown = text.format(factor * value)
+    if interval is not None:
+        shown += " ({} to {})".format(*(text.format(factor * end) for end in interval))
+    return shown
+
+
 def metrics_table(results: dict) -> str:
-    rows = [["Data", "Images", *HEADINGS, "Input"]]
+    """Data sets by measures of the first protocol; the two leading ones with their intervals."""
+    names = next(iter(results["protocols"].values()))["metrics"]
+    table = [["Data", "Images", *(HEADINGS[name] for name in names), "Input"]]
     for entry in results["datasets"].values():
-        used = entry["images"] - len(entry["without_valid_pixels"])
-        cells = [entry["title"], str(used)]
-        for metric in METRICS:
-            value = None if entry["metrics"] is None else entry["metrics"][metric]
-            cells.append("-" if value is None else f"{100 * value:.2f}" if metric in PER_CENT else f"{value:.4g}")
-        rows.append([*cells, input_sizes(entry["rows"])])
-    return markdown_table(rows)
+        metrics, interval = entry["metrics"] or {}, entry["interval"] or {}
+        cells = [
+            cell(name, metrics.get(name), interval.get(name) if name in (names[0], "delta1") else None)
+            for name in names
+        ]
+        first = next(iter(entry["protocols"].values()))
+        count = f"{first['images']}" if "images" in first else f"{first['clips']} clips"
+        table.append([entry["title"], count, *cells, input_sizes(entry["records"])])
+    return markdown_table(table)
+
+
+LEADING = ("abs_rel", "delta1")
+
+
+def protocols_table(results: dict, name: str) -> str:
+    """One data set under every protocol: AbsRel and delta with intervals, and what else a protocol measures first."""
+    table = [["Protocol", "Fit", *(HEADINGS[metric] for metric in LEADING), "Other", "Images"]]
+    for protocol, entry in results["datasets"][name]["protocols"].items():
+        definition = results["protocols"][protocol]
+        metrics, interval = entry["metrics"] or {}, entry["interval"] or {}
+        shown = [cell(metric, metrics.get(metric), interval.get(metric)) for metric in LEADING]
+        special = [metric for metric in metrics if metric not in METRICS]
+        other = ", ".join(f"{HEADINGS[metric][:-2]} {cell(metric, metrics[metric])}" for metric in special)
+        count = f"{entry['images']}" if "images" in entry else f"{entry['clips']} clips"
+        table.append([f"{protocol} v{entry['version']}", fit_words(definition["fit"]), *shown, other or "-", count])
+    return markdown_table(table)
+
+
+def fit_words(fit: dict) -> str:
+    """A protocol's fit in a few words."""
+    if fit["space"] == "none":
+        return "none"
+    method = {"marigold": "least squares", "l1": "least absolute", "ransac": "RANSAC"}.get(
+        fit["method"], fit["method"].replace("_", " ")
+    )
+    space = {"log1p": "log(1 + depth)"}.get(fit["space"], fit["space"])
+    numbers = "scale, shift" if fit["shift"] else "scale"
+    floor = "" if fit["floor"] is None else f", floor {str(fit['floor']).replace('_', ' ')}"
+    return f"{numbers} in {space}, {method}{floor}" + (", one per clip" if fit["scope"] == "clip" else "")
+
+
+def parts_table(entry: dict) -> str:
+    """Relative error by region and by range of true depth."""
+    table = [["Part", "AbsRel % ↓", "Share of pixels %", "Images"]]
+    for kind in ("regions", "ranges"):
+        for name, part in entry[kind].items():
+            title = name if kind == "regions" else f"depth {name}"
+            table.append([title, f"{100 * part['abs_rel']:.2f}", f"{100 * part['pixels']:.1f}", str(part["images"])])
+    return markdown_table(table)
+
+
+def compared_table(compared: dict) -> str:
+    """This model minus the other, image by image."""
+    table = [["Data", "Protocol", "Measure", "Difference", "95 % interval", "Wins : losses", "Images"]]
+    for name, protocols in compared["datasets"].items():
+        for protocol, metrics in protocols.items():
+            for metric, pair in metrics.items():
+                if metric not in (*LEADING, "rmse") and metric in METRICS:
+                    continue
+                interval = pair["interval"]
+                ends = "-" if interval is None else "{} to {}".format(*(cell(metric, end) for end in interval))
+                wins = "{} : {}".format(*pair["wins"])
+                row = [name, protocol, HEADINGS[metric], cell(metric, pair["difference"]), ends, wins]
+                table.append([*row, str(pair["images"])])
+    return markdown_table(table)
 
 
 def markdown(results: dict) -> str:
+    """The report: results.md."""
     parts = [results["protocol"], metrics_table(results)]
     for name, entry in results["datasets"].items():
         if left_out := entry["without_valid_pixels"]:
             parts.append(f"{name}: {len(left_out)} images have no valid pixel and are left out, first {left_out[0]}.")
-    parts.append("Mean over images; metrics at the size of the ground truth. " + ", ".join(
-        f"{key} {value}" for key, value in results["versions"].items()) + ".")  # fmt: skip
+    parts.append(
+        "Mean over images (95 % bootstrap interval over images); metrics at the size of the ground truth. "
+        + ", ".join(f"{key} {value}" for key, value in results["versions"].items())
+        + "."
+    )
+    if reproduced := results.get("reproduced"):
+        parts += [f"## {reproduced['cell']}, published and measured", markdown_table(reproduction_rows(reproduced))]
+        parts.append(f"Published: {reproduced['where']}, {reproduced['source']}. {reproduced['note']}".strip())
+    for name, entry in results["datasets"].items():
+        if len(results["protocols"]) > 1:
+            parts += [f"## {entry['title']} under every protocol", protocols_table(results, name)]
+        if entry["regions"]:
+            parts += [f"## {entry['title']}: where the errors are", parts_table(entry)]
+            parts.append("; ".join(f"{region}: {text}" for region, text in REGIONS.items()) + ".")
+    if results["not_measured"]:
+        parts.append("Not measured: " + "; ".join(results["not_measured"].values()) + ".")
+    if compared := results.get("compared_with"):
+        parts += ["## Compared image by image", f"This model minus the other, which is {compared['protocol']}"]
+        parts.append(compared_table(compared))
     return "\n\n".join(parts) + "\n"
 
 
@@ -115,16 +191,20 @@ def worst_page(results: dict, pictures: dict[str, list[tuple[dict, Image.Image]]
     parts = [
         '<!doctype html><meta charset="utf-8"><title>Worst images</title>',
         "<style>body{font:14px sans-serif;margin:2em}img{max-width:100%;display:block}</style>",
-        f"<h1>Worst images by AbsRel</h1><p>{html.escape(results['protocol'])}</p>",
+        f"<h1>Worst images</h1><p>{html.escape(results['protocol'])}</p>",
         "<p>Image, ground-truth disparity, fitted disparity (same colours, red is near, black has no ground truth), "
         f"relative depth error from black (0) to white ({ERROR_RANGE:.0%} and more).</p>",
     ]
     for name, entries in pictures.items():
         parts.append(f"<h2>{html.escape(name)}</h2>")
-        for rank, (row, _) in enumerate(entries):
-            metrics = row["metrics"]
+        protocol = next(iter(results["protocols"]))
+        for rank, (record, _) in enumerate(entries):
+            metrics = record["protocols"][protocol]
+            values = ", ".join(
+                f"{HEADINGS[metric][:-2]} {cell(metric, metrics[metric])}" for metric in list(metrics)[:6]
+            )
             parts.append(
-                f"<p>{html.escape(row['name'])}: AbsRel {metrics['abs_rel']:.3f}, δ1 {metrics['delta1']:.3f}"
+                f"<p>{html.escape(record['name'])}: {values}"
                 f'<img src="worst/{name}_{rank:02d}.jpg" loading="lazy" alt=""></p>'
             )
     return "\n".join(parts) + "\n"

@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,19 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from anydepth_hf.alignment_marigold import align
-from anydepth_hf.metrics import evaluate_depth
 from training.data.decoding import DataError
 from training.data.readers import DepthSample
+from training.evaluation.clips import measure_clip
+from training.evaluation.comparison import Comparison
+from training.evaluation.fitting import Fitted, fit_prediction
+from training.evaluation.measures import measure
+from training.evaluation.protocol import Protocol
+from training.evaluation.regions import errors_by_region
 from training.evaluation.stamps import stamp
 
 
 class RecordCache:
-    """Rows of finished images in JSON lines: one file for each process of each run, so that nobody's line is torn.
+    """Records of finished images in JSON lines: one file for each process of each run, so that nobody's line is torn.
 
     Args:
         folder: where the files go.
@@ -33,33 +37,33 @@ class RecordCache:
         digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
         self.folder = folder / digest[:16]
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.rows: dict[int, dict] = {}
+        self.records: dict[int, dict] = {}
         self._found: dict[int, list[dict]] = {}
         for path in self.folder.glob("*.jsonl"):
             for line in path.read_text().splitlines():
                 try:
-                    row = json.loads(line)
+                    record = json.loads(line)
                 except json.JSONDecodeError:  # the line at which a run was killed
                     continue
-                self._found.setdefault(row["index"], []).append(row)
+                self._found.setdefault(record["index"], []).append(record)
         self._file = None
 
     def take(self, files_of: Callable[[int], str], count: int) -> None:
-        """Puts into `rows` what was found for the first `count` images and is of their files as they are now."""
+        """Puts into `records` what was found for the first `count` images and is of their files as they are now."""
         for index in sorted(self._found):
             if index < count:
                 now = files_of(index)
-                for row in self._found[index]:
-                    if row.get("files") == now:
-                        self.rows[index] = row
+                for record in self._found[index]:
+                    if record.get("files") == now:
+                        self.records[index] = record
 
-    def add(self, row: dict) -> None:
+    def add(self, record: dict) -> None:
         if self._file is None:
             handle, _ = tempfile.mkstemp(suffix=".jsonl", dir=self.folder)
             self._file = os.fdopen(handle, "w")
-        self._file.write(json.dumps(row) + "\n")
+        self._file.write(json.dumps(record) + "\n")
         self._file.flush()
-        self.rows[row["index"]] = row
+        self.records[record["index"]] = record
 
 
 class _Prepared(torch.utils.data.Dataset):
@@ -84,25 +88,19 @@ def evaluation_batches(num_images: int, batch_size: int, process_index: int, num
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One data set, one source of predictions, one alignment.
+    """One data set, one source of predictions, one or more protocols.
 
     Attributes:
-        dataset: map-style data set of `DepthSample`s with a `protocol` (`training.evaluation.datasets`).
+        dataset: map-style data set of `DepthSample`s with a `comparison` (`training.evaluation.datasets`).
         predictions: `ModelPredictions` or `FilePredictions`.
-        alignment: as in `evaluation.evaluate_depth`. Predicted depth is inverted for a fit in disparity; predicted
-            disparity has no other fit.
+        protocols: each must measure this kind of predictions; pictures and regions are the first one's.
+        set_name: by which protocols know the set.
     """
 
     dataset: Any
     predictions: Any
-    alignment: str | None
-
-    def __post_init__(self):
-        if self.predictions.predicts == "disparity" and self.alignment != "disparity":
-            raise DataError(
-                "The predictions are disparity up to an unknown scale and shift, which only a fit in disparity turns "
-                "into depth: use --alignment disparity."
-            )
+    protocols: tuple[Protocol, ...]
+    set_name: str
 
     def run(
         self,
@@ -115,10 +113,11 @@ class Evaluation:
         num_processes: int = 1,
         title: str = "",
     ) -> dict[int, dict]:
-        """Rows, by index, of this process's images and of all that the cache held before.
+        """Records, by index, of this process's images and of all that the cache held before.
 
-        A row has `index`, `files` (their `stamp`), `name`, `size`, `input_size` (height, width), `valid_pixels` and
-        `metrics`, which is `None` for an image with nothing valid.
+        A record has `index`, `files` (their `stamp`), `name`, `size`, `input_size` (height, width), `valid_pixels`, `protocols` (metrics of
+        each protocol that fits single images; `None` for an image without enough valid pixels), and the first one's
+        errors by `regions` and `ranges`.
 
         Raises:
             DataError: an image cannot be read, has no prediction, or its prediction is not finite.
@@ -127,25 +126,51 @@ class Evaluation:
         batches = [
             batch
             for batch in evaluation_batches(num_images, batch_size, process_index, num_processes)
-            if any(index not in cache.rows for index in batch)
+            if any(index not in cache.records for index in batch)
         ]
         prepared = _Prepared(self.dataset, self.predictions.prepare)
         loader = DataLoader(prepared, batch_sampler=batches, collate_fn=list, num_workers=num_workers)
         with tqdm(total=sum(map(len, batches)), desc=title, unit="image", disable=process_index > 0) as progress:
             for batch in loader:
                 for index, sample, input_size, prediction in self._predict(batch):
-                    if index not in cache.rows:
-                        cache.add(self._row(index, sample, input_size, prediction))
+                    if index not in cache.records:
+                        cache.add(self._record(index, sample, input_size, prediction))
                     progress.update()
-        return cache.rows
+        return cache.records
 
     def _files(self, index: int) -> str:
         return stamp(self.dataset.files_of(index))
 
+    def run_clips(self, num_images: int, protocol: Protocol) -> list[dict]:
+        """Records of a protocol that fits clips: `name` (the folder), `images`, and `metrics`.
+
+        A clip is the images of one folder and one size in the order of their names, each predicted once more.
+        """
+        folders: dict[str, list[int]] = {}
+        for index in range(num_images):
+            folders.setdefault(os.path.dirname(self.dataset.name(index)), []).append(index)
+        records = []
+        for folder, indices in folders.items():
+            prepared = _Prepared(self.dataset, self.predictions.prepare)
+            clips: dict[tuple[int, ...], list[tuple]] = {}
+            for index in sorted(indices, key=self.dataset.name):
+                _, sample, _, prediction = next(self._predict([prepared[index]]))
+                frame = (prediction, sample.depth, self._mask(protocol, sample))
+                clips.setdefault(sample.depth.shape, []).append(frame)
+            for frames in clips.values():
+                try:
+                    metrics = measure_clip(protocol, self._comparison(protocol), self.predictions.predicts, frames)
+                except ValueError as error:
+                    raise DataError(f"{folder or 'the images'}: {error}.") from error
+                records.append({"name": folder or ".", "images": len(frames), "metrics": metrics})
+        return records
+
     def picture(self, index: int) -> tuple[DepthSample, np.ndarray]:
-        """One image again, with its (H, W) depth fitted and clipped as the metrics see it."""
+        """One image again, `valid` where it is compared, with its (H, W) depth as the first protocol aligns it."""
         _, sample, _, prediction = next(self._predict([_Prepared(self.dataset, self.predictions.prepare)[index]]))
-        return sample, align(prediction, sample.depth, sample.valid, **self._options()).float().cpu().numpy()
+        fitted = self._fit(self.protocols[0], sample, prediction)
+        depth = fitted.predicted if self.protocols[0].metrics_of == "depth" else 1 / fitted.predicted
+        return replace(sample, valid=fitted.valid.cpu().numpy()), depth.float().cpu().numpy()
 
     def _predict(self, batch: list):
         """Yields (index, sample, input size, prediction on the model's device) for what `_Prepared` gave."""
@@ -154,30 +179,40 @@ class Evaluation:
                 raise item
         maps = self.predictions.predict([item[2] for item in batch], [item[1].depth.shape for item in batch])
         for (index, sample, inputs), prediction in zip(batch, maps):
-            if self.alignment == "disparity" and self.predictions.predicts != "disparity":
-                prediction = torch.where(prediction > 0, 1 / prediction, 0)
             yield index, sample, list(inputs.shape[-2:]), prediction
 
-    def _row(self, index: int, sample: DepthSample, input_size: list[int], prediction: torch.Tensor) -> dict:
-        try:
-            metrics = evaluate_depth(prediction, sample.depth, sample.valid, **self._options())
-        except ValueError as error:
-            raise DataError(f"{sample.name}: {error}.") from error
-        return {
+    def _comparison(self, protocol: Protocol) -> Comparison:
+        return protocol.comparison_for(self.set_name, self.dataset.comparison)
+
+    def _mask(self, protocol: Protocol, sample: DepthSample) -> np.ndarray:
+        return self._comparison(protocol).mask(sample.depth, sample.valid)
+
+    def _fit(self, protocol: Protocol, sample: DepthSample, prediction: torch.Tensor) -> Fitted:
+        mask, kind = self._mask(protocol, sample), self.predictions.predicts
+        return fit_prediction(protocol, self._comparison(protocol), prediction, kind, sample.depth, mask)
+
+    def _record(self, index: int, sample: DepthSample, input_size: list[int], prediction: torch.Tensor) -> dict:
+        record: dict[str, Any] = {
             "index": index,
             "files": self._files(index),
             "name": sample.name,
             "size": list(sample.depth.shape),
             "input_size": input_size,
-            "valid_pixels": int(np.count_nonzero(sample.valid)),
-            "metrics": metrics,
+            "valid_pixels": int(np.count_nonzero(self._mask(self.protocols[0], sample))),
+            "protocols": {},
         }
-
-    def _options(self) -> dict:
-        protocol = self.dataset.protocol
-        return {
-            "alignment": self.alignment,
-            "min_depth": protocol.min_depth,
-            "max_depth": protocol.max_depth,
-            "alignment_max_resolution": protocol.alignment_max_resolution,
-        }
+        for protocol in self.protocols:
+            if protocol.fit.scope != "image":
+                continue
+            try:
+                fitted = self._fit(protocol, sample, prediction)
+            except ValueError as error:
+                raise DataError(f"{sample.name}: {error}.") from error
+            enough = int(fitted.valid.sum()) >= protocol.min_valid_pixels
+            camera = self._comparison(protocol).intrinsics
+            arguments = (fitted.predicted, fitted.target, fitted.valid, protocol.epsilon, camera)
+            record["protocols"][protocol.name] = measure(protocol.metrics, *arguments) if enough else None
+            if protocol is self.protocols[0] and protocol.metrics_of == "depth" and enough:
+                present = torch.as_tensor(sample.valid, device=fitted.valid.device)
+                record |= errors_by_region(fitted.predicted, fitted.target, fitted.valid, present)
+        return record

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from training.data.decoding import DataError
+from training.evaluation.comparison import Comparison, OwnDataset
 from training.evaluation.datasets import EvaluationDataset, load_set, set_names
-from training.evaluation.protocol import OwnDataset, Protocol
 
 
 def png16(values) -> bytes:
@@ -58,6 +58,12 @@ def write_folder(path, files: dict[str, bytes]):
         (path / name).write_bytes(content)
 
 
+def compared(dataset, index=0):
+    """One sample, `valid` where it is compared."""
+    sample = dataset[index]
+    return replace(sample, valid=dataset.comparison.mask(sample.depth, sample.valid))
+
+
 def test_counts_of_the_five_sets():
     counts = {name: load_set(name).images for name in set_names()}
     assert counts == {"nyuv2": 654, "kitti": 652, "eth3d": 454, "scannet": 800, "diode": 771}
@@ -81,7 +87,7 @@ def test_nyuv2_reads_raw_depth_in_millimetres_inside_eigens_box(tmp_path, write)
     write(tmp_path / target, files)
     dataset = EvaluationDataset(replace(load_set("nyuv2"), images=1), tmp_path)
     assert len(dataset) == 1
-    sample = dataset[0]
+    sample = compared(dataset)
     assert sample.image.shape == (480, 640, 3)
     assert sample.image.dtype == np.uint8
     assert sample.name == "test/kitchen_0004/rgb_0001.png"
@@ -109,7 +115,7 @@ def test_kitti_leaves_out_none_lines_and_crops(tmp_path):
     definition = replace(load_set("kitti"), images=1)
     for lists in (tmp_path / "data_split", None):  # with the list, and by the files' names
         dataset = EvaluationDataset(definition, tmp_path, lists)
-        sample = dataset[0]
+        sample = compared(dataset)
         assert sample.image.shape == (352, 1216, 3)
         assert sample.depth[0, 0] == (256 * 20 + 13) / 256  # left margin int((1242 - 1216) / 2)
         rows, columns = np.nonzero(sample.valid)
@@ -150,8 +156,8 @@ def test_eth3d_reads_headerless_floats_and_ignores_exif_rotation(tmp_path):
     write_tar(tmp_path / "eth3d/eth3d.tar", files)
     definition = load_set("eth3d")
     assert definition.shape == [4032, 6048]
-    assert definition.protocol.alignment_max_resolution == 1024
-    sample = EvaluationDataset(replace(definition, images=1, shape=(height, width)), tmp_path)[0]
+    assert definition.comparison.alignment_max_resolution == 1024
+    sample = compared(EvaluationDataset(replace(definition, images=1, shape=(height, width)), tmp_path))
     assert sample.image.shape == (height, width, 3)
     np.testing.assert_array_equal(sample.depth.ravel()[[0, 7, -1]], values[[0, 7, -1]])
     assert list(np.flatnonzero(~sample.valid)) == [5, 6]
@@ -169,14 +175,14 @@ def test_diode_counts_what_its_masks_say(tmp_path):
     for _ in range(2):
         dataset = EvaluationDataset(replace(load_set("diode"), images=1), tmp_path)
         # outside 0.6..350 counts too, only zero has no depth to compare with
-        np.testing.assert_array_equal(dataset[0].valid, [[True, True, False], [False, True, True]])
+        np.testing.assert_array_equal(compared(dataset).valid, [[True, True, False], [False, True, True]])
         os.remove(tmp_path / "diode/diode_val_all_filename_list.txt") if dataset.split != "files found" else None
 
 
 def test_scannet_reads_jpeg_and_millimetres(tmp_path):
     files = {"scene0406_02/color/000300.jpg": picture(4, 6, "JPEG"), "scene0406_02/depth/000300.png": png16([[2000] * 6] * 4)}  # fmt: skip  # noqa: E501
     write_tar(tmp_path / "scannet/scannet_val_sampled_800_1.tar", files)
-    sample = EvaluationDataset(replace(load_set("scannet"), images=1), tmp_path)[0]
+    sample = compared(EvaluationDataset(replace(load_set("scannet"), images=1), tmp_path))
     assert (sample.depth == 2).all()
     assert sample.valid.all()
 
@@ -200,7 +206,7 @@ def test_missing_data_is_explained(tmp_path):
         EvaluationDataset("scannet", tmp_path)
 
 
-def test_own_folders_through_a_protocol(tmp_path):
+def test_own_folders_through_a_comparison(tmp_path):
     write_folder(tmp_path / "rgb", {"a/one.png": picture(10, 12)})
     write_folder(tmp_path / "depth", {"a/one.png": png16([[1000 * (y + 1)] * 12 for y in range(10)])})
     spec = {
@@ -209,11 +215,11 @@ def test_own_folders_through_a_protocol(tmp_path):
         "depth_dir": str(tmp_path / "depth"),
         "depth_scale": 1000,
     }
-    protocol = Protocol(min_depth=4, max_depth=9, crop=(8, 6), valid_box=(0, 1.0, 0.5, 6))
-    sample = OwnDataset(spec, protocol)[0]
+    comparison = Comparison(min_depth=4, max_depth=9, crop=(8, 6), valid_box=(0, 1.0, 0.5, 6))
+    sample = compared(OwnDataset(spec, comparison))
     assert sample.name == "a/one.png"
     assert sample.depth.shape == (8, 6)
     assert sorted(set(sample.depth[sample.valid])) == [5, 6, 7, 8]
     assert not sample.valid[:, :3].any()
     with pytest.raises(DataError, match="a/one.png: 10x12 pixels cannot be cropped to 11x6"):
-        OwnDataset(spec, Protocol(crop=(11, 6)))[0]
+        OwnDataset(spec, Comparison(crop=(11, 6)))[0]

@@ -1,0 +1,238 @@
+"""Everything that has to be measured on one GPU, in parts that fail alone; results are JSON files for docs/results.md.
+
+    bash benchmarks/gpu.sh                      # at most eight minutes on one H100; nothing is downloaded
+    bash benchmarks/gpu.sh --smoke              # the same code on the CPU, at sizes that say nothing
+    python -m benchmarks.gpu --part heads-bfloat16 --output DIR
+
+Each part is a process of its own with random weights, and writes `OUTPUT/PART.json` when it ends: its records, or why
+there are none. What runs out of time is killed, and the rest goes on.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+import transformers
+
+from anydepth_hf.atomic_write import atomic_write_text
+from anydepth_hf.benchmark import DTYPES, build, decoder_call, input_size, latencies, model_config
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks/results/gpu"
+SIZES = (256, 512, 1024)
+MODELS = (
+    "dinov3-small-sdt-compact",
+    "dinov3-small-sdt",
+    "dinov3-base-sdt",
+    "dinov3-large-sdt",
+    "depth-anything-v2-small",
+)
+COMPILED = ("dinov3-small-sdt-compact", "dinov3-small-sdt", "depth-anything-v2-small")
+
+
+def environment(device: torch.device) -> dict:
+    """What a figure depends on besides its record."""
+    cuda = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if cuda else f"{platform.machine()} CPU",
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda if cuda else None,
+        "transformers": transformers.__version__,
+        "tf32_convolutions": torch.backends.cudnn.allow_tf32 if cuda else None,
+    }
+
+
+@torch.inference_mode()
+def timed(functions: dict[str, Callable], device: torch.device, runs: int) -> dict[str, dict]:
+    """Median and deviation in milliseconds and, on a GPU, the peak of memory that one call adds, in MiB."""
+    result = {}
+    times = latencies(functions, device, runs, 3)
+    for name, function in functions.items():
+        peak = None
+        if device.type == "cuda":
+            before = torch.cuda.memory_allocated(device)
+            torch.cuda.reset_peak_memory_stats(device)
+            function()
+            peak = (torch.cuda.max_memory_allocated(device) - before) / 2**20
+        result[name] = {"ms": times[name][0], "ms_std": times[name][1], "peak_mib": peak}
+    return result
+
+
+def heads(device: torch.device, smoke: bool, dtype: str) -> list[dict]:
+    """SDT's inference path, its layers one by one, and the paper's DPT on a ViT-L's features: the paper's Table 4."""
+    encoder, sizes = ("small", (64,)) if smoke else ("large", SIZES)
+    sdt = build(model_config(f"dinov3-{encoder}-sdt"), device, DTYPES[dtype])
+    dpt = build(model_config(f"dinov3-{encoder}-dpt"), device, DTYPES[dtype])
+    records = []
+    for size in sizes:
+        pixel_values = torch.randn(1, 3, size, size, device=device, dtype=DTYPES[dtype])
+        calls = {}
+        for path, fast in (("SDT, inference path", True), ("SDT, layers", False)):
+            calls[path] = partial(_sdt, decoder_call(sdt, pixel_values), sdt.head, fast)
+        calls["DPT of the paper"] = decoder_call(dpt, pixel_values)
+        with torch.inference_mode():
+            exact, layers = (calls[name]()[0].float() for name in list(calls)[:2])
+        difference = float((exact - layers).abs().max())
+        for name, figures in timed(calls, device, 3 if smoke else 30).items():
+            records.append({"head": name, "size": size, "dtype": dtype, "encoder": encoder, **figures})
+        records[-3]["max_difference_from_layers"] = difference
+    return records
+
+
+def _sdt(call: Callable, head, fast: bool):
+    head.fast_inference = fast
+    return call()
+
+
+def models(device: torch.device, smoke: bool, batch_size: int, mode: str) -> list[dict]:
+    """Whole models at equal pixels in bf16: eager, channels last, compiled, or with CUDA graphs."""
+    size, runs = (64, 2) if smoke else (512, 20)
+    names = MODELS if mode in ("eager", "channels last") else COMPILED
+    names = names[:1] if smoke else names
+    channels_last = mode != "eager"
+    compile_mode = {"compiled": "default", "CUDA graphs": "reduce-overhead"}.get(mode)
+    functions, sizes = {}, {}
+    for name in names:
+        config = model_config(name)
+        model = build(config, device, torch.bfloat16, channels_last)
+        if compile_mode:
+            model = torch.compile(model, mode=compile_mode, dynamic=False)
+        sizes[name] = input_size(config, size)
+        shape = (batch_size, 3, sizes[name], sizes[name])
+        pixel_values = torch.randn(shape, device=device, dtype=torch.bfloat16)
+        if channels_last:
+            pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)
+        functions[name] = partial(model, pixel_values=pixel_values)
+    return [
+        {"model": name, "size": sizes[name], "batch_size": batch_size, "mode": mode, "dtype": "bfloat16", **figures}
+        for name, figures in timed(functions, device, runs).items()
+    ]
+
+
+def training(device: torch.device, smoke: bool, encoder: str) -> list[dict]:
+    """Training images per second, and a plain loop with the encoder in autograd; each at its own largest batch."""
+    from benchmarks.train_step import MODES, largest_batch, measure
+
+    preset, size, limit = f"dinov3-{encoder}-sdt", 64 if smoke else 768, 1 if smoke else 256
+    largest = {mode: largest_batch(preset, frozen, size, device, limit) for mode, frozen in MODES.items()}
+    common = dict.fromkeys(MODES, min(largest.values()))
+    return [
+        {"preset": preset, "size": size, "batch": batch, "mode": mode, **figures}
+        for batch, batches in (("same", common), ("largest", largest))
+        for mode, figures in measure(preset, batches, size, device, 1 if smoke else 5).items()
+    ]
+
+
+def renderer(device: torch.device, smoke: bool) -> list[dict]:
+    """Rendered scenes per second."""
+    from training.scenes.render import render_batch
+
+    height, width, batch_size = (48, 64, 2) if smoke else (384, 512, 64)
+    times = []
+    for step in range(2 if smoke else 6):
+        seeds = list(range(step * batch_size, (step + 1) * batch_size))
+        start = time.perf_counter()
+        render_batch(seeds, height, width, str(device))
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    rate = batch_size * len(times[1:]) / sum(times[1:])
+    return [{"height": height, "width": width, "batch_size": batch_size, "images_per_second": rate}]
+
+
+PARTS: dict[str, Callable[[torch.device, bool], list[dict]]] = {
+    "heads-bfloat16": partial(heads, dtype="bfloat16"),
+    "heads-float32": partial(heads, dtype="float32"),
+    "models-1-eager": partial(models, batch_size=1, mode="eager"),
+    "models-1-channels-last": partial(models, batch_size=1, mode="channels last"),
+    "models-8-eager": partial(models, batch_size=8, mode="eager"),
+    "models-8-channels-last": partial(models, batch_size=8, mode="channels last"),
+    "training-small": partial(training, encoder="small"),
+    "renderer": renderer,
+    "training-base": partial(training, encoder="base"),
+    "training-large": partial(training, encoder="large"),
+    "models-1-cuda-graphs": partial(models, batch_size=1, mode="CUDA graphs"),
+    "models-8-compiled": partial(models, batch_size=8, mode="compiled"),
+    "models-1-compiled": partial(models, batch_size=1, mode="compiled"),
+    "models-8-cuda-graphs": partial(models, batch_size=8, mode="CUDA graphs"),
+}
+"""What is measured, the most wanted first."""
+
+
+def run_part(name: str, device: torch.device, smoke: bool) -> dict:
+    """One part's result, in this process."""
+    start = time.perf_counter()
+    torch.manual_seed(0)
+    records = PARTS[name](device, smoke)
+    seconds = round(time.perf_counter() - start, 1)
+    return {"part": name, "smoke": smoke, "environment": environment(device), "seconds": seconds, "records": records}
+
+
+def run_all(names: list[str], output: Path, device: str, smoke: bool, minutes: float, part_seconds: float) -> int:
+    """All parts, one process after the other, within the time; the number of those without records."""
+    deadline, failed = time.monotonic() + 60 * minutes, 0
+    output.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        path = output / f"{name}.json"
+        left = deadline - time.monotonic()
+        error = None
+        if left < 5:
+            error = f"not begun: the {minutes:g} minutes were over"
+        else:
+            command = [sys.executable, "-m", "benchmarks.gpu", "--part", name, "--output", str(output)]
+            command += ["--device", device, *(["--smoke"] if smoke else [])]
+            path.unlink(missing_ok=True)
+            try:
+                limit = min(left, part_seconds)
+                process = subprocess.run(command, cwd=ROOT, timeout=limit, capture_output=True, text=True)
+                if process.returncode or not path.exists():
+                    error = " ".join(process.stderr.strip().splitlines()[-3:]) or f"exit status {process.returncode}"
+            except subprocess.TimeoutExpired:
+                error = f"stopped after {limit:.0f} s"
+        if error is not None:
+            failed += 1
+            result = {"part": name, "smoke": smoke, "environment": environment(torch.device(device)), "error": error}
+            atomic_write_text(path, json.dumps(result, indent=1) + "\n")
+        print(f"{name}: {error or 'done'}", flush=True)
+    return failed
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__.split("\n")[0])
+    parser.add_argument("--part", choices=PARTS, help="one part, in this process (default: all of --parts)")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="parts to run")
+    parser.add_argument("--output", type=Path, help=f"folder of the results (default: {RESULTS.relative_to(ROOT)})")
+    parser.add_argument("--device", choices=["cuda", "cpu"], help="(default: cuda; cpu with --smoke)")
+    parser.add_argument(
+        "--smoke", action="store_true", help="tiny sizes: shows that everything runs, measures nothing"
+    )
+    parser.add_argument("--minutes", type=float, default=8, help="for all parts together")
+    parser.add_argument("--part-seconds", type=float, default=150, help="for any one part")
+    args = parser.parse_args(argv)
+    device = args.device or ("cpu" if args.smoke else "cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        print("gpu: error: PyTorch sees no CUDA device; --smoke runs on the CPU.", file=sys.stderr)
+        return 2
+    if args.smoke and args.output is None:
+        print("gpu: error: --smoke needs --output: its figures do not belong among the results.", file=sys.stderr)
+        return 2
+    output = (args.output or RESULTS).resolve()
+    if args.part:
+        output.mkdir(parents=True, exist_ok=True)
+        result = run_part(args.part, torch.device(device), args.smoke)
+        atomic_write_text(output / f"{args.part}.json", json.dumps(result, indent=1) + "\n")
+        return 0
+    failed = run_all(args.parts, output, device, args.smoke, args.minutes, args.part_seconds)
+    print(f"{len(args.parts) - failed} of {len(args.parts)} parts measured, in {output}")
+    return int(failed == len(args.parts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

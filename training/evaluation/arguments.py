@@ -1,0 +1,153 @@
+"""The command line of `training.evaluate`."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from anydepth_hf.option_schema import AT_LEAST_0, AT_LEAST_1, POSITIVE, checked
+from training.evaluation.cells import Cell, load_cell
+from training.evaluation.datasets import set_names
+from training.evaluation.protocol import protocol_names
+
+
+@dataclass
+class EvaluateArguments:
+    # what is measured
+    model: str | None = field(default=None, metadata={"help": "Hub id, folder or preset of a depth-estimation model"})
+    predictions: str | None = field(
+        default=None,
+        metadata={"help": "instead: folder of .npy or 16-bit .png files named as the images; or image-free-prior"},
+    )
+    prediction_scale: Annotated[float, POSITIVE] = field(
+        default=1.0, metadata={"help": "divisor of the integers of .png predictions"}
+    )
+    predicts: Literal["disparity", "depth", "metric_depth", "log_depth"] | None = field(
+        default=None, metadata={"help": "what is predicted (default: known for each model type)"}
+    )
+    revision: str | None = None
+    trust_remote_code: bool = False
+
+    # on what
+    sets: list[str] = field(default_factory=list, metadata={"help": f"all, or some of {', '.join(set_names())}"})
+    data_dir: str | None = field(default=None, metadata={"help": "folder of the sets, as Marigold packs them"})
+    lists_dir: str | None = field(default=None, metadata={"help": "folder of the split lists: Marigold's data_split"})
+    frames: str | None = field(
+        default=None,
+        metadata={"help": "own data: folder of NAME.rgb.jpg (or .png ...) beside NAME.depth.png, millimetres"},
+    )
+    rgb_dir: str | None = field(default=None, metadata={"help": "own data: folder of images"})
+    depth_dir: str | None = field(default=None, metadata={"help": "own data: folder of depth files, named alike"})
+    depth_scale: Annotated[float | None, POSITIVE] = field(
+        default=None, metadata={"help": "own data: stored values per metre, e.g. 1000"}
+    )
+    dataset: str | None = field(
+        default=None,
+        metadata={"help": 'own data, any other: a data set specification as JSON, e.g. {"name": "hub", "path": "ID"}'},
+    )
+    title: str | None = field(default=None, metadata={"help": "own data: its name in tables"})
+    min_depth: Annotated[float | None, AT_LEAST_0] = field(
+        default=None, metadata={"help": "own data: nearer depth is not compared"}
+    )
+    max_depth: Annotated[float | None, POSITIVE] = field(
+        default=None, metadata={"help": "own data: farther depth is not compared"}
+    )
+    crop: Annotated[list[int] | None, AT_LEAST_1] = field(
+        default=None, metadata={"help": "own data: HEIGHT WIDTH cut at the bottom centre"}
+    )
+    valid_box: list[str] | None = field(
+        default=None, metadata={"help": "own data: TOP BOTTOM LEFT RIGHT compared; pixels, or fractions with a point"}
+    )
+    intrinsics: list[float] | None = field(
+        default=None, metadata={"help": "own data: FX FY CX CY in pixels, for protocols that need the camera"}
+    )
+    limit: Annotated[int | None, AT_LEAST_1] = field(
+        default=None, metadata={"help": "only this many images: a look, not a result"}
+    )
+
+    # a published result again
+    reproduce: str | None = field(
+        default=None,
+        metadata={"help": "a published cell, MODEL/SET, which fixes set and protocol; list shows them all"},
+    )
+
+    # how
+    protocol: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "all, or some of " + ", ".join(protocol_names()) + "; the first is that of pictures and cards "
+            "(default: lotus for disparity, marigold for depth, metric for metric depth)"
+        },
+    )
+    processing_size: str | None = field(
+        default=None, metadata={"help": "shorter side, or HEIGHTxWIDTH, of the input (default: the image processor's)"}
+    )
+    flip: bool = field(default=False, metadata={"help": "average with the mirrored image's prediction"})
+    batch_size: Annotated[int, AT_LEAST_1] = field(
+        default=1, metadata={"help": "images of one input size that run together"}
+    )
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    num_workers: Annotated[int, AT_LEAST_0] = field(
+        default=4, metadata={"help": "reading processes per evaluating process"}
+    )
+
+    # results
+    output_dir: str = field(default="", metadata={"help": "folder of results.json, results.md and worst.html"})
+    compare: str | None = field(
+        default=None, metadata={"help": "results.json of another model, to compare with image by image"}
+    )
+    worst: Annotated[int, AT_LEAST_0] = field(
+        default=8, metadata={"help": "images with error maps, for each data set"}
+    )
+    overwrite: bool = field(default=False, metadata={"help": "replace the results in output_dir"})
+
+    def __post_init__(self):
+        checked(self)
+        if self.reproduce == "list":
+            return
+        if self.reproduce:
+            self._follow(load_cell(self.reproduce))
+        own = [name for name in ("frames", "rgb_dir", "dataset") if getattr(self, name)]
+        if bool(self.model) == bool(self.predictions):
+            raise ValueError("give either --model or --predictions")
+        if bool(self.sets) == bool(own) or len(own) > 1:
+            raise ValueError("give one of --sets, --frames, --rgb_dir with --depth_dir, and --dataset")
+        if self.sets and not self.data_dir:
+            raise ValueError("give --data_dir: the folder that holds the sets")
+        if bool(self.rgb_dir) != bool(self.depth_dir):
+            raise ValueError("--rgb_dir and --depth_dir go together")
+        if self.sets and any((self.min_depth, self.max_depth, self.crop, self.valid_box, self.intrinsics)):
+            raise ValueError(
+                "--min_depth, --max_depth, --crop, --valid_box and --intrinsics are for own data; an evaluation set "
+                "fixes them"
+            )
+        if not self.output_dir:
+            raise ValueError("give --output_dir: where the results go")
+        if self.min_depth is not None and self.max_depth is not None and self.min_depth >= self.max_depth:
+            raise ValueError("--min_depth must be less than --max_depth")
+        self.size  # noqa: B018  (raises for a malformed size)
+
+    def _follow(self, cell: Cell) -> None:
+        """Takes set, protocol and, if none is given, the model of a cell."""
+        if self.sets or self.protocol or self.frames or self.rgb_dir or self.dataset:
+            raise ValueError(
+                "--reproduce fixes the set and the protocol: give neither --sets nor --protocol nor own data"
+            )
+        self.sets, self.protocol = [cell.set], [cell.protocol]
+        if not self.predictions:
+            self.model = self.model or cell.model
+        if not self.model and not self.predictions:
+            raise ValueError(
+                f"{cell.name} needs "
+                + (f"--predictions DIR --predicts {cell.predictions}" if cell.predictions else "--model, its weights")
+            )
+
+    @property
+    def size(self) -> int | tuple[int, int] | None:
+        """`processing_size` as the shorter side, or as (height, width)."""
+        if self.processing_size is None:
+            return None
+        match = re.fullmatch(r"(\d+)(?:x(\d+))?", self.processing_size.lower())
+        if not match or int(match[1]) < 1:
+            raise ValueError(f"--processing_size {self.processing_size}: write a shorter side, or HEIGHTxWIDTH")
+        return (int(match[1]), int(match[2])) if match[2] else int(match[1])
