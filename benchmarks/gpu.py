@@ -27,6 +27,11 @@ from anydepth_hf.benchmark import DTYPES, build, decoder_call, input_size, laten
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results/gpu"
 SIZES = (256, 512, 1024)
+PAPER_MS = {  # arXiv 2601.02760, Table 4: ViT-L on an H100, means; a type of numbers is not stated
+    256: {"SDT": 6.10, "DPT": 6.66},
+    512: {"SDT": 23.17, "DPT": 24.65},
+    1024: {"SDT": 93.09, "DPT": 99.79},
+}
 MODELS = (
     "dinov3-small-sdt-compact",
     "dinov3-small-sdt",
@@ -81,7 +86,10 @@ def heads(device: torch.device, smoke: bool, dtype: str) -> list[dict]:
             exact, layers = (calls[name]()[0].float() for name in list(calls)[:2])
         difference = float((exact - layers).abs().max())
         for name, figures in timed(calls, device, 3 if smoke else 30).items():
-            records.append({"head": name, "size": size, "dtype": dtype, "encoder": encoder, **figures})
+            paper = PAPER_MS.get(size, {}).get(name.partition(" ")[0].rstrip(",")) if encoder == "large" else None
+            records.append(
+                {"head": name, "size": size, "dtype": dtype, "encoder": encoder, "paper_ms": paper, **figures}
+            )
         records[-3]["max_difference_from_layers"] = difference
     return records
 

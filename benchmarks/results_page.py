@@ -1,11 +1,12 @@
-"""Fills the tables of docs/results.md from stored results; nobody types a number there.
+"""Fills the tables of docs/results.md and docs/evaluation.md from stored results; nobody types a number there.
 
     python -m benchmarks.results_page            # rewrites the blocks between the markers
     python -m benchmarks.results_page --check    # fails if they are not up to date
 
 A block is `<!-- table NAME -->` ... `<!-- end table -->`; the names are those of `TABLES`. Results are what
 `anydepth benchmark --json benchmarks/results/cost/NAME.json` and `training.evaluate` (its summary.json, copied to
-benchmarks/results/accuracy/NAME.json, NAME a preset's or any other) write.
+benchmarks/results/accuracy/NAME.json, NAME a preset's or any other), `benchmarks.protocols` and `benchmarks.gpu`
+write.
 """
 
 import argparse
@@ -22,8 +23,11 @@ from anydepth_hf.benchmark_report import (
     markdown_table,
     parameter_table,
 )
+from anydepth_hf.metrics import METRICS
 from anydepth_hf.presets import preset, preset_names
 from training.evaluation.datasets import load_set
+from training.evaluation.measures import HEADINGS
+from training.evaluation.report import cell
 
 SETS = ["nyuv2", "kitti", "eth3d", "scannet", "diode"]
 BLOCK = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end table -->)", re.DOTALL)
@@ -81,7 +85,96 @@ def measured(results: Path) -> str:
     return "\n\n".join([markdown_table(rows), "AbsRel % ↓ / δ1 % ↑, measured here.", *notes])
 
 
-TABLES = {"parameters": parameters, "efficiency": efficiency, "published": published, "measured": measured}
+GUESSES = {"bundled": "bundled model", "image-free-prior": "image-free prior", "constant": "constant"}
+
+
+def protocols(results: Path) -> str:
+    """Protocols by models, on one set of images."""
+    stored = read_results(results / "protocols")
+    if not stored:
+        return "Not measured yet."
+    names = [name for name in GUESSES if name in stored]
+    rows = [["Protocol", *(f"{GUESSES[name]}, AbsRel % ↓ / δ1 % ↑" for name in names), "other, bundled model"]]
+    first = stored[names[0]]
+    for protocol, definition in first["protocols"].items():
+        cells, other = [], "-"
+        for name in names:
+            (entry,) = stored[name]["datasets"].values()
+            metrics = (entry["protocols"].get(protocol) or {}).get("metrics") or {}
+            pair = [metrics.get(metric) for metric in ("abs_rel", "delta1")]
+            cells.append(_cell(*(None if value is None else 100 * value for value in pair)))
+            if name == names[0]:
+                special = [metric for metric in metrics if metric not in METRICS]
+                other = ", ".join(f"{HEADINGS[metric][:-2]} {cell(metric, metrics[metric])}" for metric in special)
+        rows.append([f"{protocol} v{definition['version']}", *cells, other or "-"])
+    (entry,) = first["datasets"].values()
+    note = f"{entry['images']} images, {entry['title']}; means over images. " + "; ".join(
+        f"{protocol}: {reason.partition(', and')[0]}" for protocol, reason in sorted(first["not_measured"].items())
+    )
+    return f"{markdown_table(rows)}\n\n{note}."
+
+
+def gpu(results: Path) -> str:
+    """What `benchmarks.gpu` measured, part by part; a part without records says why."""
+    stored = [result for result in read_results(results / "gpu").values() if not result["smoke"]]
+    if not stored:
+        return "Not measured yet: no GPU was at hand. `bash benchmarks/gpu.sh` measures and fills this."
+    parts = []
+    for title, prefix, columns in GPU_TABLES:
+        found = [result for result in stored if result["part"].startswith(prefix)]
+        records = [record for result in found for record in result.get("records", [])]
+        if records:
+            rows = [list(columns.values())]
+            rows += [[_figure(record.get(name)) for name in columns] for record in records]
+            parts.append(f"{title}\n\n{markdown_table(rows)}")
+        missing = [f"{result['part']}: {result['error']}" for result in found if "error" in result]
+        parts += ["Not measured: " + "; ".join(missing) + "."] if missing else []
+    devices = sorted({json.dumps(result["environment"], sort_keys=True) for result in stored})
+    notes = [", ".join(f"{key} {value}" for key, value in json.loads(text).items()) for text in devices]
+    return "\n\n".join([*parts, "Random weights, medians. " + "; ".join(notes) + "."])
+
+
+GPU_TABLES = (
+    (
+        "Heads on a ViT-L's features, beside the paper's H100 (Table 4; milliseconds of whole models):",
+        "heads",
+        {"head": "Head", "size": "Input", "dtype": "Type", "ms": "ms", "ms_std": "±", "peak_mib": "Peak MiB",
+         "paper_ms": "Paper, H100 (ms)", "max_difference_from_layers": "Difference from layers"},
+    ),
+    (
+        "Whole models:",
+        "models",
+        {"model": "Model", "size": "Input", "batch_size": "Batch", "mode": "Mode", "ms": "ms", "ms_std": "±",
+         "peak_mib": "Peak MiB"},
+    ),
+    (
+        "Training the head, encoder frozen, beside a plain loop that keeps the encoder in autograd:",
+        "training",
+        {"preset": "Preset", "size": "Input", "batch": "Batch", "mode": "Encoder", "batch_size": "Images a step",
+         "images_per_second": "Images/s", "peak_memory_gib": "Peak GiB"},
+    ),
+    (
+        "Rendered scenes:",
+        "renderer",
+        {"width": "Width", "height": "Height", "batch_size": "Batch", "images_per_second": "Images/s"},
+    ),
+)  # fmt: skip
+
+
+def _figure(value) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+    return "-" if value is None else str(value)
+
+
+TABLES = {
+    "parameters": parameters,
+    "efficiency": efficiency,
+    "published": published,
+    "measured": measured,
+    "protocols": protocols,
+    "gpu": gpu,
+}
 
 
 def fill(text: str, results: Path) -> str:
@@ -105,25 +198,29 @@ def fill(text: str, results: Path) -> str:
 def main(argv: list[str] | None = None) -> int:
     root = Path(__file__).resolve().parents[1]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.results_page", description=__doc__.split("\n")[0])
-    parser.add_argument("--page", type=Path, default=root / "docs/results.md")
+    pages = [root / "docs/results.md", root / "docs/evaluation.md"]
+    parser.add_argument("--page", type=Path, nargs="+", default=pages)
     parser.add_argument("--results", type=Path, default=root / "benchmarks/results")
     parser.add_argument("--check", action="store_true", help="change nothing; fail if something would change")
     args = parser.parse_args(argv)
-    try:
-        before = args.page.read_text(encoding="utf-8")
-        after = fill(before, args.results)
-    except (OSError, ValueError, KeyError) as error:
-        print(f"results_page: error: {args.page}: {error}", file=sys.stderr)
-        return 2
-    if args.check:
+    stale = []
+    for page in args.page:
+        try:
+            before = page.read_text(encoding="utf-8")
+            after = fill(before, args.results)
+        except (OSError, ValueError, KeyError) as error:
+            print(f"results_page: error: {page}: {error}", file=sys.stderr)
+            return 2
         if before != after:
-            print(
-                f"{args.page}: tables are not those of {args.results}; run python -m benchmarks.results_page",
-                file=sys.stderr,
-            )
-        return int(before != after)
-    atomic_write_text(args.page, after)
-    return 0
+            stale.append(page)
+            if not args.check:
+                atomic_write_text(page, after)
+    if args.check and stale:
+        named = ", ".join(map(str, stale))
+        print(
+            f"{named}: tables are not those of {args.results}; run python -m benchmarks.results_page", file=sys.stderr
+        )
+    return int(args.check and bool(stale))
 
 
 if __name__ == "__main__":

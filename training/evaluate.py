@@ -18,7 +18,7 @@ from training.evaluation.arguments import EvaluateArguments
 from training.evaluation.cells import beside_published, list_cells, load_cell
 from training.evaluation.comparison import Comparison, OwnDataset
 from training.evaluation.datasets import EvaluationDataset, set_names
-from training.evaluation.predictions import FilePredictions, ImageFreePrior, ModelPredictions
+from training.evaluation.predictions import GUESSES, FilePredictions, ModelPredictions
 from training.evaluation.protocol import Protocol, choose_protocols
 from training.evaluation.report import describe_protocol, error_panels, write_report
 from training.evaluation.runner import Evaluation, RecordCache
@@ -71,8 +71,8 @@ def open_datasets(arguments: EvaluateArguments) -> dict[str, EvaluationDataset |
 
 def open_predictions(arguments: EvaluateArguments, device: torch.device):
     """The model, the files or the guess to evaluate."""
-    if arguments.predictions == "image-free-prior":
-        return ImageFreePrior()
+    if arguments.predictions in GUESSES:
+        return GUESSES[arguments.predictions]()
     if arguments.predictions:
         return FilePredictions(arguments.predictions, arguments.predicts, arguments.prediction_scale)
     return ModelPredictions(

@@ -16,7 +16,9 @@ class EvaluateArguments:
     model: str | None = field(default=None, metadata={"help": "Hub id, folder or preset of a depth-estimation model"})
     predictions: str | None = field(
         default=None,
-        metadata={"help": "instead: folder of .npy or 16-bit .png files named as the images; or image-free-prior"},
+        metadata={
+            "help": "instead: folder of .npy or 16-bit .png files named as the images; or image-free-prior, constant"
+        },
     )
     prediction_scale: Annotated[float, POSITIVE] = field(
         default=1.0, metadata={"help": "divisor of the integers of .png predictions"}

@@ -231,6 +231,21 @@ class ImageFreePrior:
         return inputs
 
 
+class Constant(ImageFreePrior):
+    """The same disparity everywhere: what a protocol gives for nothing at all, by its fit and its clipping."""
+
+    def describe(self) -> dict:
+        return {"predictions": "constant", "predicts": self.predicts}
+
+    def prepare(self, image: np.ndarray, name: str) -> torch.Tensor:
+        """Disparity 1."""
+        return torch.ones(image.shape[:2])
+
+
+GUESSES = {"image-free-prior": ImageFreePrior, "constant": Constant}
+"""What stands where files of predictions could be named."""
+
+
 def _weights_id(model: str, config: PreTrainedConfig) -> str:
     """The Hub commit, or a digest of a local folder's weight files by name, size and time of change."""
     if not os.path.isdir(model):
