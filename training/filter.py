@@ -3,6 +3,7 @@
     python training/filter.py score hypersim,root=/data/hypersim vkitti2,root=/data/vkitti2 --output scores
     python training/filter.py select --scores scores --output lists
     python training/filter.py report --scores scores --output report
+    python training/filter.py calibrate vkitti2,root=/data/vkitti2,list=all.txt --kept train.txt
 
 `score` can be interrupted at any moment and started again, and shares its work between the processes of
 `accelerate launch` or `torchrun`. See docs/filtering.md.
@@ -22,7 +23,7 @@ from anydepth_cli.parser import Parser, StepParser, number
 from anydepth_hf.atomic_write import atomic_write_text
 from training.data.decoding import DataError
 from training.data.folders import check_listable, format_list
-from training.data.sources import DatasetSpec
+from training.data.sources import DatasetSpec, PairDataset, open_dataset
 from training.filtering.score_files import SCORE_COLUMNS, load_scores, score_datasets
 from training.filtering.scores import ScoreOptions, SelectionRule, select
 
@@ -99,10 +100,50 @@ def build_report(arguments: argparse.Namespace) -> None:
     print(write_report(Path(arguments.output), scores, selection, rule_of(arguments), arguments.samples))
 
 
+def run_calibration(arguments: argparse.Namespace) -> None:
+    """Tries the open choices against a published list, prints and writes how far each agrees."""
+    from training.filtering import calibration
+    from training.filtering.reprojection import score_vkitti2
+
+    spec = dataclasses.replace(DatasetSpec.parse(arguments.dataset), far_plane=None)
+    dataset = open_dataset(spec)
+    if not isinstance(dataset, PairDataset):
+        raise DataError(f"{spec.name!r} does not consist of files, so a list of files says nothing of it.")
+    labels = calibration.keep_labels(dataset, arguments.kept)
+    scores = calibration.score_dataset(dataset, arguments.num_workers)
+    found = calibration.calibrate(scores, labels, calibration.choices())
+    if arguments.reprojection:
+        found.append(calibration.rival("reprojection consistency", score_vkitti2(dataset), labels))
+    print(f"{len(labels)} samples, {labels.sum()} kept by {arguments.kept}")
+    print("  IoU  equal   kept  choice")
+    for one in [*found[: arguments.show], *(one for one in found[arguments.show :] if isinstance(one.choice, str))]:
+        print(f"{one.iou:5.3f}  {one.equal:5.3f}  {one.kept:5.3f}  {_named(one.choice)}")
+    if arguments.output:
+        entries = [{**dataclasses.asdict(one), "choice": _named(one.choice)} for one in found]
+        result = {"samples": len(labels), "kept": int(labels.sum()), "agreements": entries}
+        atomic_write_text(Path(arguments.output), json.dumps(result, indent=1) + "\n")
+
+
+def _named(choice) -> str:
+    return choice if isinstance(choice, str) else choice.describe()
+
+
+def run_simulation(arguments: argparse.Namespace) -> None:
+    """Writes a stand-in for Virtual KITTI 2 and the list of what the paper's rule keeps of it."""
+    from training.filtering.calibration import Choice
+    from training.filtering.simulation import simulate
+
+    kept = simulate(Path(arguments.folder), arguments.images, Choice(100.0, ScoreOptions(), SelectionRule()))
+    print(f"wrote {arguments.images} rendered streets; now try\n"
+          f"python training/filter.py calibrate vkitti2,root={arguments.folder} --kept {kept}")  # fmt: skip
+
+
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = Parser(prog="filter.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    steps = parser.add_subparsers(required=True, metavar="{score,select,report}", parser_class=StepParser)
+    steps = parser.add_subparsers(
+        required=True, metavar="{score,select,report,calibrate,simulate}", parser_class=StepParser
+    )
     step = steps.add_parser("score", help="score depth maps into Parquet files")
     step.set_defaults(run=score)
     step.add_argument("dataset", nargs="+", help="name,option=value,... as in training; see docs/data.md")
@@ -147,6 +188,18 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
             step.add_argument("--overwrite", action="store_true")
         else:
             step.add_argument("--samples", type=number(minimum=0), default=12, help="images on each sheet")
+    step = steps.add_parser("calibrate", help="try what the paper leaves open against a published list")
+    step.set_defaults(run=run_calibration)
+    step.add_argument("dataset", help="all samples that the list was chosen from, as for score")
+    step.add_argument("--kept", required=True, help="list of the samples that were kept")
+    step.add_argument("--output", help="JSON file of every choice and its agreement")
+    step.add_argument("--show", type=number(minimum=1), default=5, help="best choices to print")
+    step.add_argument("--num-workers", type=number(minimum=0), default=os.cpu_count(), help="reading processes")
+    step.add_argument("--reprojection", action="store_true", help="try consistency with the next frame as well")
+    step = steps.add_parser("simulate", help="make a stand-in for Virtual KITTI 2 of rendered streets")
+    step.set_defaults(run=run_simulation)
+    step.add_argument("folder", help="a new folder")
+    step.add_argument("--images", type=number(minimum=5), default=200)
     return parser.parse_args(argv)
 
 

@@ -17,6 +17,7 @@ from anydepth_hf.loading import require_complete
 from anydepth_hf.quiet import quiet
 
 from .card_check import card_problems
+from .eval_results import FOLDER as EVAL_RESULTS
 from .exported import ExportedFilesError, check_exported, exported_files
 from .reference import REFERENCE_FILE, write_reference
 
@@ -100,6 +101,7 @@ def collect_files(directory: Path, include: Iterable[str] = ()) -> tuple[dict[st
     names = sorted(path.name for path in directory.iterdir())
     files = {name: directory / name for name in names if matches(name, (*UPLOADED, *include))}
     files = {name: path for name, path in files.items() if path.is_file()}
+    files |= {f"{EVAL_RESULTS}/{path.name}": path for path in sorted((directory / EVAL_RESULTS).glob("*.yaml"))}
     if not any(matches(name, ("model*.safetensors",)) for name in files):
         raise UploadError(f"{directory} has no model.safetensors.")
     files |= code_files(directory)

@@ -115,9 +115,9 @@ class Evaluation:
     ) -> dict[int, dict]:
         """Records, by index, of this process's images and of all that the cache held before.
 
-        A record has `index`, `files` (their `stamp`), `name`, `size`, `input_size` (height, width), `valid_pixels`, `protocols` (metrics of
-        each protocol that fits single images; `None` for an image without enough valid pixels), and the first one's
-        errors by `regions` and `ranges`.
+        A record has `index`, `files` (their `stamp`), `name`, `size`, `input_size` (height, width), `valid_pixels`,
+        `protocols` (metrics of each protocol that fits single images; `None` for an image without enough valid
+        pixels), and the first one's errors by `regions` and `ranges`.
 
         Raises:
             DataError: an image cannot be read, has no prediction, or its prediction is not finite.
