@@ -96,7 +96,13 @@ def protocols(results: Path) -> str:
     names = [name for name in GUESSES if name in stored]
     rows = [["Protocol", *(f"{GUESSES[name]}, AbsRel % ↓ / δ1 % ↑" for name in names), "other, bundled model"]]
     first = stored[names[0]]
+    left_out = sorted(first["not_measured"])
     for protocol, definition in first["protocols"].items():
+        (entry,) = first["datasets"].values()
+        # the pictures have nothing to do with each other: they make no clip
+        if definition["fit"]["scope"] == "clip" or entry["protocols"][protocol]["metrics"] is None:
+            left_out.append(protocol)
+            continue
         cells, other = [], "-"
         for name in names:
             (entry,) = stored[name]["datasets"].values()
@@ -108,9 +114,11 @@ def protocols(results: Path) -> str:
                 other = ", ".join(f"{HEADINGS[metric][:-2]} {cell(metric, metrics[metric])}" for metric in special)
         rows.append([f"{protocol} v{definition['version']}", *cells, other or "-"])
     (entry,) = first["datasets"].values()
-    note = f"{entry['images']} images, {entry['title']}; means over images. " + "; ".join(
-        f"{protocol}: {reason.partition(', and')[0]}" for protocol, reason in sorted(first["not_measured"].items())
-    )
+    note = f"{entry['images']} images, {entry['title']}; means over images"
+    if left_out:
+        note += (
+            f". Not for {first['predictions']['predicts']} of single pictures without a camera: {', '.join(left_out)}"
+        )
     return f"{markdown_table(rows)}\n\n{note}."
 
 
