@@ -140,14 +140,14 @@ def training(device: torch.device, smoke: bool, encoder: str) -> list[dict]:
 
 def renderer(device: torch.device, smoke: bool) -> list[dict]:
     """Rendered scenes per second."""
-    from training.scenes.render import render_batch
+    from training.data.scene_batches import build_scenes, render_scenes, to_device
 
     height, width, batch_size = (48, 64, 2) if smoke else (384, 512, 64)
     times = []
     for step in range(2 if smoke else 6):
         seeds = list(range(step * batch_size, (step + 1) * batch_size))
         start = time.perf_counter()
-        render_batch(seeds, height, width, str(device))
+        render_scenes(to_device(build_scenes(seeds, height, width), str(device)), height, width)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)
