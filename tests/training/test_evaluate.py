@@ -416,7 +416,7 @@ def numbers(value, path=""):
         return {k: v for name, part in value.items() for k, v in numbers(part, f"{path}/{name}").items()}
     if isinstance(value, list):
         return {k: v for name, part in enumerate(value) for k, v in numbers(part, f"{path}/{name}").items()}
-    return {} if isinstance(value, str) else {path: value}
+    return {} if value is None or isinstance(value, str) else {path: value}
 
 
 def test_two_processes_give_the_numbers_of_one(tmp_path, data, saved):
