@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises [`UsageError`] with the nearest right word where there is one."""
         if match := re.match(r"unrecognized arguments: (.*)", message):
-            words = match[1].split()
+            words = match[1].split() or ['""']  # an empty argument
             unknown = next((word for word in words if word.startswith("-")), words[0]).partition("=")[0]
             message = f"unknown option {unknown}{did_you_mean(unknown, self.option_names())}"
         message = re.sub(r"^(--[\w-]+)(?:/--[\w-]+)+:", r"\1:", message.removeprefix("argument "))  # both spellings

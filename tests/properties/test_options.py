@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from anydepth_cli.main import main
 from anydepth_hf.option_schema import Range, checked_value
 from conversion.formats.renaming import ConversionError
-from conversion.settings import Settings
+from conversion.formats.settings import Settings
 from training.data.decoding import DataError
 from training.data.sources import DatasetSpec
 from training.evaluate import EvaluateArguments
