@@ -3,6 +3,7 @@
 import errno
 import os
 import platform
+import re
 import shutil
 import time
 import uuid
@@ -18,6 +19,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Of an `OSError`: no space left, a quota is used up, a file has become too large."""
 
 _HOST = f"{zlib.crc32(platform.node().encode()):08x}"
+_TEMPORARY = re.compile(r"\.writing-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}(?!\w)")
 _STALE_SECONDS = 3600
 
 
@@ -78,6 +80,7 @@ def atomic_directory(path: str | os.PathLike, replace: bool = False) -> Iterator
     """
     path = Path(path)
     recover_directory(path)
+    remove_leftovers(path.parent)
     with temporary_directory(path.parent) as temporary:
         yield temporary
         publish_directory(temporary, path, replace)
@@ -156,11 +159,13 @@ def remove_leftovers(folder: str | os.PathLike) -> None:
 
 def _is_abandoned(path: Path) -> bool:
     """Whether nobody writes it any more: its process on this machine is gone, or it has not changed for an hour."""
-    host, _, rest = path.name.removeprefix(".writing-").partition("-")
-    process = rest.partition("-")[0]
-    if host == _HOST and process.isdigit() and int(process) != os.getpid():
+    name = _TEMPORARY.match(path.name)
+    if name is None:  # somebody else's file
+        return False
+    host, process = name[1], int(name[2])
+    if host == _HOST and process != os.getpid():
         try:
-            os.kill(int(process), 0)
+            os.kill(process, 0)
         except ProcessLookupError:
             return True
         except (PermissionError, OverflowError):

@@ -1,6 +1,5 @@
 """Files of the Hub, downloaded through `huggingface_hub` and compared with the size and the hash that it states."""
 
-import errno
 import os
 import re
 import shutil
@@ -22,9 +21,9 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
+from .atomic_write import DISK_FULL
 from .originals import is_gated
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -153,7 +152,7 @@ def explain(error: Exception, repo: str, revision: str) -> HubFileError:
         )
     if status in (401, 403):
         return HubFileError(f"{page} refuses the access token; log in anew with `hf auth login` (or set HF_TOKEN).")
-    if isinstance(error, OSError) and error.errno in NO_SPACE:
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
         return HubFileError(
             f"No space for the files of {repo}: {error.strerror} ({constants.HF_HUB_CACHE}). Free some space or set "
             "HF_HOME to a folder on another disk, and run this again; what has arrived is kept."
@@ -181,7 +180,6 @@ def free_space(folder: str | os.PathLike) -> int:
 __all__ = [
     "HubFileError",
     "HubUnreachable",
-    "NO_SPACE",
     "RemoteFile",
     "download",
     "explain",

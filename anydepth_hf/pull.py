@@ -20,9 +20,8 @@ from huggingface_hub.utils import WeakFileLock
 from safetensors import SafetensorError
 from transformers.utils import logging
 
-from .atomic_write import LEFTOVERS, atomic_directory
+from .atomic_write import DISK_FULL, LEFTOVERS, atomic_directory
 from .hub_files import (
-    NO_SPACE,
     HubFileError,
     HubUnreachable,
     RemoteFile,
@@ -269,7 +268,7 @@ def _sentences(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        if isinstance(error, OSError) and error.errno not in NO_SPACE:
+        if isinstance(error, OSError) and error.errno not in DISK_FULL:
             raise
         reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
         raise PullError(

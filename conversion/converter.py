@@ -1,5 +1,7 @@
 """An original checkpoint, read, built into a model, written and compared with what was read."""
 
+import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +10,6 @@ from typing import Any
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
-from anydepth_cli.mistakes import one_line
 from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
 from anydepth_hf.atomic_write import atomic_directory
 from anydepth_hf.quiet import quiet
@@ -95,7 +96,10 @@ def convert(
                 model.save_pretrained(directory)
                 processor.save_pretrained(directory)
         except SafetensorError as error:  # so it says that the disk is full
-            raise ConversionError(f"{output} cannot be written: {one_line(error)}") from None
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(output)) from None
         check_weights(directory, model)
         expected = run(model)
         del model

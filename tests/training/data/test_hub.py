@@ -171,7 +171,7 @@ def test_stream_replaces_unreadable_rows(tmp_path):
     features = datasets.Features({"image": datasets.Image(), "depth": feature, "name": datasets.Value("string")})
     datasets.Dataset.from_list(made, features=features).to_parquet(tmp_path / "a.parquet")
     spec = {"name": "hub", "path": str(tmp_path / "a.parquet"), "streaming": True}
-    with pytest.raises(DataError, match=r"row 0 \(s0\): the file is damaged"):
+    with pytest.raises(DataError, match=r"row 0 \(s0\): the image is a damaged image"):
         list(build_train_loader(open_dataset(spec), TRANSFORM, batch_size=4, shuffle=False))
     loader = build_train_loader(open_dataset(spec), TRANSFORM, batch_size=4, shuffle=False, on_error="skip")
     seen = names(loader)
