@@ -152,14 +152,15 @@ def test_a_run_that_was_interrupted_goes_on_where_it_was(predict, folder, tmp_pa
     out, report = tmp_path / "out", tmp_path / "report.jsonl"
     assert predict(folder) == 0
     (out / "b_disparity_color.png").unlink()
-    (out / ".writing-0123456789ab.png").touch()
+    leftover = out / ".writing-01234567-1-89abcdef.png"  # of another machine, an hour ago
+    leftover.touch()
+    os.utime(leftover, (time.time() - 3601,) * 2)
     (out / ".writing-now.png").touch()
-    os.utime(out / ".writing-0123456789ab.png", (time.time() - 3600,) * 2)
     assert predict(folder, "--report", report) == 0
     lines = [json.loads(line) for line in report.read_text().splitlines()]
     assert [(line["input"], line["status"]) for line in lines] == [(str(folder / "b.jpg"), "written")]
     assert (out / "b_disparity_color.png").exists() and (out / ".writing-now.png").exists()
-    assert not (out / ".writing-0123456789ab.png").exists()
+    assert not leftover.exists()
 
 
 def test_results_beside_the_photographs_are_not_predicted_again(predict, folder):
