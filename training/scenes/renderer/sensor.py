@@ -5,6 +5,8 @@ import io
 import numpy as np
 from PIL import Image, ImageFilter
 
+from anydepth_hf.image_io import open_image
+
 
 def develop(rng: np.random.Generator, light: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """
@@ -42,7 +44,7 @@ def develop(rng: np.random.Generator, light: np.ndarray, depth: np.ndarray) -> n
     if rng.random() < 0.6:
         file = io.BytesIO()
         image.save(file, "JPEG", quality=int(rng.integers(40, 96)))
-        image = Image.open(file).convert("RGB")
+        image = open_image(file.getvalue()).convert("RGB")
     return np.asarray(image)
 
 
