@@ -29,7 +29,12 @@ _DESCRIPTION = 270  # TIFF tag ImageDescription
 
 
 def write_depth(
-    path: str | os.PathLike, depth: DepthMap, *, step: float | None = None, photo: Image.Image | None = None
+    path: str | os.PathLike,
+    depth: DepthMap,
+    *,
+    step: float | None = None,
+    limits: tuple[float, float] | None = None,
+    photo: Image.Image | None = None,
 ) -> Path:
     """
     Writes a map in the format of the name's ending: `.png`, `.exr`, `.tiff`, `.npz`, `.npy` or `.jpg`.
@@ -39,6 +44,7 @@ def write_depth(
 
     Args:
         step: distance of two levels of a 16-bit PNG, e.g. 0.001 for millimetres; by default as small as can be.
+        limits: range of a 16-bit PNG instead of the map's own (see `quantize`).
         photo: the picture that a JPEG shows, of any size; by default the map in colours.
 
     Raises:
@@ -54,7 +60,7 @@ def write_depth(
         # the array format has no room for a meaning; without it the array would not be read, so it goes first
         atomic_write_text(sidecar(path), json.dumps(depth.metadata(), indent=1) + "\n")
     with atomic_write(path) as temporary:
-        _WRITERS[suffix](temporary, depth, step=step, photo=photo)
+        _WRITERS[suffix](temporary, depth, step=step, limits=limits, photo=photo)
     return path
 
 
@@ -101,6 +107,8 @@ def has_mark(path: str | os.PathLike) -> bool:
     path = Path(path)
     if path.suffix.lower() == ".npy":
         path = sidecar(path)
+    elif path.is_dir():  # frames of a video
+        path = path / "frames.json"
     try:
         with open(path, "rb") as file:
             start = file.read(65536)
@@ -110,8 +118,8 @@ def has_mark(path: str | os.PathLike) -> bool:
         return False
 
 
-def _write_png(path: Path, depth: DepthMap, step: float | None = None, **_):
-    quantized = quantize(depth.values, depth.valid, step)
+def _write_png(path: Path, depth: DepthMap, step: float | None = None, limits=None, **_):
+    quantized = quantize(depth.values, depth.valid, step, limits)
     metadata = depth.metadata(quantized.scale, quantized.offset, step=quantized.scale, invalid=INVALID)
     if quantized.out_of_range:
         metadata["out_of_range"] = quantized.out_of_range

@@ -23,7 +23,12 @@ class Quantized:
     out_of_range: int = 0
 
 
-def quantize(values: np.ndarray, valid: np.ndarray, step: float | None = None) -> Quantized:
+def quantize(
+    values: np.ndarray,
+    valid: np.ndarray,
+    step: float | None = None,
+    limits: tuple[float, float] | None = None,
+) -> Quantized:
     """
     Rounds a map to 65,535 levels.
 
@@ -32,13 +37,19 @@ def quantize(values: np.ndarray, valid: np.ndarray, step: float | None = None) -
         valid: bool, of the same shape; finite where true.
         step: distance of two levels, counted from 0: 0.001 for millimetres, 1 / 256 as in KITTI. By default as small
             as the range of the valid values allows, which wastes no precision.
+        limits: without a step, the values of the lowest and the highest level instead of the map's own, beyond which
+            values are clipped: the same for all frames of a video.
 
     Raises:
         ValueError: `step` is not positive and finite.
     """
     values = np.where(valid, values, 0).astype(np.float64)
     if step is None:
-        low, high = (values[valid].min(), values[valid].max()) if valid.any() else (0.0, 0.0)
+        if limits is not None:
+            low, high = limits
+            values = values.clip(low, high)
+        else:
+            low, high = (values[valid].min(), values[valid].max()) if valid.any() else (0.0, 0.0)
         scale = (high - low) / 65534
         scale = float(scale) if scale > 0 else abs(float(low)) or 1.0
         offset = float(low) - scale

@@ -62,6 +62,8 @@ class Predictor:
         max_patches: see `MAX_PATCHES`.
         tiles: tiles along the shorter side that sharpen the map (see `tiles.refine`); fewer where a tile would have
             less pixels than the model sees, and 0 for none.
+        own_size: maps keep the size at which the model sees the picture; with tiles they have the picture's all the
+            same.
     """
 
     model: Any
@@ -73,6 +75,7 @@ class Predictor:
     predicts: str | None = None
     max_patches: int = MAX_PATCHES
     tiles: int = 0
+    own_size: bool = False
 
     def __post_init__(self):
         self.kind, self.unit = prediction_kind(self.model.config, self.predicts)
@@ -172,7 +175,9 @@ class Predictor:
     def _run(self, batch: list) -> Iterator[Result]:
         sources, images, pixel_values = zip(*batch)
         try:
-            layers = self.forward(torch.cat(pixel_values), [image.size[::-1] for image in images])
+            pixels = torch.cat(pixel_values)
+            own = [tuple(pixels.shape[-2:])] * len(images) if self.own_size and not self.tiles else None
+            layers = self.forward(pixels, [image.size[::-1] for image in images], own)
         except FAILURES as error:
             if len(batch) == 1:
                 yield Result(sources[0], images[0], error=error)
@@ -204,13 +209,19 @@ class Predictor:
         return refine(values, picture, predict, count, detail, self.batch_size)
 
     @torch.inference_mode()
-    def forward(self, pixel_values: torch.Tensor, sizes: list[tuple[int, int]]) -> list[dict[str, np.ndarray]]:
+    def forward(
+        self,
+        pixel_values: torch.Tensor,
+        sizes: list[tuple[int, int]],
+        map_sizes: list[tuple[int, int]] | None = None,
+    ) -> list[dict[str, np.ndarray]]:
         """
         Runs the model once.
 
         Args:
             pixel_values: `(batch_size, 3, height, width)`.
-            sizes: `(height, width)` of each picture, which the maps get.
+            sizes: `(height, width)` of each picture.
+            map_sizes: those of the maps; by default the pictures'.
 
         Returns:
             For each picture its `values`, and where the model has them its `confidence` and `sky`.
@@ -220,17 +231,20 @@ class Predictor:
         outputs = self.model(pixel_values=pixel_values.to(self.model.device, self.model.dtype, non_blocking=True))
         process = self.processor.post_process_depth_estimation
         options = {"source_sizes": sizes} if "source_sizes" in inspect.signature(process).parameters else {}
-        results = process(outputs, target_sizes=sizes, **options)
+        map_sizes = map_sizes or sizes
+        results = process(outputs, target_sizes=map_sizes, **options)
         layers = [{"values": result["predicted_depth"].float().cpu().numpy()} for result in results]
         for name in ("confidence", "sky"):
             if (maps := outputs.get(name)) is not None:
-                for layer, values, size in zip(layers, maps, sizes):
+                for layer, values, size in zip(layers, maps, map_sizes):
                     values = F.interpolate(values[None, None].float(), size=size, mode="bilinear")[0, 0].cpu().numpy()
                     layer[name] = values > 0.5 if name == "sky" else values
         return layers
 
-    def describe(self, layers: dict[str, np.ndarray], image: Image.Image, name: str) -> DepthMap:
-        """The map of one picture with its meaning; refuses one that is not finite."""
+    def describe(self, layers: dict[str, np.ndarray], image: Image.Image | None, name: str) -> DepthMap:
+        """The map of one picture (where it is at hand, its EXIF data give the camera) with its meaning; refuses one
+        that is not finite.
+        """
         broken = 1 - np.isfinite(layers["values"]).mean()
         if broken:
             raise ValueError(
@@ -241,7 +255,7 @@ class Predictor:
             layers["values"],
             self.kind,
             self.unit,
-            intrinsics=Intrinsics.from_exif(image, PurePath(name).name),
+            intrinsics=image and Intrinsics.from_exif(image, PurePath(name).name),
             model=self.name or None,
             image=PurePath(name).name,
             confidence=layers.get("confidence"),

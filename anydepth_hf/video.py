@@ -1,0 +1,94 @@
+"""Videos of disparity or depth in one call."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers.utils import logging
+
+from .bundled_checkpoint import BUNDLED_CHECKPOINT
+from .loading import load_model
+from .outputs import OutputOptions
+from .prediction import Predictor, model_label
+from .video_convert import FORMATS, Progress, convert_video, damage_of, video_paths
+from .video_sinks import ENDINGS
+
+logger = logging.get_logger(__name__)
+
+
+def predict_video(
+    model: Any,
+    source_path: str | os.PathLike,
+    output_path: str | os.PathLike,
+    *,
+    formats: Sequence[str] = ("color",),
+    stabilize: str = "causal",
+    progress: Progress | None = None,
+    side_by_side: bool = False,
+    colormap: str = "spectral",
+    limits: tuple[float, float] | None = None,
+    size: int | None = None,
+    batch_size: int = 1,
+    overwrite: bool = True,
+) -> list[Path]:
+    """
+    Predicts a video and writes it.
+
+    ```python
+    anydepth_hf.video.predict_video(None, "clip.mp4", "clip_disparity.mp4")
+    ```
+
+    Args:
+        model: a [`Predictor`], the pair that `load_model` returns, a directory, preset or Hub id, or `None` for the
+            small model that comes with the package.
+        source_path: the video.
+        output_path: name of the colour video; results of other formats stand beside it under its name. Or a folder
+            that exists, where they get the names that `anydepth predict` gives them.
+        formats: some of `FORMATS`: `"color"` (H.264 with the sound), `"ffv1"` (16-bit gray without loss), `"hevc"`
+            (12-bit gray), `"npz"` (one array), `"png"`, `"exr"`, `"tiff"` (folders of frames).
+        stabilize: `"off"`, `"causal"` or `"two-pass"` (see `video_stabilizer`).
+        progress: called after each step, from this thread. What it raises ends the work, which goes on from there
+            when it is started again.
+        side_by_side: the colour video shows the original beside the map.
+        colormap, limits: see `colorize`; by default limits that fit the whole clip.
+        size: shortest side that the model sees; not with a `Predictor`, which knows.
+        batch_size: frames at once; not with a `Predictor` either.
+        overwrite: replace files that others wrote.
+
+    Returns:
+        The files and folders, in the order of `formats`. Frames that could not be decoded repeat the one before, and
+        a warning tells how many there are.
+
+    Raises:
+        ValueError: no video that can be read, a format or mode that does not exist, a model that cannot be used.
+        OSError: a file that cannot be opened or written.
+    """
+    predictor = model if isinstance(model, Predictor) else _predictor(model, size, batch_size)
+    for name in formats:
+        if name not in FORMATS:
+            raise ValueError(f"A video is written as {', '.join(FORMATS)}, not as {name!r}.")
+    source, target = Path(source_path), Path(output_path)
+    if target.is_dir():
+        paths = video_paths(target, source.stem, predictor.output_kind, formats)
+    else:
+        base = str(target.with_suffix(""))
+        endings = ENDINGS | {"color": target.suffix or ".mp4"}
+        paths = {name: Path(base + endings[name]) for name in formats}
+    options = OutputOptions(formats, colormap=colormap, limits=limits, beside=side_by_side, overwrite=overwrite)
+    converted = convert_video(predictor, source, paths, options, stabilize, progress)
+    if converted.damaged:
+        logger.warning(f"{damage_of(source, converted)}.")
+    return list(converted.paths.values())
+
+
+def _predictor(model: Any, size: int | None, batch_size: int) -> Predictor:
+    network, processor = model if isinstance(model, tuple) else load_model(model)
+    name = network.config.name_or_path if isinstance(model, tuple) else os.fspath(model or BUNDLED_CHECKPOINT)
+    predictor = Predictor(network, processor, model_label(name), batch_size)
+    if size:
+        predictor.set_size(size)
+    return predictor
+
+
+__all__ = ["FORMATS", "predict_video"]

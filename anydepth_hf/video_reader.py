@@ -1,0 +1,216 @@
+"""Frames of a video file with their times, upright, one after another: nothing is held but the frame at hand.
+
+A frame that cannot be decoded is not left out: it comes as a damaged one at its own time, so that pictures, sound and
+numbers stay in step. FFmpeg (PyAV) opens only the formats of a list, and of files only the file: a playlist under
+another name opens no others.
+"""
+
+import heapq
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .extras import require
+
+CONTAINERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,h264,hevc,ivf,m4v,nut"
+"""FFmpeg's demuxers that are tried; those that open further files or devices are not among them."""
+MAX_SIDE = 16384
+"""Pixels along a side that a frame may have."""
+
+
+class VideoError(ValueError):
+    """A video that cannot be used; the message is one sentence that begins with its name."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """
+    What is known of a video before it is decoded.
+
+    Args:
+        width, height: of its upright frames, pixels.
+        time_base: seconds that one unit of a frame's `pts` is.
+        rate: frames a second on the average.
+        frames: how many there are, as far as the file says; 0 if it does not.
+        aspect: width of a pixel over its height, upright.
+        audio: number of sound tracks.
+        start: seconds at which the file starts.
+    """
+
+    width: int
+    height: int
+    time_base: Fraction
+    rate: Fraction
+    frames: int
+    aspect: Fraction
+    audio: int
+    start: Fraction = Fraction(0)
+
+
+@dataclass
+class VideoFrame:
+    """
+    One frame.
+
+    Args:
+        index: its place, from 0.
+        pts: when it is shown, in units of `VideoInfo.time_base`.
+        damaged: it could not be decoded; its picture is the one before.
+        decoded: PyAV's frame.
+        size: (width, height) as stored, which all frames of the video get.
+    """
+
+    index: int
+    pts: int
+    damaged: bool
+    decoded: Any
+    size: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        """What messages call the frame."""
+        return f"frame {self.index}"
+
+    def open(self) -> Image.Image:
+        """The picture, RGB and upright."""
+        array = self.decoded.to_ndarray(format="rgb24", width=self.size[0], height=self.size[1])
+        turns = round(self.decoded.rotation / 90) % 4
+        return Image.fromarray(np.ascontiguousarray(np.rot90(array, turns)) if turns else array)
+
+
+def av() -> Any:
+    """The package PyAV. Raises ImportError without it (extra `video`)."""
+    return require("av", "video", "Reading and writing videos")
+
+
+@contextmanager
+def open_video(path: str | os.PathLike) -> Iterator[tuple[Any, Any]]:
+    """
+    Opens a video file for reading: PyAV's container and its first stream of moving pictures.
+
+    Raises:
+        VideoError: it is no video of a format that is read here, or has no picture.
+        OSError: the file cannot be opened.
+    """
+    package = av()
+    name = os.fspath(path)
+    with open(path, "rb"):  # a missing file is an OSError that says so
+        pass
+    try:
+        container = package.open(
+            f"file:{os.path.abspath(name)}",
+            options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+    except package.error.FFmpegError as error:
+        reason = " ".join(str(error.strerror or error).split())
+        raise VideoError(f"{name} is no video that can be read: damaged, or of another format ({reason}).") from error
+    with container:
+        cover = package.stream.Disposition.attached_pic  # the picture on an album is a video stream to FFmpeg
+        streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+        if not streams or streams[0].codec_context is None:
+            raise VideoError(f"{name} has no pictures that can be decoded.")
+        streams[0].thread_type = "AUTO"
+        yield container, streams[0]
+
+
+def probe(path: str | os.PathLike) -> VideoInfo:
+    """
+    What a video is; decodes its first frame.
+
+    Raises:
+        VideoError: no video, one without a frame that can be decoded, or with frames too large.
+        OSError: the file cannot be opened.
+    """
+    with open_video(path) as (container, stream):
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        seconds = container.duration / av().time_base if container.duration else 0
+        first = next(_decode(container, stream, []), None)
+        if first is None:
+            raise VideoError(f"{os.fspath(path)} has no frame that can be decoded.")
+        if max(first.width, first.height) > MAX_SIDE:
+            raise VideoError(f"{os.fspath(path)} has {first.width}x{first.height} pixels; at most {MAX_SIDE} a side.")
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        turned = round(first.rotation / 90) % 2 == 1
+        width, height = (first.height, first.width) if turned else (first.width, first.height)
+        return VideoInfo(
+            width,
+            height,
+            stream.time_base,
+            Fraction(rate),
+            stream.frames or round(seconds * rate),
+            1 / aspect if turned and aspect else aspect or Fraction(1),
+            len(container.streams.audio),
+            Fraction(container.start_time or 0, av().time_base),
+        )
+
+
+def read_frames(path: str | os.PathLike, start: int = 0) -> Iterator[VideoFrame]:
+    """
+    Yields the frames of a video in the order in which they are shown, each time later than the one before.
+
+    Args:
+        start: index of the first frame to yield; those before are decoded and dropped, which keeps indices exact.
+
+    Raises:
+        VideoError, OSError: see `open_video`.
+    """
+    with open_video(path) as (container, stream):
+        step = max(1, round(1 / (stream.average_rate or 25) / stream.time_base))
+        waiting: list[int] = []  # times of packets whose frames have not come, as a heap
+        index, last, size, picture = 0, None, None, None
+        for decoded in _decode(container, stream, waiting):
+            size = size or (decoded.width, decoded.height)
+            pts = decoded.pts
+            if pts is None:
+                pts = 0 if last is None else last + step
+            while waiting and waiting[0] <= pts:
+                lost = heapq.heappop(waiting)
+                # frames come in the order of their times: what is earlier and has not come was not decoded
+                if picture is not None and last is not None and last < lost < pts:
+                    if index >= start:
+                        yield VideoFrame(index, lost, True, picture, size)
+                    index, last = index + 1, lost
+            if picture is None or not decoded.is_corrupt:
+                picture = decoded
+            pts = pts if last is None else max(pts, last + 1)
+            if index >= start:
+                yield VideoFrame(index, pts, decoded.is_corrupt, picture, size)
+            index, last = index + 1, pts
+        for lost in sorted(waiting):
+            if picture is not None and last is not None and lost > last:
+                if index >= start:
+                    yield VideoFrame(index, lost, True, picture, size)
+                index, last = index + 1, lost
+
+
+def _decode(container, stream, waiting: list[int]) -> Iterator[Any]:
+    """Decoded frames; times of packets go into `waiting`, and packets that fail are passed over."""
+    errors = av().error
+    failed = 0
+    while failed < 100:  # a file that is damaged throughout ends here
+        try:
+            for packet in container.demux(stream):
+                try:
+                    frames = packet.decode()
+                except (errors.InvalidDataError, errors.UndefinedError, errors.ExternalError):
+                    frames = []
+                # before any frame can need it: decoders return frames at the earliest with their packet
+                if packet.pts is not None and packet.size and not packet.is_discard:
+                    heapq.heappush(waiting, packet.pts)
+                failed = 0 if frames else failed
+                yield from frames
+            return
+        except errors.EOFError:
+            return
+        except errors.FFmpegError:
+            failed += 1
+
+
+__all__ = ["VideoError", "VideoFrame", "VideoInfo", "open_video", "probe", "read_frames"]

@@ -1,0 +1,264 @@
+"""What the maps of a video are written to: videos of colours and of numbers, frames in a folder, one array."""
+
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .atomic_write import atomic_write_text
+from .depth_files import KEY, write_depth
+from .depth_map import GENERATOR, DepthMap
+from .depth_quantization import INVALID, quantize
+from .outputs import OutputOptions
+from .video_reader import VideoInfo, av
+from .video_sound import Sound
+from .visualization import add_legend, colorize
+
+ENDINGS = {
+    "color": "_color.mp4",
+    "ffv1": ".mkv",
+    "hevc": "_hevc.mp4",
+    "npz": ".npz",
+    "png": "_png",
+    "exr": "_exr",
+    "tiff": "_tiff",
+}
+"""Behind the name of a video and the kind of its maps; those without a dot are folders of frames."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """
+    What the writers know of a video before its first map comes.
+
+    Args:
+        path: the video.
+        info: what it is.
+        pts: int64 (count,), times of its frames in units of `info.time_base`.
+        limits: values of the first and last colour.
+        levels: values of the first and last level of 16 bits.
+        options: how results are written.
+    """
+
+    path: Path
+    info: VideoInfo
+    pts: np.ndarray
+    limits: tuple[float, float]
+    levels: tuple[float, float]
+    options: OutputOptions
+
+    @property
+    def origin(self) -> Fraction:
+        """Seconds of the original that are 0 in the results: where the file starts."""
+        return max(Fraction(0), self.info.start)
+
+    def time(self, index: int) -> Fraction:
+        """When a frame is shown, seconds from the start of the file."""
+        return int(self.pts[index]) * self.info.time_base - self.origin
+
+    def about(self) -> dict[str, Any]:
+        """For the metadata of every result."""
+        return {"frames": len(self.pts), "rate": str(self.info.rate)}
+
+
+class Sink:
+    """One result. `write` takes the maps in order; `close` makes the file complete; `abandon` gives up."""
+
+    needs_picture = False
+
+    def __init__(self, path: Path, clip: Clip):
+        self.path, self.clip = path, clip
+
+    def write(self, index: int, depth: DepthMap, picture: Image.Image | None) -> None:
+        """Takes the next map, and the frame itself where `needs_picture`."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Completes the file."""
+
+    def abandon(self) -> None:
+        """Lets go of what is open."""
+
+
+class _Encoded(Sink):
+    """A video file."""
+
+    def __init__(self, path: Path, clip: Clip):
+        super().__init__(path, clip)
+        self.stack = ExitStack()
+        self.container: Any = None
+
+    def begin(self, codec: str, width: int, height: int, pixels: str, options: dict[str, str], about: dict) -> None:
+        """Opens the file, once its first frame and what it means are known."""
+        self.container = self.stack.enter_context(av().open(str(self.path), "w"))
+        self.container.metadata["comment"] = json.dumps(about)
+        stream = self.container.add_stream(codec, rate=self.clip.info.rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, pixels
+        stream.codec_context.time_base = stream.time_base = self.clip.info.time_base
+        stream.codec_context.sample_aspect_ratio = self.clip.info.aspect
+        stream.thread_type = "AUTO"
+        self.stream = stream
+
+    def encode(self, index: int, frame: Any) -> None:
+        """Adds a frame of PyAV at its own time."""
+        frame.time_base = self.clip.info.time_base
+        frame.pts = int(self.clip.pts[index]) - round(self.clip.origin / frame.time_base)
+        self.container.mux(self.stream.encode(frame))
+
+    def close(self) -> None:
+        """Writes what the encoder still holds, and the file's end."""
+        if self.container is not None:
+            self.container.mux(self.stream.encode())
+        self.stack.close()
+
+    def abandon(self) -> None:
+        """Closes the file, whatever is in it."""
+        self.stack.close()
+
+
+class ColorVideo(_Encoded):
+    """H.264 in MP4 that plays everywhere, with the sound of the original; one range of colours for all frames."""
+
+    def __init__(self, path: Path, clip: Clip):
+        super().__init__(path, clip)
+        self.needs_picture = clip.options.beside
+        self.sound: Sound | None = None
+        self.legend: np.ndarray | None = None
+
+    def write(self, index: int, depth: DepthMap, picture: Image.Image | None) -> None:
+        """See `Sink`."""
+        options, limits = self.clip.options, self.clip.limits
+        colors = np.asarray(colorize(depth.values, depth.kind, depth.valid, options.colormap, limits))
+        if picture is not None:
+            colors = np.concatenate([np.asarray(picture.convert("RGB")), colors], axis=1)
+        if options.legend:
+            if self.legend is None:
+                whole = add_legend(Image.fromarray(colors), limits, depth.kind, depth.unit, options.colormap)
+                self.legend = np.asarray(whole)[len(colors) :]
+            colors = np.concatenate([colors, self.legend])
+        odd = (colors.shape[0] % 2, colors.shape[1] % 2)
+        if any(odd):  # colour at half the size needs even sides
+            colors = np.pad(colors, ((0, odd[0]), (0, odd[1]), (0, 0)), "edge")
+        if self.container is None:
+            about = depth.metadata(colormap=options.colormap, limits=limits, **self.clip.about())
+            height, width = colors.shape[:2]
+            self.begin("libx264", width, height, "yuv420p", {"preset": "veryfast", "crf": "18"}, about)
+            context = self.stream.codec_context
+            context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
+            context.color_range = 1
+            if self.clip.info.audio:
+                self.sound = Sound(self.clip.path, self.container, self.clip.origin)
+                self.stack.callback(self.sound.close)
+        frame = av().VideoFrame.from_ndarray(np.ascontiguousarray(colors), format="rgb24")
+        self.encode(index, frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"))
+        if self.sound is not None:
+            self.sound.until(self.clip.time(index))
+
+    def close(self) -> None:
+        """See `Sink`."""
+        if self.sound is not None:
+            self.sound.until()
+        super().close()
+
+
+class LevelVideo(_Encoded):
+    """16-bit gray without loss (FFV1 in Matroska); its scale and offset stand in the file's comment."""
+
+    codec, pixels, drop = "ffv1", "gray16le", 0
+    settings = {"level": "3", "slices": "4", "slicecrc": "1"}
+
+    def write(self, index: int, depth: DepthMap, picture: Image.Image | None) -> None:
+        """See `Sink`."""
+        quantized = quantize(depth.values, depth.valid, self.clip.options.step, self.clip.levels)
+        if self.container is None:
+            unit = 2**self.drop
+            scale = quantized.scale * unit
+            about = depth.metadata(scale, quantized.offset, step=scale, invalid=INVALID, **self.clip.about())
+            height, width = depth.shape
+            self.begin(self.codec, width, height, self.pixels, self.settings, about)
+        codes = np.ascontiguousarray(quantized.codes >> self.drop)
+        self.encode(index, av().VideoFrame.from_ndarray(codes, format=self.pixels))
+
+
+class HevcVideo(LevelVideo):
+    """12-bit gray, small and not without loss (HEVC in MP4)."""
+
+    codec, pixels, drop = "libx265", "gray12le", 4
+    settings = {"preset": "fast", "x265-params": "crf=10:log-level=none"}
+
+    def begin(self, *args: Any) -> None:
+        """See `_Encoded`."""
+        super().begin(*args)
+        self.stream.codec_context.codec_tag = "hvc1"  # the name under which Apple's players look for it
+
+
+class FrameFolder(Sink):
+    """A file for each frame, as `write_depth` writes pictures, and `frames.json` with their times."""
+
+    def __init__(self, path: Path, clip: Clip, suffix: str):
+        super().__init__(path, clip)
+        self.suffix = suffix
+        path.mkdir()
+
+    def write(self, index: int, depth: DepthMap, picture: Image.Image | None) -> None:
+        """See `Sink`."""
+        path = self.path / f"{index:06d}_{depth.kind}{self.suffix}"
+        write_depth(path, depth, step=self.clip.options.step, limits=self.clip.levels)
+
+    def close(self) -> None:
+        """See `Sink`."""
+        seconds = [float(self.clip.time(index)) for index in range(len(self.clip.pts))]
+        about = {"generator": GENERATOR, **self.clip.about(), "seconds": seconds}
+        atomic_write_text(self.path / "frames.json", json.dumps(about, indent=1) + "\n")
+
+
+class ArrayFile(Sink):
+    """One `.npz` with the array (count, height, width), written to disk frame by frame."""
+
+    def __init__(self, path: Path, clip: Clip):
+        super().__init__(path, clip)
+        self.stack = ExitStack()
+        self.file: Any = None
+
+    def write(self, index: int, depth: DepthMap, picture: Image.Image | None) -> None:
+        """See `Sink`."""
+        if self.file is None:
+            archive = self.stack.enter_context(zipfile.ZipFile(self.path, "w", allowZip64=True))
+            seconds = np.array([float(self.clip.time(index)) for index in range(len(self.clip.pts))])
+            about = np.bytes_(json.dumps(depth.metadata(**self.clip.about())))
+            for name, array in ((KEY, np.asarray(about)), ("seconds", seconds)):
+                buffer = io.BytesIO()
+                np.lib.format.write_array(buffer, array, allow_pickle=False)
+                archive.writestr(f"{name}.npy", buffer.getvalue())
+            self.file = self.stack.enter_context(archive.open(f"{depth.kind}.npy", "w", force_zip64=True))
+            header = {"descr": "<f4", "fortran_order": False, "shape": (len(self.clip.pts), *depth.shape)}
+            np.lib.format.write_array_header_2_0(self.file, header)
+        self.file.write(np.ascontiguousarray(depth.filled(), "<f4").data)
+
+    def close(self) -> None:
+        """See `Sink`."""
+        self.stack.close()
+
+    def abandon(self) -> None:
+        """See `Sink`."""
+        self.stack.close()
+
+
+def make_sinks(paths: dict[str, Path], clip: Clip) -> Sequence[Sink]:
+    """The writers of some of `ENDINGS`, each to its path, which does not exist yet."""
+    makers: dict[str, Any] = {"color": ColorVideo, "ffv1": LevelVideo, "hevc": HevcVideo, "npz": ArrayFile}
+    return [
+        makers[name](path, clip) if name in makers else FrameFolder(path, clip, f".{name}")
+        for name, path in paths.items()
+    ]
+
+
+__all__ = ["ENDINGS", "Clip", "Sink", "make_sinks"]
