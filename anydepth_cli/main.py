@@ -11,6 +11,7 @@ from .parser import Parser, UsageError, did_you_mean
 COMMANDS = {
     "predict": "disparity or depth maps of images and folders",
     "calibrate": "scale and shift that turn a model's predictions into metres, from known distances",
+    "serve": "predictions over HTTP, those of several clients together",
     "export": "a model as ONNX, OpenVINO, ExecuTorch or torch.export files, each checked against PyTorch",
     "models": "presets: size, licence, what they predict, and which are on this disk",
     "pull": "a preset's published weights, downloaded and converted to a model of Transformers",

@@ -5,6 +5,7 @@ Needs Pillow only; HEIC files need the extra `formats`.
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,7 +36,17 @@ class ImageError(ValueError):
     """An image that cannot be used; the message is one sentence that begins with its name."""
 
 
-def open_image(source: ImageSource, *, orient: bool = True, name: str | None = None) -> Image.Image:
+class UnknownFormat(ImageError):
+    """What is no image, or one of a format that is not read here."""
+
+
+class TooManyPixels(ImageError):
+    """An image of more pixels than the caller takes."""
+
+
+def open_image(
+    source: ImageSource, *, orient: bool = True, name: str | None = None, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
     """
     Opens and decodes an image of one of `FORMATS`, whatever its name says; of an animation the first frame.
 
@@ -46,33 +57,39 @@ def open_image(source: ImageSource, *, orient: bool = True, name: str | None = N
         orient: turn the image upright as its EXIF orientation says. Depth labels were made for pixels as stored: for
             data sets pass `False`.
         name: what errors call the image; by default its path.
+        max_pixels: an image of more is refused before its pixels are decoded.
 
     Returns:
         The decoded image in its own mode (16-bit gray stays `I;16`), independent of the file.
 
     Raises:
-        ImageError: no image of these formats, damaged, or of more than `MAX_PIXELS` pixels.
+        UnknownFormat: no image of these formats.
+        TooManyPixels: more than `max_pixels` pixels.
+        ImageError: damaged.
         ImportError: an HEIC file without the package that reads it.
         OSError: the file cannot be opened.
     """
     if name is None:
         name = os.fspath(source) if isinstance(source, str | os.PathLike) else getattr(source, "name", "the image")
     if isinstance(source, bytes):
-        return _decode(io.BytesIO(source), orient, name)
+        return _decode(io.BytesIO(source), orient, name, max_pixels)
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as file:
-            return _decode(file, orient, name)
-    return _decode(source, orient, name)
+            return _decode(file, orient, name, max_pixels)
+    return _decode(source, orient, name, max_pixels)
 
 
-def _decode(file: BinaryIO, orient: bool, name: str) -> Image.Image:
-    try:
-        image = _identify(file, name)
-        if image.width * image.height > MAX_PIXELS:
-            raise ImageError(
-                f"{name} has {image.width}x{image.height} pixels, {image.width * image.height / 1e6:.0f} million; "
-                f"at most {MAX_PIXELS / 1e6:.0f} million are read: make it smaller."
+def _decode(file: BinaryIO, orient: bool, name: str, max_pixels: int) -> Image.Image:
+    def check(width: int, height: int):
+        if width * height > max_pixels:
+            raise TooManyPixels(
+                f"{name} has {width}x{height} pixels, {width * height / 1e6:.6g} million; "
+                f"at most {max_pixels / 1e6:.6g} million are read: make it smaller."
             )
+
+    try:
+        image = _identify(file, name, check)
+        check(*image.size)
         image.load()
         return upright(image) if orient else image
     except (ImageError, ImportError):
@@ -84,7 +101,7 @@ def _decode(file: BinaryIO, orient: bool, name: str) -> Image.Image:
         raise ImageError(f"{name} is a damaged image ({reason}).") from error
 
 
-def _identify(file: BinaryIO, name: str) -> Image.Image:
+def _identify(file: BinaryIO, name: str, check: Callable[[int, int], None]) -> Image.Image:
     """The image, header read and pixels not, of the first format that takes the file's first bytes."""
     prefix = file.read(32)
     file.seek(0)
@@ -102,8 +119,8 @@ def _identify(file: BinaryIO, name: str) -> Image.Image:
         # not `Image.open`: by a process-wide setting it refuses photographs of 179 million pixels and more
         factory, accept = Image.OPEN[format]
         if accept(prefix) is True:
-            return open_tiff(file, name, MAX_PIXELS) if format == "TIFF" else factory(file, name)
-    raise ImageError(f"{name} is no image of a format that is read here ({', '.join(FORMATS)}).")
+            return open_tiff(file, name, check) if format == "TIFF" else factory(file, name)
+    raise UnknownFormat(f"{name} is no image of a format that is read here ({', '.join(FORMATS)}).")
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -133,6 +150,8 @@ __all__ = [
     "MAX_PIXELS",
     "ImageError",
     "ImageSource",
+    "TooManyPixels",
+    "UnknownFormat",
     "find_images",
     "open_image",
     "upright",

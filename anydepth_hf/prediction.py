@@ -124,12 +124,12 @@ class Predictor:
             batch = ready.setdefault(tuple(pixel_values.shape), [])
             batch.append((source, image, pixel_values))
             if len(batch) == self.batch_size:
-                yield from self._run(ready.pop(tuple(pixel_values.shape)))
+                yield from self.run(ready.pop(tuple(pixel_values.shape)))
             elif sum(map(len, ready.values())) > 4 * self.batch_size:
                 # many sizes: the memory of those that wait for company is bounded
-                yield from self._run(ready.pop(max(ready, key=lambda shape: len(ready[shape]))))
+                yield from self.run(ready.pop(max(ready, key=lambda shape: len(ready[shape]))))
         for batch in ready.values():
-            yield from self._run(batch)
+            yield from self.run(batch)
 
     def _read_ahead(self, sources: Iterator[Source]):
         pool = ThreadPoolExecutor(self.workers, "decode")
@@ -140,14 +140,23 @@ class Predictor:
                     source = next(sources, None)
                     if source is None:
                         break
-                    waiting.append((source, pool.submit(self._read, source)))
+                    waiting.append((source, pool.submit(self.read, source)))
                 if not waiting:
                     return
                 yield waiting.popleft()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _read(self, source: Source) -> tuple[Image.Image, torch.Tensor]:
+    def read(self, source: Source) -> tuple[Image.Image, torch.Tensor]:
+        """
+        Opens one picture and prepares it for the model.
+
+        Returns:
+            The decoded image and its `pixel_values`, `(1, 3, height, width)`.
+
+        Raises:
+            FAILURES: it cannot be read, or is too large or too narrow.
+        """
         image = source.open()
         self._check_size(source.name, *image.size)
         try:
@@ -172,7 +181,10 @@ class Predictor:
                     f"{self.max_patches} are run: use a smaller size, or tiles."
                 )
 
-    def _run(self, batch: list) -> Iterator[Result]:
+    def run(self, batch: list[tuple[Source, Image.Image, torch.Tensor]]) -> Iterator[Result]:
+        """Runs pictures of one size, as `read` gave them, through the model at once, or one by one where that fails;
+        yields a result for each.
+        """
         sources, images, pixel_values = zip(*batch)
         try:
             pixels = torch.cat(pixel_values)
@@ -183,7 +195,7 @@ class Predictor:
                 yield Result(sources[0], images[0], error=error)
                 return
             for item in batch:  # what is too much at once may fit one by one
-                yield from self._run([item])
+                yield from self.run([item])
             return
         for source, image, maps in zip(sources, images, layers):
             try:

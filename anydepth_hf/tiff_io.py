@@ -1,5 +1,6 @@
 """TIFF pictures as raw converters write them: 16 bits or floats a channel, in planes, or with white as zero."""
 
+from collections.abc import Callable
 from typing import BinaryIO
 
 import numpy as np
@@ -14,39 +15,42 @@ _BITS, _PHOTOMETRIC, _PLANES = (
 )
 
 
-def open_tiff(file: BinaryIO, name: str, max_pixels: int) -> Image.Image:
+def open_tiff(file: BinaryIO, name: str, check_size: Callable[[int, int], None]) -> Image.Image:
     """
     Opens a TIFF picture by Pillow or, of a kind that Pillow refuses or decodes wrongly, by tifffile.
 
     Those kinds are floats or 16 bits in several channels, one plane a channel, and 16 bits where zero is white. What
     tifffile reads of several channels becomes 8 bits a channel, as Pillow gives other 16-bit colour.
 
+    Args:
+        check_size: is given width and height before pixels are decoded, and raises if they are too many.
+
     Raises:
-        ValueError: more than `max_pixels` pixels, floats outside [0, 1], or another number of channels.
+        ValueError: floats outside [0, 1], or another number of channels.
         ImportError: tifffile is needed and missing (extra `formats`).
     """
     try:
         image = TiffImagePlugin.TiffImageFile(file, name)
     except SyntaxError:  # "unknown pixel mode"
-        return _decode(file, name, max_pixels)
+        return _decode(file, name, check_size)
+    check_size(*image.size)
     bits = image.tag_v2.get(_BITS, (1,))
     deep = max(bits) > 8
     planes = image.tag_v2.get(_PLANES, 1) == 2 and len(bits) > 1
     inverted = image.tag_v2.get(_PHOTOMETRIC) == 0 and image.mode != "F"
     if deep and (planes or inverted):
-        return _decode(file, name, max_pixels)
+        return _decode(file, name, check_size)
     if bits == (12,):  # Pillow gives 0 to 4095 in a mode that means 0 to 65535
         return _with_exif(Image.fromarray(np.asarray(image) * np.uint16(16)), image.getexif())
     return image
 
 
-def _decode(file: BinaryIO, name: str, max_pixels: int) -> Image.Image:
+def _decode(file: BinaryIO, name: str, check_size: Callable[[int, int], None]) -> Image.Image:
     tifffile = require("tifffile", "formats", f"{name} is a TIFF of a rare kind, and reading it")
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
         page = tiff.pages[0]
-        if page.imagewidth * page.imagelength > max_pixels:
-            raise ValueError(f"{page.imagewidth}x{page.imagelength} pixels, more than {max_pixels / 1e6:.0f} million")
+        check_size(page.imagewidth, page.imagelength)
         array = page.asarray()
         if array.ndim == 3 and page.planarconfig == 2:
             array = np.moveaxis(array, 0, -1)

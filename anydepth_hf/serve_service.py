@@ -1,0 +1,188 @@
+"""What `anydepth serve` does with a request: reads the image, predicts in company, encodes the map."""
+
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+from PIL import Image
+from starlette.requests import ClientDisconnect, Request
+
+from . import __version__
+from .camera import Intrinsics
+from .depth_map import DepthMap
+from .image_io import TooManyPixels, UnknownFormat
+from .outputs import OutputOptions
+from .outputs_3d import ENDINGS, ShapeOptions
+from .serve_batches import Batcher
+from .serve_results import Answer, make_answer
+from .serve_schema import Health, Options
+from .serve_uploads import Body, Refusal, Upload, read_upload
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    What a server takes.
+
+    Args:
+        max_bytes, max_pixels: of an image.
+        max_queue: requests at once.
+        timeout: seconds for a request, waiting included.
+        workers: threads that decode and encode.
+    """
+
+    max_bytes: int = 32 * 10**6
+    max_pixels: int = 50 * 10**6
+    max_queue: int = 32
+    timeout: float = 60.0
+    workers: int = 2
+
+
+class Service:
+    """
+    One model and what its requests share.
+
+    Args:
+        batcher: runs the model.
+        limits: of requests.
+        intrinsics: the camera of images that do not tell theirs, of any size.
+    """
+
+    def __init__(self, batcher: Batcher, limits: Limits, intrinsics: Intrinsics | None = None):
+        self.batcher, self.limits, self.intrinsics = batcher, limits, intrinsics
+        self.pool = ThreadPoolExecutor(limits.workers, "serve")
+        self.queue = 0
+
+    def close(self):
+        """Finishes what is in work."""
+        self.batcher.close()
+        self.pool.shutdown()
+
+    def health(self) -> Health:
+        """State of the server."""
+        predictor = self.batcher.predictor
+        unit = predictor.unit if predictor.alignment is None else "m"
+        return Health(
+            model=predictor.name,
+            version=__version__,
+            kind=predictor.output_kind,
+            unit=unit,
+            queue=self.queue,
+            pictures=self.batcher.pictures,
+            batches=self.batcher.batches,
+        )
+
+    async def answer(self, request: Request, options: Options) -> Answer:
+        """
+        Reads an image, predicts and encodes its map.
+
+        Raises:
+            Refusal: whatever keeps it from that.
+        """
+        body = Body(request.receive)
+        try:
+            self._check_formats(options)
+            if self.queue >= self.limits.max_queue:
+                raise Refusal(503, f"{self.queue} requests are waiting already; try again.", {"Retry-After": "1"})
+            self.queue += 1
+            try:
+                return await self._answer(request, body, options)
+            finally:
+                self.queue -= 1
+        except Refusal as refusal:
+            if refusal.status != 408:  # then nothing is coming
+                await body.drain()
+            raise
+        except ClientDisconnect as error:
+            raise Refusal(400, "The client has gone.") from error
+
+    def _check_formats(self, options: Options):
+        predictor = self.batcher.predictor
+        shapes = [name for name in options.format if name in ENDINGS]
+        if shapes and not predictor.is_metric:
+            raise Refusal(
+                422,
+                f"{shapes[0]} needs depth in metres, but {predictor.name} predicts {predictor.kind} up to an unknown "
+                "scale and shift: start the server with --calibration (`anydepth calibrate` makes one).",
+            )
+
+    async def _answer(self, request: Request, body: Body, options: Options) -> Answer:
+        upload = None
+        try:
+            async with asyncio.timeout(self.limits.timeout):
+                upload = await read_upload(request, body, self.limits.max_bytes, self.limits.max_pixels)
+                return await while_wanted(body, self._predict(upload, options))
+        except TimeoutError as error:
+            seconds = f"{self.limits.timeout:g} s"
+            if upload is None:
+                raise Refusal(408, f"The image did not arrive within {seconds}.") from error
+            raise Refusal(503, f"The request took more than {seconds}; try again.", {"Retry-After": "5"}) from error
+
+    async def _predict(self, upload: Upload, options: Options) -> Answer:
+        predictor, loop = self.batcher.predictor, asyncio.get_running_loop()
+        image, pixel_values = await loop.run_in_executor(self.pool, as_refusal, predictor.read, upload)
+        try:
+            depth = await asyncio.wrap_future(self.batcher.submit(upload, image, pixel_values))
+        except ValueError as error:  # of this image: not finite, or too large for the memory
+            raise Refusal(422, one_sentence(error)) from error
+        return await loop.run_in_executor(self.pool, as_refusal, self._encode, depth, image, upload, options)
+
+    def _encode(self, depth: DepthMap, image: Image.Image, upload: Upload, options: Options) -> Answer:
+        intrinsics = depth.intrinsics or self.intrinsics
+        if options.fov is not None:
+            intrinsics = Intrinsics.from_fov(options.fov, *image.size)
+        if intrinsics is not None:
+            depth = replace(depth, intrinsics=intrinsics.resized(depth.shape[1], depth.shape[0]))
+        shapes = [name for name in options.format if name in ENDINGS]
+        if shapes and intrinsics is None:
+            raise Refusal(
+                422, f"{shapes[0]} needs the camera, and the image does not tell it: give its field of view as fov=60."
+            )
+        written = OutputOptions(
+            formats=[str(name) for name in options.format],
+            step=options.step,
+            colormap=str(options.colormap),
+            legend=options.legend,
+            shape=ShapeOptions(points=options.points),
+        )
+        return make_answer(depth, image, PurePath(upload.name).stem, written)
+
+
+def as_refusal(function, *args):
+    """Calls a function; what it says about a client's image becomes a `Refusal`."""
+    try:
+        return function(*args)
+    except TooManyPixels as error:
+        raise Refusal(413, one_sentence(error)) from error
+    except UnknownFormat as error:
+        raise Refusal(415, one_sentence(error)) from error
+    except ValueError as error:
+        raise Refusal(422, one_sentence(error)) from error
+    except ImportError as error:
+        raise Refusal(501, one_sentence(error)) from error
+
+
+def one_sentence(error: Exception) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+async def while_wanted(body: Body, work: Coroutine[Any, Any, T]) -> T:
+    """The result of some work, which is given up when the client has gone."""
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(body.gone())
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
+
+
+__all__ = ["Limits", "Service"]
