@@ -6,7 +6,8 @@ import importlib.metadata
 import sys
 
 from .mistakes import Mistakes
-from .parser import Parser, UsageError, did_you_mean
+from .parser import Parser, UsageError
+from .spelling import did_you_mean
 
 COMMANDS = {
     "predict": "disparity or depth maps of images and folders",

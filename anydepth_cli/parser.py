@@ -1,11 +1,12 @@
 """An argument parser that answers a mistake with one sentence and the nearest right word."""
 
 import argparse
-import difflib
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NoReturn
+
+from .spelling import did_you_mean
 
 
 class UsageError(ValueError):
@@ -67,13 +68,6 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         if action.default in (None, False, argparse.SUPPRESS, []) or "default" in (action.help or ""):
             return action.help
         return super()._get_help_string(action)
-
-
-def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """`"; did you mean X?"` with the nearest of the words, or nothing."""
-    words = list(words)
-    close = difflib.get_close_matches(word, words, n=1) or [name for name in words if name.startswith(word)][:1]
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def number(kind: type = int, minimum: float | None = None, above: float | None = None, maximum: float | None = None):

@@ -49,7 +49,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     temporary = temporary_name(path)
     try:
         yield temporary
-        os.replace(temporary, path)
+        move(temporary, path)
     except OSError as error:
         unnamed = error.filename is None and error.errno in DISK_FULL  # as from writing to an open file
         if unnamed or (error.filename is not None and Path(os.fsdecode(error.filename)) == temporary):
@@ -97,11 +97,16 @@ def temporary_directory(parent: str | os.PathLike) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def move(path: str | os.PathLike, target: str | os.PathLike) -> None:
+    """Gives a finished file or folder another name on the same disk; a file of that name is replaced."""
+    os.replace(path, target)
+
+
 def publish_files(temporary: Path, directory: Path, last: str) -> None:
     """Moves finished files into a folder, the one called `last` at the end: where it is, all are."""
     _flush_to_disk(temporary)
     for path in sorted(temporary.iterdir(), key=lambda path: path.name == last):
-        os.replace(path, directory / path.name)
+        move(path, directory / path.name)
 
 
 def publish_directory(temporary: Path, path: Path, replace: bool = False) -> None:
@@ -113,14 +118,14 @@ def publish_directory(temporary: Path, path: Path, replace: bool = False) -> Non
     """
     _flush_to_disk(temporary)
     if not (replace and path.exists()):
-        os.replace(temporary, path)
+        move(temporary, path)
         return
     old = replaced_name(path)
-    os.replace(path, old)
+    move(path, old)
     try:
-        os.replace(temporary, path)
+        move(temporary, path)
     except OSError:
-        os.replace(old, path)
+        move(old, path)
         raise
     shutil.rmtree(old, ignore_errors=True)
 
@@ -138,14 +143,14 @@ def recover_directory(path: Path) -> bool:
     if path.exists():  # the new one was in its place already
         shutil.rmtree(old, ignore_errors=True)
         return False
-    os.replace(old, path)
+    move(old, path)
     return True
 
 
 def remove_directory(path: Path) -> None:
     """Removes a folder, out of sight first: half-deleted it must not look complete."""
     trash = temporary_name(path)
-    os.replace(path, trash)
+    move(path, trash)
     shutil.rmtree(trash, ignore_errors=True)
 
 
@@ -189,6 +194,7 @@ __all__ = [
     "atomic_directory",
     "atomic_write",
     "atomic_write_text",
+    "move",
     "publish_directory",
     "publish_files",
     "recover_directory",

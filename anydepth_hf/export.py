@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 from transformers.utils import logging
 
-from .atomic_write import atomic_write_text, temporary_name
+from .atomic_write import atomic_write_text, move, temporary_name
 from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .export_check import LIMITS, check_sizes, compare
 from .export_formats import FILES, Exporter, open_file, require_packages
@@ -101,7 +101,7 @@ def export_model(
             for file in parts(path):
                 target = output / file.relative_to(staging)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(file, target)
+                move(file, target)
             results.append(result)
     except BaseException:
         if is_new and not results:

@@ -2,11 +2,8 @@
 
 import contextlib
 import copy
-import io
-import logging
 import os
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import torch
 from .export_graph import gathering
 from .export_metadata import METADATA_KEY, encode
 from .extras import require
+from .quiet import quiet_exporters
 
 FILES: dict[tuple[str, str], str] = {
     # transformers.js asks for these names by its `dtype`: fp32, fp16, q8 and int8
@@ -49,19 +47,6 @@ def require_packages(format: str, precision: str) -> None:
         require(package, extra, f"Export to {format} ({precision})")
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Silences what exporters tell about their own workings; errors come through."""
-    level = logging.root.manager.disable
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(level)
-
-
 class Exporter:
     """
     Traces a model as rarely as possible and writes it in any format and precision.
@@ -89,7 +74,7 @@ class Exporter:
 
     def write(self, format: str, precision: str, path: Path) -> None:
         """Writes one file (OpenVINO: two) to `path`, whose name is that of `FILES`."""
-        with quiet():
+        with quiet_exporters():
             getattr(self, f"_write_{format}")(precision, path)
 
     def _trace(self, format: str, dtype: torch.dtype = torch.float32) -> Any:
@@ -193,7 +178,7 @@ def open_file(format: str, path: Path, threads: int | None = None) -> Runner:
     Args:
         threads: of the runtime; its own choice when not given.
     """
-    with quiet():
+    with quiet_exporters():
         return {"onnx": _open_onnx, "openvino": _open_openvino, "executorch": _open_executorch, "torch": _open_torch}[
             format
         ](path, threads)
@@ -246,4 +231,4 @@ def _open_torch(path: Path, threads: int | None) -> Runner:
     return lambda pixel_values: module(pixel_values=pixel_values).predicted_depth
 
 
-__all__ = ["FILES", "Exporter", "Runner", "open_file", "quiet", "require_packages"]
+__all__ = ["FILES", "Exporter", "Runner", "open_file", "require_packages"]

@@ -5,7 +5,6 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from huggingface_hub import HfApi, constants, hf_hub_download, is_offline_mode
@@ -20,6 +19,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
+
+from anydepth_cli.spelling import nearest
 
 from .atomic_write import DISK_FULL
 from .originals import is_gated
@@ -74,10 +75,10 @@ def look_up(repo: str, names: Sequence[str], revision: str) -> tuple[list[Remote
         raise explain(error, repo, revision) from error
     for name in names:
         if name not in found:
-            close = get_close_matches(name, present, n=1, cutoff=0.4)
+            close = nearest(name, present, cutoff=0.4)
             raise HubFileError(
                 f"{repo} on {constants.ENDPOINT} holds no {name}"
-                + (f"; the most similar name there is {close[0]}" if close else "")
+                + (f"; the most similar name there is {close}" if close else "")
                 + ". It was renamed or removed: download it by hand and convert it as docs/conversion.md says."
             )
 

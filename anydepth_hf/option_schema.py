@@ -1,13 +1,14 @@
 """Options as a dataclass: one schema, types and ranges beside each option, for YAML files and the command line."""
 
 import dataclasses
-import difflib
 import math
 import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Union
+
+from anydepth_cli.spelling import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,7 @@ def check_names(names: typing.Iterable[str], options: type, source: str) -> None
     known = [item.name for item in dataclasses.fields(options)]
     for name in names:
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1)
-            raise ValueError(f"{source}: unknown option {name!r}" + (f"; did you mean {close[0]}?" if close else ""))
+            raise ValueError(f"{source}: unknown option {name!r}{did_you_mean(str(name), known)}")
 
 
 def _kinds(options: type) -> dict[str, Any]:

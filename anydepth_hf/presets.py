@@ -5,11 +5,12 @@ The data is in `presets.json`.
 """
 
 import copy
-import difflib
 import functools
 import json
 from pathlib import Path
 from typing import Any
+
+from anydepth_cli.spelling import did_you_mean
 
 from .configuration_anydepth import BACKBONE_PRESETS, AnyDepthConfig
 
@@ -36,9 +37,8 @@ def preset(name: str) -> dict[str, Any]:
         ValueError: no preset of this name.
     """
     if name not in all_presets():
-        close = difflib.get_close_matches(name, all_presets(), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(all_presets())}."
-        raise ValueError(f"Unknown preset {name!r}; {hint}")
+        hint = did_you_mean(name, all_presets()) or f"; choose from {', '.join(all_presets())}."
+        raise ValueError(f"Unknown preset {name!r}{hint}")
     return copy.deepcopy(all_presets()[name])
 
 

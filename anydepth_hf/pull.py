@@ -9,7 +9,6 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +18,8 @@ from huggingface_hub.errors import HTTPError
 from huggingface_hub.utils import WeakFileLock
 from safetensors import SafetensorError
 from transformers.utils import logging
+
+from anydepth_cli.spelling import nearest
 
 from .atomic_write import DISK_FULL, LEFTOVERS, atomic_directory
 from .hub_files import (
@@ -127,8 +128,8 @@ def resolve(name: str | os.PathLike, revision: str = "main") -> str:
         logger.warning_once(f"{name} holds no model of Transformers; using its preset {released}, converted: {folder}")
         return folder
     if "/" not in name and os.sep not in name:
-        close = get_close_matches(name, preset_names(), n=1)
-        hint = f"did you mean the preset {close[0]}?" if close else "`anydepth models` lists the presets."
+        close = nearest(name, preset_names())
+        hint = f"did you mean the preset {close}?" if close else "`anydepth models` lists the presets."
         raise ValueError(f"{name} is neither a folder nor a preset nor a Hub id (OWNER/NAME); {hint}")
     return name
 

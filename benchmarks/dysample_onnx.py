@@ -17,13 +17,13 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import onnxruntime  # noqa: E402
 import torch  # noqa: E402
 
-from anydepth_hf.export_formats import quiet  # noqa: E402
 from anydepth_hf.export_graph import gathering  # noqa: E402
 from anydepth_hf.modeling_sdt import DySample  # noqa: E402
+from anydepth_hf.quiet import quiet_exporters  # noqa: E402
 
 
 def open_session(layer: torch.nn.Module, features: torch.Tensor, path: Path) -> onnxruntime.InferenceSession:
-    with quiet():
+    with quiet_exporters():
         torch.onnx.export(layer, (features,), dynamo=True, input_names=["features"]).save(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

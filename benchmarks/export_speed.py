@@ -25,10 +25,11 @@ import torch  # noqa: E402
 from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthForDepthEstimation, AnyDepthImageProcessor  # noqa: E402
 from anydepth_hf.atomic_write import atomic_write_text  # noqa: E402
 from anydepth_hf.export_check import sample_images  # noqa: E402
-from anydepth_hf.export_formats import FILES, Exporter, open_file, quiet  # noqa: E402
+from anydepth_hf.export_formats import FILES, Exporter, open_file  # noqa: E402
 from anydepth_hf.export_metadata import describe_model  # noqa: E402
 from anydepth_hf.image_io import open_image  # noqa: E402
 from anydepth_hf.presets import preset_config, preset_names  # noqa: E402
+from anydepth_hf.quiet import quiet_exporters  # noqa: E402
 
 MODELS = ["dinov3-small-sdt-compact", "dav2-small-dpt", "dinov3-small-sdt"]
 VARIANTS = ["onnx:fp32", "onnx:int8", "onnx:int8-static", "openvino:fp32", "openvino:bf16", "openvino:int8-static"]
@@ -75,7 +76,7 @@ def measure(name: str, side: int, variants: list[str], threads: int, runs: int, 
         model, paths = write_files(name, side, variants, folder)
     runners = {"pytorch eager": lambda values: model(values).predicted_depth}
     for variant, path in paths.items():
-        with quiet():
+        with quiet_exporters():
             bfloat16 = variant.endswith("bf16")
             runners[variant] = (
                 open_openvino_bfloat16(path, threads) if bfloat16 else open_file(variant.split(":")[0], path, threads)

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
 from anydepth_hf.atomic_write import atomic_directory
-from anydepth_hf.quiet import quiet
+from anydepth_hf.quiet import quiet_transformers
 
 from .formats.renaming import ConversionError, Part
 from .formats.settings import Settings
@@ -92,7 +92,7 @@ def convert(
     num_parameters = model.num_parameters()
     with atomic_directory(output, replace=overwrite) as directory:
         try:
-            with quiet():
+            with quiet_transformers():
                 model.save_pretrained(directory)
                 processor.save_pretrained(directory)
         except SafetensorError as error:  # so it says that the disk is full

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForDepthEstimation
 
 from anydepth_hf.loading import require_complete
-from anydepth_hf.quiet import quiet
+from anydepth_hf.quiet import quiet_transformers
 
 from .formats.renaming import ConversionError, Part
 from .formats.settings import Settings, encoder_config
@@ -52,7 +52,7 @@ def read_pretrained_encoder(name: str | Path, settings: Settings) -> Part:
     is_encoder = config.model_type not in DEPTH_MODELS
     auto_class = AutoModel if is_encoder else AutoModelForDepthEstimation
     try:
-        with quiet():
+        with quiet_transformers():
             model, info = auto_class.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
         missing = [key for key in info["missing_keys"] if is_encoder or key.startswith("backbone.")]
         require_complete({"missing_keys": missing, "mismatched_keys": info["mismatched_keys"]}, name)

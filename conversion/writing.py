@@ -11,7 +11,7 @@ from anydepth_cli.mistakes import one_line
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
 from anydepth_hf.atomic_write import recover_directory, replaced_name
 from anydepth_hf.loading import require_complete
-from anydepth_hf.quiet import quiet
+from anydepth_hf.quiet import quiet_transformers
 
 from .formats.renaming import ConversionError, Part, StateDict, describe_keys
 
@@ -94,7 +94,7 @@ def collect_tensors(config: AnyDepthConfig, encoder: Part, head: Part | None) ->
 
 def build_model(config: AnyDepthConfig, tensors: StateDict) -> AnyDepthForDepthEstimation:
     """The model with these tensors, not copied; a head that is not among them is initialised, always alike."""
-    with quiet(), torch.random.fork_rng(devices=[]):
+    with quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return AnyDepthForDepthEstimation.from_pretrained(None, config=config, state_dict=tensors)
 
@@ -119,7 +119,7 @@ def check_written(directory: Path, expected: torch.Tensor) -> None:
     Raises:
         ConversionError: the model in `directory` does not give the output that the one in memory gave.
     """
-    with quiet():
+    with quiet_transformers():
         reloaded, info = AnyDepthForDepthEstimation.from_pretrained(directory, output_loading_info=True)
     require_complete(info, directory)
     # to rounding: on some CPUs the order of summation follows where the weights lie in memory

@@ -25,6 +25,7 @@ from anydepth_cli.mistakes import Mistakes
 from anydepth_cli.parser import Parser, number
 from anydepth_hf.atomic_write import atomic_write
 from anydepth_hf.extras import require
+from training.data.batches import unchanged
 from training.data.decoding import DataError
 from training.data.manifest import claim_folder
 from training.data.readers import DepthSample
@@ -140,7 +141,7 @@ def run(arguments: argparse.Namespace) -> None:
     order = np.random.default_rng(arguments.seed).permutation(len(dataset))
     todo = [number for number, path in enumerate(paths) if not path.exists()]
     loader = DataLoader(
-        Shards(dataset, order, arguments, paths), sampler=todo, batch_size=None, collate_fn=lambda item: item,
+        Shards(dataset, order, arguments, paths), sampler=todo, batch_size=None, collate_fn=unchanged,
         num_workers=arguments.num_workers, prefetch_factor=1 if arguments.num_workers else None,
     )  # fmt: skip
     skipped = 0

@@ -1,12 +1,12 @@
 """`--set key=value`: what cannot be read off a checkpoint's tensors."""
 
-import difflib
 import inspect
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Union
 
+from anydepth_cli.spelling import nearest
 from anydepth_hf import AnyDepthConfig
 
 from .renaming import ConversionError
@@ -114,14 +114,14 @@ def parse_fields(values: Mapping[str, Any], types_by_name: Mapping[str, Any], pr
 
 
 def suggest(name: str, known: Iterable[str], prefix: str) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
+    close = nearest(name, known)
     if close:
-        return f"did you mean `{prefix}{close[0]}`?"
+        return f"did you mean `{prefix}{close}`?"
     if not prefix:
         encoder = ("out_layers", "num_attention_heads", "num_hidden_layers", "patch_size", "image_size", "alt_start")
-        close = difflib.get_close_matches(name, encoder, n=1)
+        close = nearest(name, encoder)
         if close:
-            return f"fields of the encoder begin with `backbone.`: did you mean `backbone.{close[0]}`?"
+            return f"fields of the encoder begin with `backbone.`: did you mean `backbone.{close}`?"
     return f"known are {', '.join(prefix + field for field in sorted(known))}."
 
 

@@ -14,7 +14,7 @@ from transformers.dynamic_module_utils import get_relative_import_files
 
 from anydepth_hf import AnyDepthForDepthEstimation, AnyDepthImageProcessor
 from anydepth_hf.loading import require_complete
-from anydepth_hf.quiet import quiet
+from anydepth_hf.quiet import quiet_transformers
 
 from .card_check import card_problems
 from .eval_results import FOLDER as EVAL_RESULTS
@@ -75,7 +75,7 @@ def add_reference(directory: Path) -> None:
     if (directory / REFERENCE_FILE).exists() or not (directory / "config.json").is_file():
         return
     try:
-        with quiet():
+        with quiet_transformers():
             model, info = AnyDepthForDepthEstimation.from_pretrained(
                 directory, dtype=torch.float32, output_loading_info=True
             )

@@ -110,7 +110,7 @@ def test_overrides():
 
 
 def test_unknown_row_is_explained():
-    with pytest.raises(ValueError, match="Unknown preset 'da3-large-std'; did you mean 'da3-large-sdt'"):
+    with pytest.raises(ValueError, match="Unknown preset 'da3-large-std'; did you mean da3-large-sdt"):
         preset("da3-large-std")
 
 

@@ -1,41 +1,31 @@
 """The training loader: shuffling, processes, worker processes, unreadable samples, and resuming at any batch."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
 
+from training.data.batches import WorkerBatches
 from training.data.decoding import DataError
 from training.data.hub import HubStream
 from training.data.readers import DepthSample
 from training.data.streaming import MAX_REPLACEMENTS, StreamBatches
-from training.data.worker_memory import SharedStacks, keep_freed_memory
 
 Key = tuple[int, int, int]
 """(epoch, place in the epoch, index in the data set)."""
-PREFETCHED = 4  # batches of each worker
 
 
-class _BatchReader(Dataset):
-    """Reads, transforms and stacks the samples of the batch with the given keys; works in the worker processes."""
+@dataclass(frozen=True)
+class _Reader:
+    """Reads and transforms the sample with the given key, or another in its place; works in the worker processes."""
 
-    def __init__(
-        self, dataset: Sequence[DepthSample], transform: Callable, seed: int, on_error: str, stacks: SharedStacks
-    ):
-        self.dataset, self.transform, self.seed, self.on_error = dataset, transform, seed, on_error
-        self.stacks = stacks
+    dataset: Sequence[DepthSample]
+    transform: Callable
+    seed: int
+    on_error: str
 
-    def __getitem__(self, request: tuple[int, list[Key]]) -> tuple[dict | DataError, dict, list[str]]:
-        iteration, keys = request
-        skipped: list[str] = []
-        try:
-            batch, places = self.stacks.collate([self._sample(*key, skipped) for key in keys], iteration)
-            return batch, places, skipped
-        except DataError as error:  # as a value: raised in a worker it would come back as a page of traceback
-            return error, {}, skipped
-
-    def _sample(self, epoch: int, place: int, index: int, skipped: list[str]) -> dict:
+    def __call__(self, key: Key, skipped: list[str]) -> dict:
+        epoch, place, index = key
         for attempt in range(MAX_REPLACEMENTS + 1):
             rng = np.random.default_rng([self.seed, epoch, place, attempt])
             try:
@@ -48,32 +38,30 @@ class _BatchReader(Dataset):
         raise DataError(f"{skipped[-1]} It is the last of {len(skipped)} unreadable samples in a row; giving up.")
 
 
-class _BatchKeys(Sampler):
-    """Keys of the batches of one process, from a position on.
+@dataclass(frozen=True)
+class _Order:
+    """Draws the keys of an epoch's batches of one process."""
 
-    An object of its own, as with a reference back from the `DataLoader` the two would wait for the garbage collector,
-    and in its hands the `DataLoader` takes five seconds for each worker to stop.
-    """
+    dataset: Sequence[DepthSample]
+    batch_size: int
+    seed: int
+    rank: int
+    num_processes: int
+    shuffle: bool
 
-    def __init__(
-        self, dataset: Sequence[DepthSample], batch_size: int, seed: int, rank: int, num_processes: int, shuffle: bool
-    ):
-        self.dataset, self.batch_size, self.seed, self.shuffle = dataset, batch_size, seed, shuffle
-        self.rank, self.num_processes = rank, num_processes
-        self.epoch, self.first_batch, self.iteration = 0, 0, 0
+    def __call__(self, epoch: int) -> Callable[[int], list[Key]]:
+        order = self._indices(epoch)
 
-    def __len__(self) -> int:
-        return len(self.order(0)) // (self.batch_size * self.num_processes)
-
-    def __iter__(self) -> Iterator[tuple[int, list[Key]]]:
-        self.iteration += 1
-        epoch, order = self.epoch, self.order(self.epoch)
-        for batch in range(self.first_batch, len(order) // (self.batch_size * self.num_processes)):
+        def key(batch: int) -> list[Key]:
             start = (batch * self.num_processes + self.rank) * self.batch_size
-            keys = [(epoch, place, int(order[place])) for place in range(start, start + self.batch_size)]
-            yield self.iteration, keys
+            return [(epoch, place, int(order[place])) for place in range(start, start + self.batch_size)]
 
-    def order(self, epoch: int) -> np.ndarray:
+        return key
+
+    def num_batches(self) -> int:
+        return len(self._indices(0)) // (self.batch_size * self.num_processes)
+
+    def _indices(self, epoch: int) -> np.ndarray:
         """Indices of the data set in the order of an epoch, of all processes."""
         if not self.shuffle:
             return np.arange(len(self.dataset))
@@ -82,47 +70,21 @@ class _BatchKeys(Sampler):
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
 
 
-class MapBatches:
+def _map_batches(
+    dataset: Sequence[DepthSample],
+    transform: Callable,
+    *,
+    batch_size: int,
+    seed: int,
+    num_workers: int,
+    process_index: int,
+    num_processes: int,
+    shuffle: bool,
+    on_error: str,
+) -> WorkerBatches:
     """Batches of one process from a map-style data set; the arguments are those of `build_train_loader`."""
-
-    def __init__(
-        self,
-        dataset: Sequence[DepthSample],
-        transform: Callable,
-        *,
-        batch_size: int,
-        seed: int,
-        num_workers: int,
-        process_index: int,
-        num_processes: int,
-        shuffle: bool,
-        on_error: str,
-    ):
-        self._keys = _BatchKeys(dataset, batch_size, seed, process_index, num_processes, shuffle)
-        self.num_batches = len(self._keys)
-        # two stacks a batch, of all batches under way and a few in the consumer's hands
-        self._stacks = SharedStacks(num_workers, 2 * (PREFETCHED + 2))
-        self._loader = DataLoader(
-            _BatchReader(dataset, transform, seed, on_error, self._stacks),
-            sampler=self._keys,
-            batch_size=None,
-            collate_fn=_unchanged,
-            num_workers=num_workers,
-            persistent_workers=num_workers > 0,
-            prefetch_factor=PREFETCHED if num_workers else None,
-            worker_init_fn=keep_freed_memory,
-            pin_memory=torch.cuda.is_available(),
-        )
-
-    def iterate(self, epoch: int, batch: int) -> Iterator[tuple[dict | DataError, list[str]]]:
-        """Batches `batch` to the last of an epoch, each with the messages of replaced samples."""
-        self._keys.epoch, self._keys.first_batch = epoch, batch
-        for values, places, skipped in self._loader:
-            yield (self._stacks.lend(values, places) if places else values), skipped
-
-
-def _unchanged(batch):
-    return batch
+    order = _Order(dataset, batch_size, seed, process_index, num_processes, shuffle)
+    return WorkerBatches(order.num_batches(), order, _Reader(dataset, transform, seed, on_error), num_workers)
 
 
 class TrainLoader:
@@ -133,7 +95,7 @@ class TrainLoader:
         skipped: one sentence for each unreadable sample that another one replaced (`on_error="skip"`).
     """
 
-    def __init__(self, batches: MapBatches | StreamBatches):
+    def __init__(self, batches: WorkerBatches | StreamBatches):
         self._batches = batches
         self.epoch, self.batch = 0, 0
         self.skipped: list[str] = []
@@ -209,8 +171,8 @@ def build_train_loader(
             f"Bad loader options: batch_size={batch_size}, num_workers={num_workers}, "
             f"process_index={process_index}, num_processes={num_processes}."
         )
-    kind = StreamBatches if isinstance(dataset, HubStream) else MapBatches
-    batches = kind(
+    build = StreamBatches if isinstance(dataset, HubStream) else _map_batches
+    batches = build(
         dataset, transform, batch_size=batch_size, seed=seed, num_workers=num_workers, process_index=process_index,
         num_processes=num_processes, shuffle=shuffle, on_error=on_error,
     )  # fmt: skip

@@ -2,13 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
+from training.data.batches import WorkerBatches
 from training.data.decoding import DataError, naming
+from training.data.loader import TrainLoader
 from training.data.readers import DepthSample
 from training.data.transforms import TrainTransform
 from training.scenes.picture_files import list_pictures, read_picture
@@ -17,6 +18,8 @@ SKY_METRES = 100.0
 """Depth that labels the sky, so that it is learned as far."""
 WIDE_ASPECT = 2.0
 Size = tuple[int, int]
+Key = tuple[Path, Size, int]
+"""A picture, the size it is cut to, and the seed of its augmentation."""
 
 
 def some_pictures(root: str | Path) -> dict[Size, list[Path]]:
@@ -35,94 +38,40 @@ def read_sample(path: Path) -> DepthSample:
     return DepthSample(image, depth, depth > 0, True, path.stem)
 
 
-class _Reader(Dataset):
-    def __init__(self, transform: TrainTransform):
-        self.transform = transform
+@dataclasses.dataclass(frozen=True)
+class _Reader:
+    transform: TrainTransform
 
-    def __getitem__(self, key: tuple[list[Path], Size, list[int]]) -> dict:
-        paths, size, seeds = key
-        transform = dataclasses.replace(self.transform, size=size)
-        samples = [(read_sample(path), np.random.default_rng(seed)) for path, seed in zip(paths, seeds, strict=True)]
-        return default_collate([transform(sample, rng) for sample, rng in samples])
+    def __call__(self, key: Key, skipped: list[str]) -> dict:
+        path, size, seed = key
+        return dataclasses.replace(self.transform, size=size)(read_sample(path), np.random.default_rng(seed))
 
 
-class _Keys(Sampler):
-    def __init__(self, batches: "PictureBatches"):
-        self.batches = batches
+@dataclasses.dataclass(frozen=True)
+class _Draw:
+    """Draws the keys of an epoch's batches of one process, of the files that are there when it begins."""
 
-    def __len__(self) -> int:
-        return len(self.batches)
+    root: str | Path
+    sizes: Sequence[Size]
+    batch_size: int
+    wide_share: float
+    seed: int
+    process_index: int
+    num_processes: int
 
-    def __iter__(self) -> Iterator[tuple[list[Path], Size, list[int]]]:
-        batches = self.batches
-        files = some_pictures(batches.root)
-        for index in range(batches.batch, len(batches)):
-            yield batches.draw(files, batches.epoch, index)
-
-
-def _first(batch):
-    return batch
-
-
-class PictureBatches:
-    """
-    An endless supply of pictures, cut into epochs, with the interface of `training.data.loader.TrainLoader`.
-
-    Each batch has one of `sizes`, and is cut, flipped, rotated and recoloured by `transform`. A batch is a function of
-    the seed, epoch, its number and the files that are there when the epoch begins; processes take contiguous slices.
-
-    Args:
-        root: folder of `list_pictures`.
-        length: pictures in one epoch.
-        sizes: (height, width) of batches; those whose shape is nearest to the pictures' are drawn from.
-        batch_size: per process.
-        wide_share: share of batches with pictures of at least 2:1, which are streets from a car, where there are any.
-
-    Raises:
-        DataError: no pictures. ValueError: an epoch is less than one batch.
-    """
-
-    def __init__(
-        self,
-        root: str | Path,
-        length: int,
-        sizes: Sequence[Size],
-        *,
-        batch_size: int,
-        transform: TrainTransform,
-        wide_share: float = 0.25,
-        seed: int = 0,
-        num_workers: int = 0,
-        process_index: int = 0,
-        num_processes: int = 1,
-    ):
-        some_pictures(root)
-        self.root, self.length, self.sizes, self.seed = root, length, list(sizes), seed
-        self.batch_size, self.wide_share = batch_size, wide_share
-        self.process_index, self.num_processes = process_index, num_processes
-        self.epoch, self.batch = 0, 0
-        self.skipped: list[str] = []  # TrainLoader has this attribute
-        if not len(self):
-            raise ValueError(f"an epoch of {length} pictures is less than one batch of {batch_size * num_processes}")
-        self._loader = DataLoader(
-            _Reader(transform), sampler=_Keys(self), batch_size=None, collate_fn=_first, num_workers=num_workers
-        )
-
-    def __len__(self) -> int:
-        return self.length // (self.batch_size * self.num_processes)
-
-    def set_position(self, epoch: int, batch: int = 0) -> None:
-        """The next iteration starts at `batch` of `epoch`. Raises ValueError where there is no such batch."""
-        if epoch < 0 or not 0 <= batch <= len(self):
-            raise ValueError(f"No batch {batch} in epoch {epoch}: an epoch has {len(self)} batches, counted from 0.")
-        self.epoch, self.batch = epoch, batch
-
-    def draw(self, files: dict[Size, list[Path]], epoch: int, index: int) -> tuple[list[Path], Size, list[int]]:
-        """Files of this process's part of a batch, the size they are cut to, and a seed for each."""
-        rng = np.random.default_rng([self.seed, epoch, index])
+    def __call__(self, epoch: int) -> Callable[[int], list[Key]]:
+        files = some_pictures(self.root)
         wide = {size: paths for size, paths in files.items() if size[1] >= WIDE_ASPECT * size[0]}
         usual = {size: paths for size, paths in files.items() if size not in wide}
-        pool = (wide if rng.random() < self.wide_share else usual) or files
+
+        def keys(batch: int) -> list[Key]:
+            rng = np.random.default_rng([self.seed, epoch, batch])
+            return self._batch((wide if rng.random() < self.wide_share else usual) or files, rng)
+
+        return keys
+
+    def _batch(self, pool: dict[Size, list[Path]], rng: np.random.Generator) -> list[Key]:
+        """This process's part of a batch of pictures of one size, all cut to one of `sizes` of about their shape."""
         counts = np.array([len(paths) for paths in pool.values()], float)
         height, width = list(pool)[rng.choice(len(pool), p=counts / counts.sum())]
         stretch = {size: abs(math.log2(size[1] * height / (size[0] * width))) for size in self.sizes}
@@ -131,14 +80,44 @@ class PictureBatches:
         count = self.batch_size * self.num_processes
         paths = pool[height, width]
         chosen = rng.choice(len(paths), count, replace=len(paths) < count)
-        seeds = rng.integers(2**62, size=count)
-        part = slice(self.process_index * self.batch_size, (self.process_index + 1) * self.batch_size)
-        return [paths[each] for each in chosen[part]], size, seeds[part].tolist()
+        seeds = rng.integers(2**62, size=count).tolist()
+        part = range(self.process_index * self.batch_size, (self.process_index + 1) * self.batch_size)
+        return [(paths[chosen[place]], size, seeds[place]) for place in part]
 
-    def __iter__(self) -> Iterator[dict]:
-        """Yields dicts of `pixel_values` float32 (b, 3, h, w), ImageNet-normalised, `labels` float32 (b, h, w), planar
-        depth in metres, and `name` (list of b strings)."""
-        for batch in self._loader:
-            self.batch += 1  # before the yield, so that the position is right wherever the caller stops
-            yield batch
-        self.epoch, self.batch = self.epoch + 1, 0
+
+def build_picture_loader(
+    root: str | Path,
+    length: int,
+    sizes: Sequence[Size],
+    transform: TrainTransform,
+    *,
+    batch_size: int,
+    wide_share: float = 0.25,
+    seed: int = 0,
+    num_workers: int = 0,
+    process_index: int = 0,
+    num_processes: int = 1,
+) -> TrainLoader:
+    """
+    An endless supply of pictures, cut into epochs.
+
+    Each batch has one of `sizes`, and is cut, flipped, rotated and recoloured by `transform`. A batch is a function of
+    the seed, epoch, its number and the files that are there when the epoch begins; processes take contiguous slices.
+
+    Args:
+        root: folder of `list_pictures`.
+        length: pictures in one epoch.
+        sizes: (height, width) of batches; those whose shape is nearest to the pictures' are drawn from.
+        transform: its size is set to the batch's.
+        batch_size: per process.
+        wide_share: share of batches with pictures of at least 2:1, which are streets from a car, where there are any.
+
+    Raises:
+        DataError: no pictures. ValueError: an epoch is less than one batch.
+    """
+    some_pictures(root)
+    num_batches = length // (batch_size * num_processes)
+    if not num_batches:
+        raise ValueError(f"an epoch of {length} pictures is less than one batch of {batch_size * num_processes}")
+    draw = _Draw(root, list(sizes), batch_size, wide_share, seed, process_index, num_processes)
+    return TrainLoader(WorkerBatches(num_batches, draw, _Reader(transform), num_workers))

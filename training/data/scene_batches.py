@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
+from training.data.batches import unchanged
 from training.data.readers import DepthSample
 from training.data.scene_store import SceneStore
 from training.data.transforms import TrainTransform
@@ -69,10 +70,6 @@ class _Renderer(Dataset):
             sample = DepthSample(image, depth, depth > 0, True, f"scene {seed}")
             samples.append(transform(sample, np.random.default_rng([seed, epoch])))
         return default_collate(samples)
-
-
-def _first(batch):
-    return batch
 
 
 class _Keys(Sampler):
@@ -213,7 +210,7 @@ class SceneBatches:
         # a forked process cannot use CUDA
         context = "spawn" if num_workers and device.type == "cuda" else None
         self._loader = DataLoader(
-            renderer, sampler=self._keys, batch_size=None, collate_fn=_first,
+            renderer, sampler=self._keys, batch_size=None, collate_fn=unchanged,
             num_workers=num_workers, multiprocessing_context=context,
             prefetch_factor=2 if num_workers else None, persistent_workers=num_workers > 0,
         )  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, default_collate, get_worker_info
 
+from training.data.batches import unchanged
 from training.data.decoding import DataError
 from training.data.hub import HubStream
 
@@ -46,7 +47,7 @@ class StreamBatches(IterableDataset):
         workers = max(1, self._num_workers)
         self._epoch, self._first_batch = epoch, batch // workers  # of each worker
         loader = DataLoader(
-            self, batch_size=None, collate_fn=_unchanged, num_workers=self._num_workers,
+            self, batch_size=None, collate_fn=unchanged, num_workers=self._num_workers,
             prefetch_factor=4 if self._num_workers else None, pin_memory=torch.cuda.is_available(),
         )  # fmt: skip
         # batches go round the workers beginning with the first, so a start in mid-round drops the round's beginning
@@ -93,7 +94,3 @@ class StreamBatches(IterableDataset):
             except DataError as error:
                 skipped.append(str(error))
         raise DataError(f"{skipped[-1]} It is the last of {len(skipped)} unreadable samples in a row; giving up.")
-
-
-def _unchanged(batch):
-    return batch

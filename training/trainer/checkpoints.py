@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shutil
 import zipfile
 import zlib
@@ -15,7 +14,7 @@ from accelerate.utils import gather_object
 from safetensors import SafetensorError, safe_open
 
 from anydepth_cli.mistakes import one_line
-from anydepth_hf.atomic_write import LEFTOVERS, publish_directory, remove_directory, shared_temporary_name
+from anydepth_hf.atomic_write import LEFTOVERS, move, publish_directory, remove_directory, shared_temporary_name
 from training.trainer.arguments import RENAMED_OPTIONS, TrainArguments
 from training.trainer.ema import WeightAverage
 
@@ -164,7 +163,7 @@ class Checkpoints:
         if damaged and self.accelerator.is_main_process:
             for later in self.existing():  # of the steps that come again; a damaged one would stand in their way
                 if later > path:
-                    os.replace(later, later.with_name(f"damaged-{later.name}"))
+                    move(later, later.with_name(f"damaged-{later.name}"))
         self.accelerator.wait_for_everyone()
         return state
 

@@ -96,10 +96,10 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
             **options,
         )
     if arguments.dataset == [PICTURES]:
-        from training.data.picture_batches import PictureBatches
+        from training.data.picture_batches import build_picture_loader
 
         length = arguments.scenes_per_epoch
-        return PictureBatches(arguments.pictures_dir, length, arguments.sizes, transform=transform, **options)
+        return build_picture_loader(arguments.pictures_dir, length, arguments.sizes, transform, **options)
     return build_train_loader(
         open_dataset([parse_dataset(text) for text in arguments.dataset]),
         WithinFarPlane(transform, config.max_depth, config.depth_estimation_type == "metric"),

@@ -6,7 +6,7 @@ import torch
 from safetensors.numpy import save_file
 
 from training.data.decoding import DataError
-from training.data.picture_batches import SKY_METRES, PictureBatches, read_sample
+from training.data.picture_batches import SKY_METRES, build_picture_loader, read_sample
 from training.data.transforms import TrainTransform
 
 PLAIN = TrainTransform(flip_probability=0, rotation_probability=0)
@@ -33,7 +33,7 @@ def root(tmp_path):
 
 def batches(root, **options):
     options = {"batch_size": 4, "seed": 3, "transform": PLAIN} | options
-    return PictureBatches(root, 32, [(16, 20), (20, 16), (12, 40)], **options)
+    return build_picture_loader(root, 32, [(16, 20), (20, 16), (12, 40)], **options)
 
 
 def test_sky_is_far_and_the_rest_as_stored(root):

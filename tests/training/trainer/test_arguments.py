@@ -109,7 +109,7 @@ def test_mistakes_get_a_sentence(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("dataset", "options", "message"),
     [
-        ("scenes", ["--preset", "dinov3-smal-sdt"], "did you mean 'dinov3-small-sdt'?"),
+        ("scenes", ["--preset", "dinov3-smal-sdt"], "did you mean dinov3-small-sdt?"),
         ("scenes", ["--preset", "dav2-base-sdt"], "`anydepth pull dav2-base-dpt`"),
         ("scenes", ["--model", "no/such/model"], "no/such/model"),
         ("pairs,root=/nowhere,rgb_dir=a,depth_dir=b", ["--model", "{model}"], "/nowhere"),

@@ -1,0 +1,19 @@
+"""The nearest right word to a wrong one, for every message that suggests one."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The one of `words` that `word` most resembles, or that begins with it; None where none comes near."""
+    words = list(words)
+    close = difflib.get_close_matches(word, words, 1, cutoff) or [
+        name for name in words if word and name.startswith(word)
+    ]
+    return close[0] if close else None
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """`"; did you mean X?"` with the nearest of the words, or nothing."""
+    close = nearest(word, words)
+    return f"; did you mean {close}?" if close else ""
