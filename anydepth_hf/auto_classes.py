@@ -1,4 +1,4 @@
-"""Registers the models with transformers' auto classes and collects what needs PyTorch."""
+"""Registers the models with transformers' auto classes."""
 
 from transformers import CONFIG_MAPPING, AutoBackbone, AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation
 
@@ -7,16 +7,10 @@ from .backbone_vggt import VGGTBackbone
 from .configuration_anydepth import AnyDepthConfig
 from .configuration_depth_anything_3 import DepthAnything3Config
 from .configuration_vggt import VGGTConfig
-from .depth_files import read_depth, write_depth
-from .depth_map import DepthMap
 from .hub_anydepth import set_resolver
 from .image_processing_anydepth import AnyDepthImageProcessor
-from .loading import load_model
 from .modeling_anydepth import AnyDepthForDepthEstimation
-from .modeling_dpt import DPTHead
-from .modeling_sdt import SDTHead
-from .prediction import predict_depth
-from .pull import from_preset, pull, resolve
+from .pull import resolve
 
 AutoConfig.register("anydepth", AnyDepthConfig)
 AutoModelForDepthEstimation.register(AnyDepthConfig, AnyDepthForDepthEstimation)
@@ -37,22 +31,3 @@ set_resolver(resolve)
 AnyDepthConfig.register_for_auto_class()
 AnyDepthForDepthEstimation.register_for_auto_class("AutoModelForDepthEstimation")
 AnyDepthImageProcessor.register_for_auto_class()
-
-__all__ = [
-    "AnyDepthConfig",
-    "AnyDepthForDepthEstimation",
-    "AnyDepthImageProcessor",
-    "DPTHead",
-    "DepthAnything3Backbone",
-    "DepthAnything3Config",
-    "DepthMap",
-    "SDTHead",
-    "VGGTBackbone",
-    "VGGTConfig",
-    "from_preset",
-    "load_model",
-    "predict_depth",
-    "pull",
-    "read_depth",
-    "write_depth",
-]
