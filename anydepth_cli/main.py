@@ -10,7 +10,7 @@ from .parser import Parser, UsageError
 from .spelling import did_you_mean
 
 COMMANDS = {
-    "predict": "disparity or depth maps of images and folders",
+    "predict": "disparity or depth maps of images, videos and folders",
     "calibrate": "scale and shift that turn a model's predictions into metres, from known distances",
     "serve": "predictions over HTTP, those of several clients together",
     "export": "a model as ONNX, OpenVINO, ExecuTorch or torch.export files, each checked against PyTorch",

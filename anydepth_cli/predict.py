@@ -1,4 +1,4 @@
-"""`anydepth predict`: disparity or depth maps of pictures."""
+"""`anydepth predict`: disparity or depth maps of pictures and videos."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,10 @@ from pathlib import Path
 from .options import add_camera_arguments, add_model_arguments
 from .parser import number, one_of
 
-FORMATS = ("color", "png", "exr", "tiff", "npz", "npy", "jpeg", "ply", "glb", "html", "colmap", "normals")
+FORMATS = (
+    *("color", "png", "exr", "tiff", "npz", "npy", "jpeg", "ply", "glb", "html", "colmap", "normals"),
+    *("ffv1", "hevc"),
+)
 COLORMAPS = ("spectral", "turbo", "inferno", "magma", "viridis", "gray")
 
 
@@ -15,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser):
         "inputs",
         nargs="*",
         metavar="INPUT",
-        help="images, folders, patterns ('photos/**/*.jpg'), http addresses, - for an image on standard input "
+        help="images, videos, folders, patterns ('photos/**/*.jpg'), http addresses, - for an image on standard input "
         "(default: the photograph that comes with the package)",
     )
     more = parser.add_argument_group("more input")
@@ -31,10 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser):
         "--format",
         nargs="+",
         type=one_of(*FORMATS),
-        default=["png", "color"],
         metavar="NAME",
-        help=f"some of {', '.join(FORMATS)} (default: png color). png and jpeg hold 16 bits, exr, tiff, npz and npy "
-        "float32; ply, glb, html, colmap and normals are three-dimensional and need metres",
+        help=f"some of {', '.join(FORMATS)} (default: png color; of videos color). png and jpeg hold 16 bits, exr, "
+        "tiff, npz and npy float32; ply, glb, html, colmap and normals are three-dimensional and need metres. Of a "
+        "video, color is H.264 with its sound, ffv1 (16-bit, without loss) and hevc (12-bit) are gray videos, npz is "
+        "one array, and png, exr and tiff are folders of frames",
     )
     output.add_argument("--npy", action="store_true", help="short for one more --format npy")
     output.add_argument("--overwrite", action="store_true", help="replace results that exist, and files of others")
@@ -55,7 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser):
     )
     limits.add_argument("--robust", action="store_true", help="from the 2nd to the 98th percentile")
     color.add_argument("--legend", action="store_true", help="show what the colours mean")
-    color.add_argument("--side-by-side", action="store_true", help="beside the photograph")
+    color.add_argument("--side-by-side", action="store_true", help="beside the photograph or the video")
+
+    video = parser.add_argument_group("videos")
+    video.add_argument(
+        "--stabilize",
+        type=one_of("off", "causal", "two-pass"),
+        default="causal",
+        metavar="HOW",
+        help="off: each frame for itself; causal: each agrees with those before it; two-pass: also with those after "
+        "it (default: causal)",
+    )
 
     metric = parser.add_argument_group("metres and 3-D")
     metric.add_argument(
@@ -101,7 +115,9 @@ def add_arguments(parser: argparse.ArgumentParser):
         metavar="N",
         help="sharpen large images by N (3) tiles along the shorter side, each seen as large as the whole",
     )
-    speed.add_argument("--batch-size", type=number(minimum=1), default=1, help="images of a size at once")
+    speed.add_argument(
+        "--batch-size", type=number(minimum=1), default=1, help="images of a size, or frames of a video, at once"
+    )
     speed.add_argument(
         "--workers", type=number(minimum=1), default=2, help="threads that decode, and as many that write"
     )

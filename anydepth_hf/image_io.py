@@ -5,7 +5,7 @@ Needs Pillow only; HEIC files need the extra `formats`.
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -132,13 +132,17 @@ def upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def find_images(folder: str | os.PathLike, recursive: bool = True) -> list[Path]:
-    """Files below a folder that look like images by their endings, sorted; hidden files and folders are left out."""
+def find_images(
+    folder: str | os.PathLike, recursive: bool = True, suffixes: Collection[str] = IMAGE_SUFFIXES
+) -> list[Path]:
+    """Files below a folder that look like images by their endings (or have others that are given), sorted; hidden
+    files and folders are left out.
+    """
     paths = Path(folder).rglob("*") if recursive else Path(folder).iterdir()
     return sorted(
         path
         for path in paths
-        if path.suffix.lower() in IMAGE_SUFFIXES
+        if path.suffix.lower() in suffixes
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     )

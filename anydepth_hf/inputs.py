@@ -1,12 +1,12 @@
-"""What a user names as input, as single pictures: files, folders, patterns, lists, addresses, data sets, a pipe."""
+"""What a user names as input, as single pictures and videos: files, folders, patterns, lists, addresses, data sets."""
 
 import glob
 import os
 import re
 import sys
 import urllib.request
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -16,6 +16,7 @@ from PIL import Image
 from .depth_files import has_mark
 from .extras import require
 from .image_io import IMAGE_SUFFIXES, ImageError, find_images, open_image
+from .video_files import VIDEO_SUFFIXES, is_video
 
 MAX_DOWNLOAD = 2**29
 """Bytes that a downloaded picture may have."""
@@ -33,12 +34,14 @@ class Source:
         stem: where its results go, relative to the output folder and without endings; `/` separates folders.
         path: its file or address; `None` for what is in `data`.
         data: a file's bytes, or a function without arguments that gives them.
+        video: it is no picture but a video, which `open` does not open.
     """
 
     name: str
     stem: str
     path: str | None = None
     data: Any = field(default=None, repr=False, compare=False)
+    video: bool = False
 
     def open(self) -> Image.Image:
         """
@@ -53,7 +56,7 @@ class Source:
         return open_image(download(self.path) if is_url(self.path) else self.path, name=self.name)
 
 
-def find_sources(inputs: Iterable[str | os.PathLike], recursive: bool = True) -> list[Source]:
+def find_sources(inputs: Iterable[str | os.PathLike], recursive: bool = True, videos: bool = False) -> list[Source]:
     """
     The pictures that a command line names, each once.
 
@@ -61,6 +64,7 @@ def find_sources(inputs: Iterable[str | os.PathLike], recursive: bool = True) ->
         inputs: image files; folders, whose images are found by their endings; patterns such as `photos/**/*.jpg`;
             `http://` and `https://` addresses; `-` for one image on standard input.
         recursive: search folders below folders too.
+        videos: videos too, in folders by their endings and by name whatever their ending.
 
     Results of this package, which lie in a folder that is searched or match a pattern, are left out.
 
@@ -69,35 +73,37 @@ def find_sources(inputs: Iterable[str | os.PathLike], recursive: bool = True) ->
     """
     found: dict[str, Source] = {}
     for item in map(os.fspath, inputs):
-        for source in _expand(item, recursive):
+        for source in _expand(item, recursive, IMAGE_SUFFIXES | VIDEO_SUFFIXES if videos else IMAGE_SUFFIXES):
             key = source.path if source.path is None or is_url(source.path) else os.path.realpath(source.path)
             found.setdefault(key or source.name, source)
     return _separate(list(found.values()))
 
 
-def _expand(item: str, recursive: bool) -> list[Source]:
+def _expand(item: str, recursive: bool, suffixes: Collection[str]) -> list[Source]:
     if item == "-":
         return [Source("standard input", "stdin", data=sys.stdin.buffer.read())]
     if is_url(item):
         name = PurePosixPath(unquote(urlsplit(item).path)).name
+        if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES:
+            raise ValueError(f"{item} is the address of a video; save it as a file first.")
         return [Source(item, _file_stem(name) or "download", path=item)]
     path = Path(item)
     if path.is_dir():
-        images = [image for image in find_images(path, recursive) if not is_result(image)]
+        images = [image for image in find_images(path, recursive, suffixes) if _is_wanted(image)]
         if not images:
-            endings = ", ".join(sorted(IMAGE_SUFFIXES))
-            raise ValueError(f"{path} holds no image; expected files that end with {endings}.")
-        return [_file_source(image, image.relative_to(path)) for image in images]
+            what = "image" if suffixes is IMAGE_SUFFIXES else "image and no video"
+            raise ValueError(f"{path} holds no {what}; expected files that end with {', '.join(sorted(suffixes))}.")
+        return [_file_source(image, image.relative_to(path), suffixes) for image in images]
     if path.exists():
-        return [_file_source(path, Path(path.name))]
+        return [_file_source(path, Path(path.name), suffixes)]
     if glob.has_magic(item):
         base = Path(*_fixed_parts(Path(item)))
         matches = [Path(match) for match in sorted(glob.glob(item, recursive=True))]
-        matches = [match for match in matches if match.suffix.lower() in IMAGE_SUFFIXES and match.is_file()]
-        matches = [match for match in matches if not is_result(match)]
+        matches = [match for match in matches if match.suffix.lower() in suffixes and match.is_file()]
+        matches = [match for match in matches if _is_wanted(match)]
         if not matches:
             raise ValueError(f"No image matches {item}.")
-        return [_file_source(match, match.relative_to(base)) for match in matches]
+        return [_file_source(match, match.relative_to(base), suffixes) for match in matches]
     raise ValueError(f"{item} does not exist; give an image, a folder, a pattern or an address.")
 
 
@@ -191,13 +197,21 @@ def is_result(path: Path) -> bool:
     return _OURS.search(path.name) is not None and has_mark(path)
 
 
-def _file_source(path: Path, relative: Path) -> Source:
-    return Source(str(path), relative.with_name(_file_stem(relative.name)).as_posix(), path=str(path))
+def _is_wanted(path: Path) -> bool:
+    """Whether a file that was found by its ending is none of our results, and no text with a video's ending."""
+    return not is_result(path) and (path.suffix.lower() not in VIDEO_SUFFIXES or is_video(path))
 
 
-def _file_stem(name: str) -> str:
+def _file_source(path: Path, relative: Path, suffixes: Collection[str]) -> Source:
+    # a video that is named where only pictures are wanted is refused when it is opened
+    video = suffixes is not IMAGE_SUFFIXES and path.suffix.lower() not in IMAGE_SUFFIXES and is_video(path)
+    stem = relative.with_name(_file_stem(relative.name, suffixes)).as_posix()
+    return Source(str(path), stem, path=str(path), video=video)
+
+
+def _file_stem(name: str, suffixes: Collection[str] = IMAGE_SUFFIXES) -> str:
     suffix = PurePosixPath(name).suffix
-    return name[: -len(suffix)] if suffix.lower() in IMAGE_SUFFIXES else name
+    return name[: -len(suffix)] if suffix.lower() in suffixes else name
 
 
 def _fixed_parts(path: Path) -> Sequence[str]:
@@ -215,7 +229,7 @@ def _separate(sources: list[Source]) -> list[Source]:
         for index in indices if len(indices) > 1 else ():
             suffix = PurePosixPath(sources[index].path or "").suffix[1:].lower()
             stem = f"{sources[index].stem}_{suffix}" if suffix else sources[index].stem
-            sources[index] = Source(sources[index].name, stem, sources[index].path, sources[index].data)
+            sources[index] = replace(sources[index], stem=stem)
     owners: dict[str, Source] = {}
     for source in sources:
         other = owners.setdefault(source.stem.casefold(), source)

@@ -15,6 +15,7 @@ from .onnx_predictor import OnnxPredictor
 from .visualization import colorize, value_range
 
 ENDINGS = {"png": ".png", "exr": ".exr", "tiff": ".tiff", "npz": ".npz", "npy": ".npy", "jpeg": ".jpg"}
+DEFAULT_FORMATS = ("png", "color")
 # Options of `anydepth predict` that only the model itself serves, with the values that ask for nothing.
 NOT_HERE = {
     **dict.fromkeys(("dataset", "calibration", "rerun", "report", "predicts", "tiles")),
@@ -25,7 +26,7 @@ BUNDLED_PHOTO = Path(__file__).parent / "bundled" / "coffee.jpg"
 
 def run(args: argparse.Namespace) -> int:
     """Predicts and writes. Returns the exit status: 1 when a picture failed."""
-    formats = list(dict.fromkeys(args.format + ["npy"] * args.npy))
+    formats = list(dict.fromkeys([*(args.format or DEFAULT_FORMATS), *["npy"] * args.npy]))
     for name in formats:
         if name != "color" and name not in ENDINGS:
             raise ValueError(f"{name} is not written from an ONNX file, only {', '.join(('color', *ENDINGS))}.")
@@ -33,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, name, value) != value:
             raise ValueError(f"--{name.replace('_', '-')} does not go with an ONNX file; take the model itself.")
     names = [*args.inputs, *(read_list(args.list) if args.list else ())]
-    sources = find_sources(names or [BUNDLED_PHOTO], recursive=not args.no_recursive)
+    sources = find_sources(names or [BUNDLED_PHOTO], recursive=not args.no_recursive, videos=True)
+    if video := next((source for source in sources if source.video), None):
+        raise ValueError(f"{video.name} is a video, which is not predicted by an ONNX file; take the model itself.")
     predictor = OnnxPredictor(args.model)
     kind = predictor.description["output"]["prediction_type"]
     failed = 0

@@ -1,9 +1,7 @@
-"""`anydepth predict`: disparity or depth maps of many pictures as files."""
+"""`anydepth predict`: disparity or depth maps of many pictures and videos as files."""
 
 import argparse
 import errno
-import json
-import sys
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -19,6 +17,7 @@ from .camera_options import ESTIMATE, intrinsics_of
 from .inputs import Source, dataset_sources, find_sources, read_list
 from .loading import load_model
 from .outputs import (
+    FORMATS,
     OutputOptions,
     check_replaceable,
     is_complete,
@@ -26,11 +25,15 @@ from .outputs import (
     write_outputs,
 )
 from .outputs_3d import ENDINGS, MAX_POINTS_OF_PAGE, ShapeOptions, with_arrays
+from .predict_report import Report, noun
+from .predict_videos import formats_of_videos, predict_videos
 from .prediction import FAILURES, Predictor, Result, model_label
 from .processes import Processes
 from .rerun_log import RerunLog
+from .video_convert import video_paths
 
 BUNDLED_PHOTO = Path(BUNDLED_CHECKPOINT) / "coffee.jpg"
+DEFAULT_FORMATS = ("png", "color")
 # Conditions in which every further picture would fail too.
 _FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -41,10 +44,12 @@ def run(args: argparse.Namespace) -> int:
     with Processes() as processes:
         sources = _sources(args)
         predictor, calibration = _predictor(args, processes)
+        formats = formats_of_videos(args.format, sources)
         options = _options(args, predictor)
         plan = {}
         for source in sources:
-            plan[source] = output_paths(args.output_dir, source.stem, predictor.output_kind, options.formats)
+            name = (args.output_dir, source.stem, predictor.output_kind)
+            plan[source] = video_paths(*name, formats) if source.video else output_paths(*name, options.formats)
         args.output_dir.mkdir(parents=True, exist_ok=True)
         if processes.is_main:
             for folder in {path.parent for paths in plan.values() for path in paths.values()}:
@@ -52,21 +57,24 @@ def run(args: argparse.Namespace) -> int:
         todo = [source for source in sources if args.overwrite or not is_complete(plan[source])]
         if processes.is_main and len(todo) < len(sources):
             kept = len(sources) - len(todo)
-            print(f"Kept the results of {kept} image{'s' * (kept > 1)} that exist; --overwrite replaces them.")
+            print(f"Kept the results of {kept} {noun(sources, kept)} that exist; --overwrite replaces them.")
         report = Report(args.report, processes)
         try:
             log = _rerun_log(args, processes)
-            _predict_all(processes.share(todo), plan, predictor, options, calibration, args, report, log)
+            share = processes.share(todo)
+            pictures = [source for source in share if not source.video]
+            _predict_all(pictures, plan, predictor, options, calibration, args, report, log)
+            predict_videos([source for source in share if source.video], plan, predictor, options, args, report)
             if log is not None:
                 log.close()
         finally:
-            status = report.finish(len(todo), plan, args.output_dir, predictor.output_kind)
+            status = report.finish(todo, plan, args.output_dir, predictor.output_kind)
     return status
 
 
 def _sources(args: argparse.Namespace) -> list[Source]:
     names = [*args.inputs, *(read_list(args.list) if args.list else ())]
-    sources = find_sources(names, recursive=not args.no_recursive) if names else []
+    sources = find_sources(names, recursive=not args.no_recursive, videos=True) if names else []
     if args.dataset:
         sources += dataset_sources(args.dataset, args.split, args.column)
     return sources or find_sources([BUNDLED_PHOTO])
@@ -97,7 +105,8 @@ def _predictor(args: argparse.Namespace, processes: Processes) -> tuple[Predicto
 
 
 def _options(args: argparse.Namespace, predictor: Predictor) -> OutputOptions:
-    formats = list(dict.fromkeys(args.format + ["npy"] * args.npy))
+    formats = list(dict.fromkeys([*(args.format or DEFAULT_FORMATS), *["npy"] * args.npy]))
+    formats = [name for name in formats if name in FORMATS]  # the others are for videos
     shapes = [name for name in formats if name in ENDINGS] + ["rerun"] * (args.rerun is not None)
     if shapes and not predictor.is_metric:
         raise ValueError(
@@ -139,7 +148,7 @@ def _predict_all(
     options: OutputOptions,
     calibration: Calibration | None,
     args: argparse.Namespace,
-    report: "Report",
+    report: Report,
     log: RerunLog | None,
 ):
     """Predicts and writes, at once; what fails goes into the report and the rest goes on."""
@@ -196,54 +205,6 @@ def _predict_all(
             collect(wait(writing).done)
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-class Report:
-    """What became of each picture: lines of JSON while it runs, the failures at the end."""
-
-    def __init__(self, path: Path | None, processes: Processes):
-        self.processes = processes
-        self.failures: list[tuple[str, str]] = []
-        self.written = 0
-        if path is not None and processes.count > 1:
-            path = path.with_name(f"{path.stem}.{processes.rank}{path.suffix}")
-        self.file = None
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = open(path, "w", encoding="utf-8")
-
-    def succeeded(self, source: Source, paths: dict[str, Path]):
-        self.written += 1
-        self._line(input=source.name, status="written", files=[str(path) for path in paths.values()])
-
-    def failed(self, source: Source, error: BaseException):
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, OSError) and error.filename is not None and error.strerror:
-            reason = f"{error.filename}: {error.strerror}"
-        self.failures.append((source.name, reason))
-        self._line(input=source.name, status="failed", error=reason)
-
-    def finish(self, total: int, plan: dict[Source, dict[str, Path]], output_dir: Path, kind: str) -> int:
-        """Prints the sums of all processes; returns the exit status, the same in each."""
-        if self.file is not None:
-            self.file.close()
-        parts = self.processes.gather((self.written, self.failures))
-        written = sum(count for count, _ in parts)
-        failures = [failure for _, part in parts for failure in part]
-        if self.processes.is_main:
-            if written:
-                names = ", ".join(map(str, next(iter(plan.values())).values())) if len(plan) == 1 else output_dir
-                print(f"Wrote {kind} of {written} image{'s' * (written > 1)} to {names}")
-            if failures:
-                print(f"anydepth predict: {len(failures)} of {total} images failed:", file=sys.stderr)
-                for name, reason in failures:
-                    print(f"  {reason if name in reason else f'{name}: {reason}'}", file=sys.stderr)
-        return int(bool(failures))
-
-    def _line(self, **values):
-        if self.file is not None:
-            self.file.write(json.dumps(values, ensure_ascii=False) + "\n")
-            self.file.flush()
 
 
 __all__ = ["BUNDLED_PHOTO", "run"]

@@ -1,7 +1,7 @@
 """Videos of disparity or depth in one call."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .loading import load_model
 from .outputs import OutputOptions
 from .prediction import Predictor, model_label
-from .video_convert import FORMATS, Progress, convert_video, damage_of, video_paths
+from .video_convert import FORMATS, PHASES, convert_video, damage_of, video_paths
 from .video_sinks import ENDINGS
 
 logger = logging.get_logger(__name__)
@@ -24,7 +24,7 @@ def predict_video(
     *,
     formats: Sequence[str] = ("color",),
     stabilize: str = "causal",
-    progress: Progress | None = None,
+    progress: Callable[[int, int], Any] | None = None,
     side_by_side: bool = False,
     colormap: str = "spectral",
     limits: tuple[float, float] | None = None,
@@ -48,8 +48,8 @@ def predict_video(
         formats: some of `FORMATS`: `"color"` (H.264 with the sound), `"ffv1"` (16-bit gray without loss), `"hevc"`
             (12-bit gray), `"npz"` (one array), `"png"`, `"exr"`, `"tiff"` (folders of frames).
         stabilize: `"off"`, `"causal"` or `"two-pass"` (see `video_stabilizer`).
-        progress: called after each step, from this thread. What it raises ends the work, which goes on from there
-            when it is started again.
+        progress: called from this thread with how many steps are done and how many there are, a few for each frame.
+            What it raises ends the work, which goes on from there when it is started again.
         side_by_side: the colour video shows the original beside the map.
         colormap, limits: see `colorize`; by default limits that fit the whole clip.
         size: shortest side that the model sees; not with a `Predictor`, which knows.
@@ -76,7 +76,13 @@ def predict_video(
         endings = ENDINGS | {"color": target.suffix or ".mp4"}
         paths = {name: Path(base + endings[name]) for name in formats}
     options = OutputOptions(formats, colormap=colormap, limits=limits, beside=side_by_side, overwrite=overwrite)
-    converted = convert_video(predictor, source, paths, options, stabilize, progress)
+    phases = [phase for phase in PHASES if phase != "steady" or stabilize == "two-pass"]
+
+    def step(phase: str, done: int, frames: int):
+        if progress is not None:
+            progress(phases.index(phase) * frames + done, len(phases) * frames)
+
+    converted = convert_video(predictor, source, paths, options, stabilize, step)
     if converted.damaged:
         logger.warning(f"{damage_of(source, converted)}.")
     return list(converted.paths.values())

@@ -33,8 +33,10 @@ from .visualization import value_range
 FORMATS = tuple(ENDINGS)
 GUIDE_SIDE = 240
 """Pixels along the longer side of the pictures that the stabiliser compares."""
-Progress = Callable[[int, int], Any]
-"""Called with how many steps are done and how many there are; a frame takes several."""
+PHASES = ("predict", "steady", "write")
+"""What is done to all frames, one after another; `steady` in two passes only."""
+Progress = Callable[[str, int, int], Any]
+"""Called with the phase, how many frames it has done and how many there are, as far as the file tells."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,8 @@ def convert_video(
     first.parent.mkdir(parents=True, exist_ok=True)
     store = SegmentStore(_work_folder(first), _job(predictor, source))
     with closing(store):
-        steps = _Steps(progress, info.frames, 3 if stabilize == "two-pass" else 2)
-        _predict(predictor, source, store, steps)
+        _predict(predictor, source, store, _Steps(progress, "predict", info.frames))
         statistics = store.statistics()
-        steps.total_of(len(statistics["pts"]))
         levels = float(statistics["low"].min()), float(statistics["high"].max())
         ends = (1, 2) if options.robust else (0, 3)
         colors = [np.quantile(statistics["quantiles"][:, end], part) for end, part in zip(ends, (0.05, 0.95))]
@@ -103,7 +103,7 @@ def convert_video(
             _range_of(predictor, *(levels if stabilize == "off" else bounds(*levels))),
             options,
         )
-        _write(predictor, store, clip, paths, stabilize, steps)
+        _write(predictor, store, clip, paths, stabilize, progress)
         store.remove()
     return Converted(paths, len(clip.pts), int(statistics["damaged"].sum()))
 
@@ -144,19 +144,16 @@ def stabilized_maps(
 
 
 class _Steps:
-    """Counts steps for a progress callback."""
+    """Counts the frames of a phase for a progress callback."""
 
-    def __init__(self, progress: Progress | None, frames: int, steps: int):
-        self.progress, self.steps, self.done, self.total = progress, steps, 0, max(frames, 1) * steps
-
-    def total_of(self, frames: int):
-        self.total, self.done = frames * self.steps, max(self.done, frames)
+    def __init__(self, progress: Progress | None, phase: str, frames: int):
+        self.progress, self.phase, self.done, self.total = progress, phase, 0, frames
 
     def __call__(self, count: int = 1):
         self.done += count
         self.total = max(self.total, self.done)  # files are wrong about their length
         if self.progress is not None:
-            self.progress(self.done, self.total)
+            self.progress(self.phase, self.done, self.total)
 
 
 def _predict(predictor: Predictor, source: Path, store: SegmentStore, steps: _Steps):
@@ -209,7 +206,12 @@ def _guide(image: Image.Image) -> np.ndarray:
 
 
 def _write(
-    predictor: Predictor, store: SegmentStore, clip: Clip, paths: dict[str, Path], stabilize: str, steps: _Steps
+    predictor: Predictor,
+    store: SegmentStore,
+    clip: Clip,
+    paths: dict[str, Path],
+    stabilize: str,
+    progress: Progress | None,
 ):
     """Gives the stabilised maps to all writers, and their files their names once all are complete."""
     work = store.folder / "results"
@@ -217,11 +219,12 @@ def _write(
     work.mkdir()
     temporary = {name: work / path.name for name, path in paths.items()}
     sinks = make_sinks(temporary, clip)
+    steady, steps = (_Steps(progress, phase, len(clip.pts)) for phase in PHASES[1:])
     seen = any(sink.needs_picture for sink in sinks)
     name = clip.path.name
     size = clip.info.height, clip.info.width
     with ExitStack() as stack:
-        maps = stack.enter_context(closing(stabilized_maps(store, stabilize, predictor.model.device, steps)))
+        maps = stack.enter_context(closing(stabilized_maps(store, stabilize, predictor.model.device, steady)))
         pictures: Any = None
         if seen:
             pictures = stack.enter_context(closing(ahead(frame.open() for frame in read_frames(clip.path))))
@@ -278,4 +281,13 @@ def _job(predictor: Predictor, source: Path) -> dict[str, Any]:
     }
 
 
-__all__ = ["FORMATS", "Converted", "Progress", "convert_video", "damage_of", "stabilized_maps", "video_paths"]
+__all__ = [
+    "FORMATS",
+    "PHASES",
+    "Converted",
+    "Progress",
+    "convert_video",
+    "damage_of",
+    "stabilized_maps",
+    "video_paths",
+]

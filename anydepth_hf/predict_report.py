@@ -1,0 +1,78 @@
+"""What `anydepth predict` tells about its inputs."""
+
+import json
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+from .inputs import Source
+from .processes import Processes
+
+
+def noun(sources: Collection[Source], count: int = 2) -> str:
+    """What to call inputs, by what they are and how many."""
+    kinds = {source.video for source in sources}
+    name = "input" if len(kinds) > 1 else "video" if kinds == {True} else "image"
+    return name + "s" * (count > 1)
+
+
+class Report:
+    """What became of each picture and video: lines of JSON while it runs, the failures at the end."""
+
+    def __init__(self, path: Path | None, processes: Processes):
+        self.processes = processes
+        self.failures: list[tuple[str, str]] = []
+        self.written: list[Source] = []
+        if path is not None and processes.count > 1:
+            path = path.with_name(f"{path.stem}.{processes.rank}{path.suffix}")
+        self.file = None
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = open(path, "w", encoding="utf-8")
+
+    def succeeded(self, source: Source, paths: dict[str, Path]):
+        """An input has its files."""
+        self.written.append(source)
+        self._line(input=source.name, status="written", files=[str(path) for path in paths.values()])
+
+    def damaged(self, source: Source, paths: dict[str, Path], sentence: str):
+        """A video is written, but some of its frames are not its own."""
+        self.written.append(source)
+        self.failures.append((source.name, sentence))
+        files = [str(path) for path in paths.values()]
+        self._line(input=source.name, status="damaged", files=files, error=sentence)
+
+    def failed(self, source: Source, error: BaseException):
+        """An input has none, and why."""
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, OSError) and error.filename is not None and error.strerror:
+            reason = f"{error.filename}: {error.strerror}"
+        self.failures.append((source.name, reason))
+        self._line(input=source.name, status="failed", error=reason)
+
+    def finish(self, sources: list[Source], plan: dict[Source, dict[str, Path]], output_dir: Path, kind: str) -> int:
+        """Prints the sums of all processes; returns the exit status, the same in each."""
+        if self.file is not None:
+            self.file.close()
+        parts = self.processes.gather((self.written, self.failures))
+        written = [source for part, _ in parts for source in part]
+        damaged = {source.name for source in written} & {name for _, part in parts for name, _ in part}
+        failures = [failure for _, part in parts for failure in part]
+        if self.processes.is_main:
+            if written:
+                names = ", ".join(map(str, next(iter(plan.values())).values())) if len(plan) == 1 else output_dir
+                print(f"Wrote {kind} of {len(written)} {noun(written, len(written))} to {names}")
+            if failures:
+                what = f"{len(failures)} of {len(sources)} {noun(sources)}"
+                print(f"anydepth predict: {what} failed{' or are damaged' * bool(damaged)}:", file=sys.stderr)
+                for name, reason in failures:
+                    print(f"  {reason if name in reason else f'{name}: {reason}'}", file=sys.stderr)
+        return int(bool(failures))
+
+    def _line(self, **values):
+        if self.file is not None:
+            self.file.write(json.dumps(values, ensure_ascii=False) + "\n")
+            self.file.flush()
+
+
+__all__ = ["Report", "noun"]
