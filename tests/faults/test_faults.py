@@ -81,13 +81,13 @@ def disturb(straight, inputs, output, number, seed, times):
     return hits
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_killed_at_random_moments(straight, inputs, tmp_path, number):
     disturb(straight, inputs, tmp_path / "out", number, seed=number, times=2)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_killed_at_many_random_moments(straight, inputs, tmp_path, number):
     assert disturb(straight, inputs, tmp_path / "out", number, seed=10 + number, times=40) > 0
 

@@ -65,6 +65,26 @@ def test_learns_and_leaves_a_complete_model(data, tmp_path):
     assert recorded.max_steps == 96 and recorded.output_dir == str(folder)
 
 
+@pytest.mark.parametrize("size", ["1x1", "16x16", "64x31"])
+@pytest.mark.parametrize("kind", ["pairs", "scenes"])
+def test_images_of_less_than_two_patches_are_refused_in_one_sentence(size, kind, data, tmp_path):
+    dataset = data[0] if kind == "pairs" else kind
+    output = run(tmp_path / "run", dataset, "--image_size", size, "--batch_size", "1", status=2)
+    sentence = f"train.py: --image_size {size}: both sides need at least two patches of the encoder, 32 pixels"
+    assert output.strip().splitlines()[-1].startswith(sentence) and "Traceback" not in output
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("below", ["", "run"])
+def test_an_output_folder_that_is_a_file_is_refused_in_one_sentence(below, data, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    output = run(tmp_path / "file" / below, data[0], status=2)
+    last = output.strip().splitlines()[-1]
+    assert last.startswith("train.py: ") and str(tmp_path / "file") in last and "Traceback" not in output
+    assert ("is a file; give a folder" in last) == (not below)
+    assert (tmp_path / "file").read_text() == "mine" and [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_frozen_encoder_does_not_change(data, tmp_path, save_tiny_model):
     source, folder = save_tiny_model(), tmp_path / "run"
     run(folder, data[0], "--model", str(source), "--mixed_precision", "bf16", architecture=None)

@@ -60,7 +60,13 @@ class WithinFarPlane:
 
 
 def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator: Accelerator):
-    """The batches of this process: scenes rendered on the training device, rendered pictures, or data sets."""
+    """
+    The batches of this process: scenes rendered on the training device, rendered pictures, or data sets.
+
+    Raises:
+        ValueError: images of less than two by two patches of the encoder, or a data set that cannot be used.
+    """
+    check_sizes(arguments.sizes, config.patch_size)
     num_workers = arguments.num_workers
     if num_workers is None:
         limit = 6 if arguments.dataset == [SCENES] else 8
@@ -106,6 +112,19 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
         on_error=arguments.on_error,
         **options,
     )
+
+
+def check_sizes(sizes: Sequence[tuple[int, int]], patch_size: int) -> None:
+    """
+    Raises:
+        ValueError: a side is shorter than two patches: on one, batch norm cannot train.
+    """
+    for height, width in sizes:
+        if min(height, width) < 2 * patch_size:
+            raise ValueError(
+                f"--image_size {height}x{width}: both sides need at least two patches of the encoder, "
+                f"{2 * patch_size} pixels; the paper trains with 768x768"
+            )
 
 
 class HeldOutSamples(Sequence):

@@ -148,6 +148,8 @@ class Trainer:
                 batch = next(epoch, None)
 
     def _refuse_other_runs(self) -> None:
+        if self.directory.exists() and not self.directory.is_dir():
+            raise ValueError(f"--output_dir {self.directory} is a file; give a folder, new or of an earlier run")
         used = any(self.directory.glob("checkpoints/step-*")) or (self.directory / "config.json").exists()
         if used and not self.arguments.resume:
             raise ValueError(f"{self.directory} holds a run: --resume goes on with it, or give another --output_dir")
