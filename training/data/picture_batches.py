@@ -3,12 +3,15 @@
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from training.data.batches import WorkerBatches
 from training.data.decoding import DataError, naming
+from training.data.device_pictures import DeviceBatches, PicturesOnDevice
 from training.data.loader import TrainLoader
 from training.data.readers import DepthSample
 from training.data.transforms import TrainTransform
@@ -49,9 +52,9 @@ class _Reader:
 
 @dataclasses.dataclass(frozen=True)
 class _Draw:
-    """Draws the keys of an epoch's batches of one process, of the files that are there when it begins."""
+    """Draws the keys of an epoch's batches of one process, of the `files` that are there when it begins."""
 
-    root: str | Path
+    files: Callable[[], dict[Size, list[Path]]]
     sizes: Sequence[Size]
     batch_size: int
     wide_share: float
@@ -60,7 +63,7 @@ class _Draw:
     num_processes: int
 
     def __call__(self, epoch: int) -> Callable[[int], list[Key]]:
-        files = some_pictures(self.root)
+        files = self.files()
         wide = {size: paths for size, paths in files.items() if size[1] >= WIDE_ASPECT * size[0]}
         usual = {size: paths for size, paths in files.items() if size not in wide}
 
@@ -97,6 +100,7 @@ def build_picture_loader(
     num_workers: int = 0,
     process_index: int = 0,
     num_processes: int = 1,
+    device: torch.device | None = None,
 ) -> TrainLoader:
     """
     An endless supply of pictures, cut into epochs.
@@ -111,6 +115,7 @@ def build_picture_loader(
         transform: its size is set to the batch's.
         batch_size: per process.
         wide_share: share of batches with pictures of at least 2:1, which are streets from a car, where there are any.
+        device: which keeps the pictures and augments them itself (see `PicturesOnDevice`); `num_workers` is not used.
 
     Raises:
         DataError: no pictures. ValueError: an epoch is less than one batch.
@@ -119,5 +124,9 @@ def build_picture_loader(
     num_batches = length // (batch_size * num_processes)
     if not num_batches:
         raise ValueError(f"an epoch of {length} pictures is less than one batch of {batch_size * num_processes}")
-    draw = _Draw(root, list(sizes), batch_size, wide_share, seed, process_index, num_processes)
+    pictures = PicturesOnDevice(partial(some_pictures, root), read_sample, device) if device else None
+    files = pictures.files if pictures else partial(some_pictures, root)
+    draw = _Draw(files, list(sizes), batch_size, wide_share, seed, process_index, num_processes)
+    if pictures:
+        return TrainLoader(DeviceBatches(num_batches, draw, pictures, transform))
     return TrainLoader(WorkerBatches(num_batches, draw, _Reader(transform), num_workers))

@@ -32,6 +32,7 @@ class MakeArguments:
     )
     seed: int = 0
     shares: list[float] = field(default_factory=lambda: list(SHARES), metadata={"help": f"of {', '.join(KINDS)}"})
+    scale: float = field(default=1.0, metadata={"help": "of the pictures' sides: 1.2 makes 288x384 of 240x320"})
     furniture: str = field(
         default="/usr/share/sweethome3d/furniture",
         metadata={"help": "folder with *.sh3f libraries (Debian: sweethome3d-furniture)"},
@@ -49,6 +50,8 @@ class MakeArguments:
             raise ValueError(
                 f"--shares needs {len(KINDS)} numbers from 0 on, for {', '.join(KINDS)}, not all of them 0"
             )
+        if not 0.25 <= self.scale <= 8:
+            raise ValueError(f"--scale {self.scale}: give a number from 0.25 to 8")
         if self.photographs and not Path(self.photographs).is_dir():
             raise ValueError(f"--photographs {self.photographs} is no folder")
 
@@ -58,7 +61,9 @@ def make(arguments: MakeArguments) -> None:
     os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa's software renderer: several processes instead of threads
     output = Path(arguments.output)
     photographs = Path(arguments.photographs) if arguments.photographs else None
-    pictures = Pictures(Path(arguments.furniture), photographs, output / ".meshes", tuple(arguments.shares))
+    pictures = Pictures(
+        Path(arguments.furniture), photographs, output / ".meshes", tuple(arguments.shares), arguments.scale
+    )
     (output / DONE).mkdir(parents=True, exist_ok=True)
     for world in tqdm(arguments.range, unit="world"):
         mark = output / DONE / f"{arguments.seed}-{world}"

@@ -46,17 +46,26 @@ class Pictures:
         photographs: folder with JPEG files for posters, books and surfaces; None draws patterns instead.
         cache: folder for parsed meshes.
         shares: of rooms, streets and yards among the worlds.
+        scale: of the pictures' sides; 1.2 makes 288x384 of 240x320.
 
     Raises:
         FileNotFoundError: no furniture. ImportError: moderngl is missing. RuntimeError: no EGL.
     """
 
-    def __init__(self, furniture: Path, photographs: Path | None, cache: Path, shares: tuple[float, ...] = SHARES):
+    def __init__(
+        self,
+        furniture: Path,
+        photographs: Path | None,
+        cache: Path,
+        shares: tuple[float, ...] = SHARES,
+        scale: float = 1.0,
+    ):
         catalogue = Catalogue(furniture, cache)
         self.bank = TextureBank(catalogue, photographs)
         self.furniture, self.outdoors = Furniture(catalogue), OutdoorThings(catalogue)
         self.rasteriser = Rasteriser(self.bank)
         self.shares = np.asarray(shares, float) / np.sum(shares)
+        self.scale = scale
 
     def of_world(self, seed: int, world: int) -> Iterator[Picture]:
         """The pictures of one world; those that show hardly anything are left out."""
@@ -67,7 +76,8 @@ class Pictures:
             if height > width:
                 camera.fov *= 0.72
             scene.camera = camera
-            light, depth = self.rasteriser.draw(scene, height, width, rng.uniform(0.5, 1))
+            sides = round(self.scale * height), round(self.scale * width)
+            light, depth = self.rasteriser.draw(scene, *sides, rng.uniform(0.5, 1))
             if shows_something(depth, near=2.0 if (height, width) == WIDE else 0.0 if kind == "room" else 0.25):
                 yield Picture(develop(rng, light, depth), depth, f"{seed}-{world}-{index}")
 

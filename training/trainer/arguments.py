@@ -90,6 +90,12 @@ class TrainArguments:
     pictures_dir: str | None = field(
         default=None, metadata={"help": "folder of rendered pictures for --dataset pictures: see scenes/make.py"}
     )
+    pictures_on_device: bool = field(
+        default=False,
+        metadata={
+            "help": "keep the pictures in the GPU's memory and cut and recolour them there: --num_workers is unused"
+        },
+    )
     num_workers: Annotated[int | None, AT_LEAST_0] = field(
         default=None, metadata={"help": "processes that read, or render scenes, for each process (default: by cores)"}
     )

@@ -104,8 +104,9 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
     if arguments.dataset == [PICTURES]:
         from training.data.picture_batches import build_picture_loader
 
-        length = arguments.scenes_per_epoch
-        return build_picture_loader(arguments.pictures_dir, length, arguments.sizes, transform, **options)
+        place = arguments.pictures_dir, arguments.scenes_per_epoch, arguments.sizes
+        device = accelerator.device if arguments.pictures_on_device else None
+        return build_picture_loader(*place, transform, device=device, **options)
     return build_train_loader(
         open_dataset([parse_dataset(text) for text in arguments.dataset]),
         WithinFarPlane(transform, config.max_depth, config.depth_estimation_type == "metric"),

@@ -55,7 +55,8 @@ void main() {
     vec3 base = color * linear(texel.rgb);
     if (is_sky == 1) { result = vec4(base, 1.0); depth = vec4(0.0, 0.0, 0.0, 1.0); return; }
     vec3 v = normalize(eye - world);
-    vec3 n = normalize(world_normal);
+    float bent = length(world_normal);  // 0 where a mesh's normals cancel each other
+    vec3 n = bent > 1e-6 ? world_normal / bent : v;
     if (dot(n, v) < 0.0) n = -n;
     vec3 to_light = directional > 0.5 ? sun : light - world;
     float range = length(to_light);

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .furniture import INDOOR, SEATS, SOFAS
+from .furniture import INDOOR, SEATS, SOFAS, TABLES
 from .patterns import color
 from .room import Placed, Room
 from .scene import Material
@@ -61,6 +61,8 @@ def furnish(room: Room):
         for _ in range(rng.integers(1, 4)):
             put_anywhere(room, furniture.people[rng.integers(len(furniture.people))])
     for spot in list(room.placed):
+        if rng.random() < 0.2 and spot.what and any(word in spot.what.lower() for word in TABLES):
+            stand_beside(room, spot)
         if spot.top is not None and 0.25 < spot.top < 1.7 and (spot.high - spot.low)[[0, 2]].min() > 0.25:
             soft = any(word in spot.what.lower() for word in (*SOFAS, *SEATS, "bed", "chair"))
             size = (spot.high - spot.low)[[0, 2]].prod()
@@ -84,6 +86,19 @@ def put_anywhere(room: Room, model):
         rng.uniform(reach, room.depth - reach),
     )
     room.put(model, spot, rng.uniform(0, 2 * np.pi))
+
+
+def stand_beside(room: Room, spot: Placed):
+    """A person close to a side of a thing, facing it, as seen at tables."""
+    rng, people = room.rng, room.furniture.people
+    model = people[rng.integers(len(people))]
+    across = int(rng.choice([0, 2]))
+    at = rng.uniform(spot.low, spot.high)
+    at[across] = rng.choice([spot.low[across] - 0.25, spot.high[across] + 0.25])
+    at[1] = 0.0
+    towards = (spot.low + spot.high) / 2 - at
+    if 0.2 < at[0] < room.width - 0.2 and 0.2 < at[2] < room.depth - 0.2:
+        room.put(model, at, np.arctan2(towards[0], towards[2]) + rng.normal(0, 0.3), claim=False)
 
 
 def add_table(room: Room):

@@ -10,17 +10,19 @@ def choose_camera(room: Room) -> Camera:
     """A view as people, phones, robots or ceilings have it."""
     rng, w, d, h = room.rng, room.width, room.depth, room.height
     tops = [p for p in room.placed if p.top is not None and 0.3 < p.top < 1.3 and (p.high - p.low)[[0, 2]].min() > 0.3]
-    kind = rng.choice(["eye", "close", "overhead", "robot", "high"], p=[0.38, 0.32, 0.11, 0.14, 0.05])
+    kind = rng.choice(["eye", "close", "overhead", "robot", "high"], p=[0.36, 0.31, 0.15, 0.13, 0.05])
     fov = rng.uniform(0.75, 1.25)
     roll = rng.normal(0, 0.03)
     if kind == "overhead" or (kind == "close" and rng.random() < 0.15):
         roll = rng.choice([0, 0.5, 1, 1.5]) * np.pi + rng.normal(0, 0.2)
+    # from above, half of the views take in the edge of a table and the floor below it
+    beside = 0.35 if kind == "overhead" and rng.random() < 0.5 else 0.0
     for _ in range(60):
         if kind in ("close", "overhead") and tops:
             spot = tops[rng.integers(len(tops))]
-            target = rng.uniform(spot.low, spot.high)
+            target = rng.uniform(spot.low - beside, spot.high + beside)
             target[1] = spot.top + rng.uniform(0, 0.15)
-            up = rng.uniform(0.2, 1.1) if kind == "close" else rng.uniform(1.15, 1.55)
+            up = rng.uniform(0.2, 1.1) if kind == "close" else rng.uniform(0.95, 1.55)
             away, turn = (
                 rng.uniform(0.35, 1.2) if kind == "close" else rng.uniform(0.5, 1.6),
                 rng.uniform(0, 2 * np.pi),
