@@ -14,7 +14,7 @@ from training.scenes.world.furniture import Furniture
 from training.scenes.world.obj import read_obj
 from training.scenes.world.patterns import KINDS
 from training.scenes.world.room import Room
-from training.scenes.world.scene import Camera, Light, Material, Scene
+from training.scenes.world.scene import Camera, Light, Material, Mesh, Scene
 from training.scenes.world.shapes import BOX, QUAD, lathe, place
 from training.scenes.world.textures import TextureBank
 
@@ -156,6 +156,17 @@ def test_things_cast_shadows(pictures):
     shaded, _ = pictures.rasteriser.draw(world, 48, 48, occlusion=0)
     darker = shaded.mean(axis=2) < 0.6 * lit.mean(axis=2)
     assert 0.01 < darker.mean() < 0.4
+
+
+def test_a_surface_without_normals_is_lit_all_the_same(pictures):
+    """One pixel that is no number would make the exposure none, and the whole picture black."""
+    world = scene(Camera(np.array([0.0, 0.0, 2.0]), np.zeros(3), 1.0))
+    corners = np.array([[-3, -3, 0], [3, -3, 0], [0, 4, 0]], np.float32)
+    vertices = np.concatenate([corners, np.zeros((3, 5), np.float32)], axis=1)
+    world.add(Mesh(vertices, ((0, 3, Material(gloss=0.5)),), "without normals"), np.eye(4))
+    light, depth = pictures.rasteriser.draw(world, 24, 32)
+    assert np.isfinite(light).all() and light[12, 16].min() > 0
+    np.testing.assert_allclose(depth[12, 16], 2, rtol=1e-3)
 
 
 def test_a_world_depends_on_its_seed_and_number_alone(pictures):
