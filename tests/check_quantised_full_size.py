@@ -20,7 +20,7 @@ from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthForDepthEstimation
 from anydepth_hf.image_io import open_image
 from anydepth_hf.image_processing_anydepth import AnyDepthImageProcessor
 from anydepth_hf.presets import preset_config
-from anydepth_hf.quiet import quiet
+from anydepth_hf.quiet import quiet_transformers
 
 LIMIT = 0.01
 
@@ -64,7 +64,7 @@ def load(folder: Path, **options) -> AnyDepthForDepthEstimation:
     return AnyDepthForDepthEstimation.from_pretrained(folder, **options).eval()
 
 
-@quiet()
+@quiet_transformers()
 @torch.no_grad()
 def main() -> int:
     worst = 0.0
