@@ -16,6 +16,7 @@ COMMANDS = {
     "export": "a model as ONNX, OpenVINO, ExecuTorch or torch.export files, each checked against PyTorch",
     "models": "presets: size, licence, what they predict, and which are on this disk",
     "pull": "a preset's published weights, downloaded and converted to a model of Transformers",
+    "demo": "a page in the browser: photographs and videos, metres, 3-D, downloads",
     "benchmark": "parameters, FLOPs, latency and memory of models",
 }
 """Every command and what it does; each is the module of that name in this package."""
