@@ -138,23 +138,6 @@ def training(device: torch.device, smoke: bool, encoder: str) -> list[dict]:
     ]
 
 
-def renderer(device: torch.device, smoke: bool) -> list[dict]:
-    """Rendered scenes per second."""
-    from training.data.scene_batches import build_scenes, render_scenes, to_device
-
-    height, width, batch_size = (48, 64, 2) if smoke else (384, 512, 64)
-    times = []
-    for step in range(2 if smoke else 6):
-        seeds = list(range(step * batch_size, (step + 1) * batch_size))
-        start = time.perf_counter()
-        render_scenes(to_device(build_scenes(seeds, height, width), str(device)), height, width)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - start)
-    rate = batch_size * len(times[1:]) / sum(times[1:])
-    return [{"height": height, "width": width, "batch_size": batch_size, "images_per_second": rate}]
-
-
 PARTS: dict[str, Callable[[torch.device, bool], list[dict]]] = {
     "heads-bfloat16": partial(heads, dtype="bfloat16"),
     "heads-float32": partial(heads, dtype="float32"),
@@ -163,7 +146,6 @@ PARTS: dict[str, Callable[[torch.device, bool], list[dict]]] = {
     "models-8-eager": partial(models, batch_size=8, mode="eager"),
     "models-8-channels-last": partial(models, batch_size=8, mode="channels last"),
     "training-small": partial(training, encoder="small"),
-    "renderer": renderer,
     "training-base": partial(training, encoder="base"),
     "training-large": partial(training, encoder="large"),
     "models-1-cuda-graphs": partial(models, batch_size=1, mode="CUDA graphs"),

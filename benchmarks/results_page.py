@@ -161,11 +161,6 @@ GPU_TABLES = (
         {"preset": "Preset", "size": "Input", "batch": "Batch", "mode": "Encoder", "batch_size": "Images a step",
          "images_per_second": "Images/s", "peak_memory_gib": "Peak GiB"},
     ),
-    (
-        "Rendered scenes:",
-        "renderer",
-        {"width": "Width", "height": "Height", "batch_size": "Batch", "images_per_second": "Images/s"},
-    ),
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from anydepth_cli.main import main
-from training.scenes import render_batch
+from tests.training.drawn import draw
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,15 +20,13 @@ def blocks(page: str, language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two rendered photographs with a sparse, partly wrong depth map each, as the pages name them."""
+    """Two drawn rooms with a sparse, partly wrong depth map each, as the pages name them."""
     folder = tmp_path_factory.mktemp("docs")
-    scenes = render_batch([5, 3], 240, 320, "cpu", "indoor")
     rng = np.random.default_rng(0)
-    for image, depth, names in zip(
-        scenes["image"], scenes["depth"], [("photo.jpg", "lidar.png"), ("second.jpg", "second_lidar.png")], strict=True
-    ):
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / names[0], quality=95)
-        sparse = depth.numpy() * (rng.random(depth.shape) < 0.05)
+    for seed, names in enumerate([("photo.jpg", "lidar.png"), ("second.jpg", "second_lidar.png")]):
+        image, depth = draw(seed, 240, 320)
+        Image.fromarray(image).save(folder / names[0], quality=95)
+        sparse = depth * (rng.random(depth.shape) < 0.05)
         sparse[rng.random(depth.shape) < 0.1] *= 3
         Image.fromarray((sparse * 256).round().astype(np.uint16)).save(folder / names[1])
     return folder

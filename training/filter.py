@@ -133,8 +133,10 @@ def run_simulation(arguments: argparse.Namespace) -> None:
     from training.filtering.calibration import Choice
     from training.filtering.simulation import simulate
 
-    kept = simulate(Path(arguments.folder), arguments.images, Choice(100.0, ScoreOptions(), SelectionRule()))
-    print(f"wrote {arguments.images} rendered streets; now try\n"
+    kept = simulate(
+        Path(arguments.folder), arguments.pictures, arguments.images, Choice(100.0, ScoreOptions(), SelectionRule())
+    )
+    print(f"wrote {arguments.images} rendered pictures; now try\n"
           f"python training/filter.py calibrate vkitti2,root={arguments.folder} --kept {kept}")  # fmt: skip
 
 
@@ -196,9 +198,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     step.add_argument("--show", type=number(minimum=1), default=5, help="best choices to print")
     step.add_argument("--num-workers", type=number(minimum=0), default=os.cpu_count(), help="reading processes")
     step.add_argument("--reprojection", action="store_true", help="try consistency with the next frame as well")
-    step = steps.add_parser("simulate", help="make a stand-in for Virtual KITTI 2 of rendered streets")
+    step = steps.add_parser("simulate", help="make a stand-in for Virtual KITTI 2 of rendered pictures")
     step.set_defaults(run=run_simulation)
     step.add_argument("folder", help="a new folder")
+    step.add_argument("--pictures", type=Path, required=True, help="folder that training.scenes.make filled")
     step.add_argument("--images", type=number(minimum=5), default=200)
     return parser.parse_args(argv)
 

@@ -1,12 +1,12 @@
-"""Turns a data set of files, or procedural scenes, into Parquet or WebDataset shards for streaming.
+"""Turns a data set of files into Parquet or WebDataset shards for streaming.
 
     python training/make_shards.py hypersim,root=/data/hypersim --output shards/hypersim --format parquet
     # then, as a data set of the trainer:   hub,path=shards/hypersim,streaming=true
-    python training/make_shards.py scenes,num_samples=50000,image_size=384x512 --output shards/scenes
+    python training/make_shards.py pictures,root=runs/pictures --output shards/pictures
 
-Image files keep their bytes; scenes become PNG. Depth becomes float32 TIFF in the reader's units, lossless, with 0 for
-"no label" (the far plane is applied here). Rows are shuffled over all shards. The same command goes on with an
-interrupted run.
+Image files keep their bytes; rendered pictures become PNG. Depth becomes float32 TIFF in the reader's units, lossless,
+with 0 for "no label" (the far plane is applied here). Rows are shuffled over all shards. The same command goes on with
+an interrupted run.
 """
 
 import argparse
@@ -29,7 +29,6 @@ from training.data.batches import unchanged
 from training.data.decoding import DataError
 from training.data.manifest import claim_folder
 from training.data.readers import DepthSample
-from training.data.scene_dataset import SceneDataset
 from training.data.sources import DatasetSpec, PairDataset, open_dataset
 
 FLOAT_PREDICTOR = {317: 3}  # TIFF's predictor for floating point halves the size
@@ -52,9 +51,7 @@ def encode_image(image: np.ndarray) -> bytes:
 class Shards:
     """Writes one shard per item; runs in worker processes and gives the messages of skipped samples."""
 
-    def __init__(
-        self, dataset: PairDataset | SceneDataset, order: np.ndarray, arguments: argparse.Namespace, paths: list[Path]
-    ):
+    def __init__(self, dataset: PairDataset, order: np.ndarray, arguments: argparse.Namespace, paths: list[Path]):
         self.dataset, self.order, self.arguments, self.paths = dataset, order, arguments, paths
 
     def __len__(self) -> int:
@@ -89,11 +86,12 @@ class Shards:
             }
 
     def _image(self, index: int, sample: DepthSample) -> dict:
-        if isinstance(self.dataset, SceneDataset):
-            return {"extension": ".png", "image": encode_image(sample.image), "name": sample.name}
         path, root = self.dataset.paths(index)[0], self.dataset.root
         name = os.path.relpath(path, root) if root else path
-        return {"extension": os.path.splitext(path)[1].lower(), "image": Path(path).read_bytes(), "name": name}
+        extension = os.path.splitext(path)[1].lower()
+        if extension == ".safetensors":
+            return {"extension": ".png", "image": encode_image(sample.image), "name": name}
+        return {"extension": extension, "image": Path(path).read_bytes(), "name": name}
 
 
 def _write_parquet(path: Path, rows: Iterator[dict]) -> None:
@@ -128,10 +126,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     spec = DatasetSpec.parse(arguments.dataset)
     dataset = open_dataset(spec)
-    if not isinstance(dataset, (PairDataset, SceneDataset)):
-        raise DataError(
-            f"Data set {spec.name!r} is in shards already: those of files and 'scenes' are turned into them."
-        )
+    if not isinstance(dataset, PairDataset):
+        raise DataError(f"Data set {spec.name!r} is in shards already: those of files are turned into them.")
     output = Path(arguments.output)
     settings = {name: getattr(arguments, name) for name in ("format", "shard_size", "seed")}
     claim_folder(output / "shards.json", spec, dataset, settings)

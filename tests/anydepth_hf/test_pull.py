@@ -323,7 +323,7 @@ def test_every_command_takes_a_preset(originals, tmp_path, capsys):
     folder = pull("dav2-small-dpt")
     model, _ = load_model("dav2-small-dpt", device="cpu")
     assert ModelPredictions("dav2-small-dpt").describe()["model"] == "dav2-small-dpt"
-    arguments = TrainArguments(model="dav2-small-dpt", dataset=["scenes"], output_dir=str(tmp_path / "run"))
+    arguments = TrainArguments(model="dav2-small-dpt", dataset=["me/mine"], output_dir=str(tmp_path / "run"))
     trained = build_model(arguments)
     assert torch.equal(trained.head.output_conv1.weight, model.head.output_conv1.weight)
     assert provenance(arguments)["license"] == "apache-2.0"
@@ -345,7 +345,7 @@ def test_every_command_takes_a_preset(originals, tmp_path, capsys):
 
 def test_training_of_a_preset_gets_its_encoder(originals, tmp_path):
     """An encoder in its authors' format is pulled with its own head; a gated one is asked for in one sentence."""
-    options = {"dataset": ["scenes"], "output_dir": str(tmp_path / "run")}
+    options = {"dataset": ["me/mine"], "output_dir": str(tmp_path / "run")}
     model = build_model(TrainArguments(preset="dav2-base-sdt", **options))
     official = torch.load(REFERENCE / "dav2.original.pth", weights_only=True)
     assert torch.equal(model.backbone.embeddings.cls_token, official["pretrained.cls_token"])

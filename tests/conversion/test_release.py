@@ -38,7 +38,7 @@ def weights(request, tmp_path, save_tiny_model, monkeypatch):
     torch.save(head.state_dict(), folder / "dav2_sdt_vitb.pth")
     trained = folder / "trained" / "dinov3-small-sdt"
     shutil.copytree(save_tiny_model(), trained)
-    (trained / "training_config.yaml").write_text("dataset:\n- scenes\n- {name: hypersim, root: data}\n")
+    (trained / "training_config.yaml").write_text("dataset:\n- me/rooms\n- {name: hypersim, root: data}\n")
     (trained / "README.md").write_text("the card that the training wrote")
     (trained / "optimizer.bin").write_bytes(b"state")
     (folder / "dinov3-vits16-pretrain-lvd1689m").mkdir()
@@ -88,7 +88,7 @@ def test_official_and_trained_rows(weights, tmp_path, unchecked):
     names = {path.name for path in trained.iterdir()}
     assert {"LICENSE.md", "training_config.yaml", "reference.safetensors"} <= names and "optimizer.bin" not in names
     card = ModelCard.load(trained / "README.md")
-    assert "scenes, hypersim" in card.text and "No trained weights" not in card.text
+    assert "me/rooms, hypersim" in card.text and "No trained weights" not in card.text
     assert "me/AnyDepth-dinov3-small-sdt" in card.text
     assert card.data.license_name == "dinov3-license" and "Built with DINOv3" in card.text
     assert (weights / "trained" / "dinov3-small-sdt" / "README.md").read_text() == "the card that the training wrote"

@@ -199,7 +199,7 @@ def yaml_seeds() -> list[tuple[str, bytes]]:
     from training.trainer.arguments import parse_arguments
 
     folder = Path(__file__).resolve().parents[2] / "training" / "configs"
-    names = ("scenes-tiny", "dinov3-small-sdt")
+    names = ("bundled", "dinov3-small-sdt")
     parsed = [parse_arguments([str(folder / f"{name}.yaml"), "--output_dir", "run"]) for name in names]
     return [(f"{name}.yaml", options.to_yaml().encode()) for name, options in zip(names, parsed)]
 

@@ -23,7 +23,7 @@ quick = settings(
 
 words = st.sampled_from(
     [
-        "scenes",
+        "pictures",
         "frozen",
         "full",
         "no",
@@ -44,7 +44,7 @@ words = st.sampled_from(
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | words | st.text(max_size=8) | st.dates()
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=2))
 names = st.sampled_from([item.name for item in dataclasses.fields(TrainArguments)])
-VALID = {"preset": "dinov3-small-sdt", "dataset": ["scenes"], "output_dir": "run"}
+VALID = {"preset": "dinov3-small-sdt", "dataset": ["me/mine"], "output_dir": "run"}
 
 
 def one_sentence(error: Exception) -> bool:
@@ -81,7 +81,7 @@ def test_any_bytes_as_a_config_file(content, tmp_path):
 @quick
 @given(argv=st.lists(names.map("--{}".format) | words | st.text(max_size=6), max_size=6))
 def test_any_words_as_a_command_line(argv):
-    for start in (["--preset", "dinov3-small-sdt", "--dataset", "scenes", "--output_dir", "run"], []):
+    for start in (["--preset", "dinov3-small-sdt", "--dataset", "me/mine", "--output_dir", "run"], []):
         try:
             assert isinstance(parse_arguments([*start, *argv]), TrainArguments)
         except ValueError as error:

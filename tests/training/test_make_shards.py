@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.training.data import writers
+from tests.training.drawn import write_pictures
 from training import make_shards
 from training.data.sources import open_dataset
 
@@ -55,15 +56,17 @@ def test_shards_hold_what_the_files_hold(tmp_path, dataset, format, extension, c
         assert np.array_equal(sample.image, original.image) and np.array_equal(sample.valid, original.valid)
 
 
-def test_scenes(tmp_path, monkeypatch, capsys):
+def test_rendered_pictures_become_png(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    spec = "scenes,num_samples=3,image_size=24x32,seed=5"
+    spec = write_pictures(tmp_path / "pictures", 3, street=True)
     make_shards.main([spec, "--output", str(tmp_path / "shards"), "--num-workers", "0"])
-    shards, scenes = open_dataset(f"hub,path={tmp_path / 'shards'}"), open_dataset(spec)
+    shards, pictures = open_dataset(f"hub,path={tmp_path / 'shards'}"), open_dataset(spec)
     stored = {shards[index].depth.tobytes(): shards[index] for index in range(len(shards))}
-    for scene in (scenes[index] for index in range(3)):
-        assert np.array_equal(stored[scene.depth.tobytes()].image, scene.image)
-    assert make_shards.main([spec.replace("seed=5", "seed=6"), "--output", str(tmp_path / "shards")]) == 2
+    for picture in (pictures[index] for index in range(3)):
+        sample = stored[np.where(picture.valid, picture.depth, 0).tobytes()]
+        assert np.array_equal(sample.image, picture.image) and np.array_equal(sample.valid, picture.valid)
+        assert 0.2 < sample.valid.mean() < 0.9  # the sky, and what is beyond 100 m, has no label
+    assert make_shards.main([f"{spec},include=*/0-0-0*", "--output", str(tmp_path / "shards")]) == 2
     assert "another dataset" in capsys.readouterr().err
 
 

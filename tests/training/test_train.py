@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers import DINOv3ViTModel, pipeline
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
 from anydepth_hf.presets import preset_config
 from tests.hub_server import TOKEN
+from tests.training.drawn import write_pictures
 from tests.training.tiny_run import DPT, ROOT, SDT, metrics, options_of, run, write_pairs
 from training.trainer.arguments import parse_arguments
 from training.trainer.model import build_model
@@ -66,10 +67,13 @@ def test_learns_and_leaves_a_complete_model(data, tmp_path):
 
 
 @pytest.mark.parametrize("size", ["1x1", "16x16", "64x31"])
-@pytest.mark.parametrize("kind", ["pairs", "scenes"])
+@pytest.mark.parametrize("kind", ["pairs", "pictures"])
 def test_images_of_less_than_two_patches_are_refused_in_one_sentence(size, kind, data, tmp_path):
-    dataset = data[0] if kind == "pairs" else kind
-    output = run(tmp_path / "run", dataset, "--image_size", size, "--batch_size", "1", status=2)
+    options = [data[0]]
+    if kind == "pictures":
+        write_pictures(tmp_path / "pictures", 1)
+        options = ["pictures", "--pictures_dir", str(tmp_path / "pictures")]
+    output = run(tmp_path / "run", *options, "--image_size", size, "--batch_size", "1", status=2)
     sentence = f"train.py: --image_size {size}: both sides need at least two patches of the encoder, 32 pixels"
     assert output.strip().splitlines()[-1].startswith(sentence) and "Traceback" not in output
     assert not (tmp_path / "run").exists()
@@ -165,33 +169,24 @@ def test_weights_that_are_no_numbers_any_more_stop_before_backward(data, tmp_pat
     assert "is not finite. Its samples" in output and "Traceback" not in output
 
 
-def test_scenes_train_on_the_fly(tmp_path):
-    folder = tmp_path / "run"
-    run(folder, "scenes", "--validation_dataset", "scenes", "--validation_samples", "2", "--validations", "1",
-        "--image_size", "32x48", "48x32", "--max_steps", "2", "--scenes_per_epoch", "4")  # fmt: skip
+def test_pictures_train_in_several_sizes_and_validate(tmp_path):
+    """In a worker process as well: it blocks signals, so it must be told to end, or the run would wait for ever."""
+    folder, pictures = tmp_path / "run", tmp_path / "pictures"
+    write_pictures(pictures)
+    held_out = write_pictures(tmp_path / "held_out", 2, seed=1)
+    run(folder, "pictures", "--pictures_dir", str(pictures), "--validation_dataset", held_out, "--validations", "1",
+        "--image_size", "32x48", "48x32", "--max_steps", "2", "--pictures_per_epoch", "4",
+        "--num_workers", "1")  # fmt: skip
     assert [line["step"] for line in metrics(folder)] == [0, 2, 2]
     processor = json.loads((folder / "preprocessor_config.json").read_text())
     assert processor["size"]["shortest_edge"] == 32
-
-
-def test_pictures_train_in_several_sizes(tmp_path):
-    folder = tmp_path / "pictures" / "40x56"
-    folder.mkdir(parents=True)
-    for index in range(4):
-        rng = np.random.default_rng(index)
-        image = torch.from_numpy(rng.integers(0, 255, (3, 40, 56), dtype=np.uint8))
-        depth = torch.from_numpy(rng.uniform(1, 9, (40, 56)).astype(np.float16))
-        save_file({"image": image, "depth": depth}, folder / f"{index}.safetensors")
-    run(tmp_path / "run", "pictures", "--pictures_dir", str(tmp_path / "pictures"), "--max_steps", "2",
-        "--image_size", "32x48", "48x32", "--scenes_per_epoch", "4")  # fmt: skip
-    assert (tmp_path / "run" / "model.safetensors").exists()
 
 
 def test_run_of_given_minutes_decays_to_zero(data, tmp_path):
     folder = tmp_path / "run"
     run(folder, data[0], "--max_minutes", "0.05", "--schedule", "cosine", "--logging_steps", "1")
     rates = [line["learning_rate"] for line in metrics(folder)]
-    assert len(rates) > 6 and max(rates) > 5e-4 and rates[-1] < 2e-4 and rates == sorted(rates, key=rates.index)
+    assert len(rates) > 3 and max(rates) > 5e-4 and rates[-1] < 2e-4 and rates == sorted(rates, key=rates.index)
 
 
 def test_profile_names_the_parts_of_a_step(data, tmp_path):
@@ -206,7 +201,7 @@ def test_row_starts_from_the_encoder_of_transformers(tmp_path):
     encoder = DINOv3ViTModel(preset_config("dinov3-small-sdt").backbone_config)
     encoder.save_pretrained(tmp_path / "encoder")
     options = ["--preset", "dinov3-small-sdt", "--encoder_weights", str(tmp_path / "encoder")]
-    model = build_model(parse_arguments(options_of("unused", "scenes", *options, architecture=None)))
+    model = build_model(parse_arguments(options_of("unused", "mine", *options, architecture=None)))
     assert model.backbone.model.layer[11].mlp.up_proj.weight.equal(encoder.model.layer[11].mlp.up_proj.weight)
     assert model.backbone.embeddings.cls_token.equal(encoder.embeddings.cls_token)
     assert model.backbone.norm.weight.equal(encoder.norm.weight)
@@ -233,7 +228,7 @@ def saved_for_backward(encoder, num_layers):
     levels = [num_layers // 4 * part for part in (1, 2, 3, 4)]
     backbone = {**SDT["backbone_config"], "num_hidden_layers": num_layers, "out_indices": levels}
     architecture = {**SDT, "backbone_config": backbone}
-    model = build_model(parse_arguments(options_of("unused", "scenes", architecture=architecture)))
+    model = build_model(parse_arguments(options_of("unused", "mine", architecture=architecture)))
     model.config.freeze_backbone = encoder == "frozen"
     model.train()
     storages = {}
@@ -253,10 +248,3 @@ def saved_for_backward(encoder, num_layers):
 def test_frozen_encoder_keeps_nothing_for_backward():
     assert saved_for_backward("frozen", 4) == saved_for_backward("frozen", 12)
     assert saved_for_backward("full", 12) > saved_for_backward("full", 4) > saved_for_backward("frozen", 4)
-
-
-def test_scenes_from_worker_processes(tmp_path):
-    """A worker blocks signals, so it must be told to end, or the run would wait for it for ever."""
-    options = ("--num_workers", "1", "--max_steps", "2", "--scenes_per_epoch", "4")
-    run(tmp_path / "run", "scenes", *options, "--scene_store", str(tmp_path / "store"))
-    assert len(list((tmp_path / "store").rglob("*.safetensors"))) == 4

@@ -1,4 +1,4 @@
-"""Where the official releases of the five training sets keep their files, and the authors' two-column list files."""
+"""Where the official releases of the training sets keep their files, and the authors' two-column list files."""
 
 import csv
 import fnmatch
@@ -69,6 +69,7 @@ FOLDER_STRUCTURES: dict[str, tuple[FolderStructure, ...]] = {
             "AbandonedFactory/Data_easy/P000/image_lcam_front/000000_lcam_front.png",
         ),
     ),
+    "pictures": (FolderStructure(("*x*/*.safetensors",), (r"^", ""), "240x320/0-17-2.safetensors"),),  # in one file
 }
 
 HYPERSIM_SPLIT_FILE = "metadata_images_split_scene_v1.csv"

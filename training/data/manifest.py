@@ -24,7 +24,6 @@ def claim_folder(path: Path, spec: DatasetSpec, dataset: Sequence[DepthSample], 
     Raises:
         DataError: the folder holds results of other samples or settings; names what differs.
     """
-    # scenes have no files: the specification says all
     pairs = format_list([*map(dataset.paths, range(len(dataset)))]) if isinstance(dataset, PairDataset) else ""
     manifest = {
         "dataset": dataclasses.asdict(spec),

@@ -1,4 +1,4 @@
-"""Readers of the five training sets: one RGB and one depth file, in the set's own encoding, to a `DepthSample`."""
+"""Readers of the training sets: one RGB and one depth file, in the set's own encoding, to a `DepthSample`."""
 
 import functools
 import math
@@ -20,6 +20,7 @@ from training.data.decoding import (
     read_rgb,
     read_rgba_float,
 )
+from training.scenes import picture_files
 
 HYPERSIM_FOCAL, HYPERSIM_SHAPE = 886.81, (768, 1024)
 IRS_FOCAL_TIMES_BASELINE = 480 * 0.1
@@ -94,11 +95,13 @@ class DepthReader:
         decode: depth file to float (H, W); 0, negative, NaN and infinite values are "no label".
         is_metric: whether the decoded depth is in metres.
         far_plane: depths beyond it are not valid (the paper: 100 m); `None` keeps all.
+        decode_image: image file to uint8 (H, W, 3).
     """
 
     decode: Callable[[Source], np.ndarray]
     is_metric: bool = True
     far_plane: float | None = 100.0
+    decode_image: Callable[[Source], np.ndarray] = read_rgb
 
     def read_depth(self, source: Source, name: str | os.PathLike | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Depth float32 (H, W) and its valid mask, bool (H, W).
@@ -130,7 +133,7 @@ class DepthReader:
         depth_map, valid = self.read_depth(depth, name)
         name = os.fspath(rgb) if name is None else name
         with naming(name):
-            image = read_rgb(rgb)
+            image = self.decode_image(rgb)
         if image.shape[:2] != depth_map.shape:
             where = "its depth" if isinstance(depth, bytes) else os.fspath(depth)
             raise DataError(f"{name}: the image has {image.shape[0]}x{image.shape[1]} pixels (height x width) "
@@ -145,6 +148,7 @@ READERS: dict[str, DepthReader] = {
     # the units of a scene are undefined (no GPS), so a far plane in metres would mean nothing
     "blendedmvs": DepthReader(read_pfm, is_metric=False, far_plane=None),
     "tartanair": DepthReader(decode_tartanair),
+    "pictures": DepthReader(picture_files.read_depth, decode_image=picture_files.read_image),
 }
 """Readers by data set name; the name, never the path, chooses the decoder."""
 

@@ -2,10 +2,9 @@
 
 import json
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -17,10 +16,7 @@ from training.data.mixtures import Mixture
 from training.data.own import OwnDepth
 from training.data.readers import READERS, DepthReader, DepthSample, get_reader
 
-if TYPE_CHECKING:
-    from training.data.scene_dataset import SceneDataset
-
-NAMES = (*READERS, "pairs", "frames", "hub", "scenes")
+NAMES = (*READERS, "pairs", "frames", "hub")
 NUM_PROBES = 64
 
 
@@ -29,9 +25,10 @@ class DatasetSpec:
     """One data set of a training configuration.
 
     Attributes:
-        name: `hypersim`, `vkitti2`, `irs`, `blendedmvs`, `tartanair`, or for own data `pairs` (two folders, or a list
+        name: `hypersim`, `vkitti2`, `irs`, `blendedmvs`, `tartanair`, `pictures` (a folder that
+            `training/scenes/make.py` filled), or for own data `pairs` (two folders, or a list
             file), `frames` (`NAME.rgb.*` and `NAME.depth.*` side by side below `root`) or `hub` (Hugging Face
-            `datasets`), or `scenes` (procedural, rendered on the CPU when they are read).
+            `datasets`).
         root: folder of the official layout; with `list`, the folder that relative paths start from.
         list: list file of `<rgb> <depth>` lines, instead of looking through `root`.
         root_from, root_to: prefix of the paths in the list, and its replacement.
@@ -48,9 +45,8 @@ class DatasetSpec:
         config: `hub`: configuration name.
         image_column, depth_column: `hub`: columns, found by name if not given.
         streaming: `hub`: read as a stream, nothing is downloaded or converted beforehand.
-        num_samples: `scenes`: how many; `hub`, streaming: samples of an epoch, where the data set does not say.
+        num_samples: `hub`, streaming: samples of an epoch, where the data set does not say.
         shuffle_buffer: `hub`, streaming: rows among which a worker shuffles (after shuffling the shards).
-        image_size, kind, seed: `scenes`: HxW in pixels, the kind (default: all), seed; two seeds share no scene.
     """
 
     name: str
@@ -75,9 +71,6 @@ class DatasetSpec:
     streaming: bool = False
     num_samples: Annotated[int | None, AT_LEAST_1] = None
     shuffle_buffer: Annotated[int, AT_LEAST_1] = 256
-    image_size: str | None = None
-    kind: str | None = None
-    seed: Annotated[int, AT_LEAST_0] = 0
 
     def __post_init__(self):
         self.include, self.exclude = (
@@ -201,19 +194,9 @@ def _probe(dataset: PairDataset) -> None:
         )
 
 
-def _open_scenes(spec: DatasetSpec):
-    from training.data.scene_dataset import SceneDataset
-
-    size = re.fullmatch(r"(\d+)x(\d+)", str(spec.image_size))
-    if not size or not spec.num_samples:
-        raise DataError("The data set 'scenes' needs num_samples and image_size, e.g. scenes,num_samples=1000,"
-                        "image_size=384x512.")  # fmt: skip
-    return SceneDataset(spec.num_samples, spec.seed, (int(size[1]), int(size[2])), spec.kind)
-
-
 def open_dataset(
     spec: DatasetSpec | dict | str | Sequence[DatasetSpec | dict | str], epoch_size: int | None = None
-) -> "PairDataset | HubDataset | HubStream | SceneDataset | Mixture":
+) -> PairDataset | HubDataset | HubStream | Mixture:
     """Opens one data set, or several as a mixture: concatenated, or drawn by weights if each has a `weight`.
 
     Args:
@@ -231,8 +214,6 @@ def open_dataset(
         spec = DatasetSpec.parse(spec)
         if spec.name == "hub":
             return open_hub(spec)
-        if spec.name == "scenes":
-            return _open_scenes(spec)
         if spec.name not in NAMES:
             raise DataError(f"Unknown data set {spec.name!r}: choose one of {', '.join(NAMES)}.")
         return _open_pairs(spec)

@@ -98,7 +98,7 @@ class OwnDataset:
         return description
 
     def files_of(self, index: int) -> list[str]:
-        """The files that hold sample `index`; none where it is no file of its own (`hub`, `scenes`)."""
+        """The files that hold sample `index`; none where it is no file of its own (`hub`)."""
         return list(self.dataset.paths(index)) if isinstance(self.dataset, PairDataset) else []
 
     def cropped(self, crop: tuple[int, int] | None) -> "OwnDataset":

@@ -10,7 +10,7 @@ RANGES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 
 REGIONS = {
     "edges": f"within {REACH} pixels of a jump of depth by {JUMP - 1:.0%}",
-    "border": f"within {BORDER} pixels of where there is no ground truth (the sky, in rendered scenes)",
+    "border": f"within {BORDER} pixels of where there is no ground truth (the sky, in rendered pictures)",
     "flat": "everywhere else",
 }
 

@@ -1,4 +1,4 @@
-"""A stand-in for Virtual KITTI 2 made of rendered streets, to see a calibration work from end to end."""
+"""A stand-in for Virtual KITTI 2 made of rendered pictures, to see a calibration work from end to end."""
 
 import os
 from pathlib import Path
@@ -9,35 +9,33 @@ from PIL import Image
 from training.data.decoding import DataError
 from training.data.folders import format_list
 from training.data.readers import VKITTI2_SKY
-from training.data.scene_dataset import SceneDataset
 from training.data.sources import DatasetSpec, open_dataset
 from training.filtering.calibration import Choice, keep_by, score_dataset
 
-SIZE = (375, 1242)
 
-
-def simulate(root: Path, images: int, choice: Choice, size: tuple[int, int] = SIZE, seed: int = 0) -> Path:
+def simulate(root: Path, pictures: Path, images: int, choice: Choice) -> Path:
     """
-    Writes rendered streets in Virtual KITTI 2's layout and encoding, and the list of those that a choice keeps.
+    Writes rendered pictures in Virtual KITTI 2's layout and encoding, and the list of those that a choice keeps.
 
     Args:
         root: a new folder.
-        images: how many.
+        pictures: a folder that `training/scenes/make.py` filled, with streets above all.
+        images: how many, spread over the folder.
         choice: by which the list is made, and which a calibration ought to find.
-        size: (height, width); the default is Virtual KITTI's, whose field of view the street scenes have.
-        seed: of the scenes.
 
     Returns:
         The list of kept samples, with another machine's prefix as published lists have it.
 
     Raises:
-        DataError: the folder exists.
+        DataError: the new folder exists, or there are too few pictures.
     """
     if root.exists():
         raise DataError(f"{root} exists; choose another folder for the simulation.")
-    scenes = SceneDataset(images, seed, size, "street")
-    for index in range(images):
-        sample = scenes[index]
+    source = open_dataset(DatasetSpec("pictures", root=str(pictures), far_plane=None))
+    if len(source) < images:
+        raise DataError(f"{pictures} holds {len(source)} pictures, not {images}.")
+    for index, place in enumerate(np.linspace(0, len(source) - 1, images).astype(int)):
+        sample = source[place]
         frames = root / f"Scene{1 + index % 5:02d}/clone/frames"
         centimetres = np.where(sample.valid, np.clip(100 * sample.depth, 1, VKITTI2_SKY - 1).round(), VKITTI2_SKY)
         for kind, picture, ending in (

@@ -1,6 +1,1 @@
-"""Procedural scenes with exact depth, rendered in batches on the device that trains."""
-
-from .collate import KIND_NAMES, build_scene
-from .render import FAR, render_batch
-
-__all__ = ["FAR", "KIND_NAMES", "build_scene", "render_batch"]
+"""Rendered pictures with exact depth: `world/` says what is in them, `renderer/` how it is seen."""

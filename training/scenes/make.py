@@ -16,9 +16,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from anydepth_hf.programs import run_program
-
-from .picture_files import write_picture
-from .pictures import KINDS, SHARES, Pictures
+from training.scenes.picture_files import write_picture
+from training.scenes.pictures import KINDS, SHARES, Pictures
+from training.scenes.sheet import write_sheet
 
 DONE = "worlds"
 """Folder of empty files, one for each world that is finished."""
@@ -41,6 +41,10 @@ class MakeArguments:
         default=None, metadata={"help": "folder with JPEG files for posters and surfaces (default: patterns)"}
     )
 
+    sheet: str | None = field(
+        default=None, metadata={"help": "PNG or JPEG to write at the end: a dozen of the pictures and their disparity"}
+    )
+
     def __post_init__(self):
         span = re.fullmatch(r"(\d+):(\d+)", self.worlds)
         if not span or int(span[1]) >= int(span[2]):
@@ -54,6 +58,8 @@ class MakeArguments:
             raise ValueError(f"--scale {self.scale}: give a number from 0.25 to 8")
         if self.photographs and not Path(self.photographs).is_dir():
             raise ValueError(f"--photographs {self.photographs} is no folder")
+        if self.sheet and Path(self.sheet).suffix.lower() not in (".png", ".jpg", ".jpeg"):
+            raise ValueError(f"--sheet {self.sheet}: name a .png or .jpg file")
 
 
 def make(arguments: MakeArguments) -> None:
@@ -71,11 +77,13 @@ def make(arguments: MakeArguments) -> None:
             for picture in pictures.of_world(arguments.seed, world):
                 write_picture(output, picture.name, picture.image, picture.depth)
             mark.touch()
+    if arguments.sheet:
+        write_sheet(output, Path(arguments.sheet))
 
 
 def main(argv: list[str] | None = None) -> int:
     """Renders; 0, or 2 after a mistake."""
-    return run_program("make.py", MakeArguments, make, argv, __doc__)
+    return run_program("make.py", MakeArguments, make, argv, __doc__.split("\n")[0])
 
 
 if __name__ == "__main__":

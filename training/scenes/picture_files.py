@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from anydepth_hf.atomic_write import atomic_write
 
@@ -18,10 +19,21 @@ def write_picture(folder: Path, name: str, image: np.ndarray, depth: np.ndarray)
         save_file({"image": pixels, "depth": depth.astype(np.float16)}, temporary)
 
 
-def read_picture(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_image(path: str | Path) -> np.ndarray:
+    """`image` uint8 (h, w, 3) of a file."""
+    with safe_open(path, "np") as file:
+        return np.ascontiguousarray(file.get_tensor("image").transpose(1, 2, 0))
+
+
+def read_depth(path: str | Path) -> np.ndarray:
+    """`depth` float32 (h, w) of a file."""
+    with safe_open(path, "np") as file:
+        return file.get_tensor("depth").astype(np.float32)
+
+
+def read_picture(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """`image` uint8 (h, w, 3) and `depth` float32 (h, w) of a file."""
-    tensors = load_file(path)
-    return np.ascontiguousarray(tensors["image"].transpose(1, 2, 0)), tensors["depth"].astype(np.float32)
+    return read_image(path), read_depth(path)
 
 
 def list_pictures(root: str | Path) -> dict[tuple[int, int], list[Path]]:

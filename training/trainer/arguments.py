@@ -22,7 +22,7 @@ from anydepth_hf.programs import DataclassParser
 from training.trainer.yaml_files import read_yaml
 
 # Options that had another name before, still read under it on the command line, in configs and in checkpoints.
-RENAMED_OPTIONS = {"row": "preset"}
+RENAMED_OPTIONS = {"row": "preset", "scenes_per_epoch": "pictures_per_epoch"}
 BELOW_1 = Range(minimum=0, below=1)
 
 
@@ -51,18 +51,14 @@ class TrainArguments:
     channels_last: bool = field(default=False, metadata={"help": "NHWC memory format (convolutions on tensor cores)"})
 
     # data
-    dataset: list[str] = field(
-        default_factory=list, metadata={"help": "training data: 'scenes', 'pictures' or data set specs"}
-    )
-    validation_dataset: list[str] = field(
-        default_factory=list, metadata={"help": "held-out data: as --dataset; 'scenes' has its own held-out seeds"}
-    )
+    dataset: list[str] = field(default_factory=list, metadata={"help": "training data: 'pictures' or data set specs"})
+    validation_dataset: list[str] = field(default_factory=list, metadata={"help": "held-out data: data set specs"})
     validation_samples: Annotated[int, AT_LEAST_1] = field(
         default=64, metadata={"help": "images validated each time, spread over the set"}
     )
     image_size: list[str] = field(
         default_factory=lambda: ["768x768"],
-        metadata={"help": "HxW; of several, scenes and pictures draw one for each batch"},
+        metadata={"help": "HxW; of several, --dataset pictures draws one for each batch"},
     )
     squash: bool = field(default=False, metadata={"help": "resize to image_size instead of a random crop"})
     min_crop: Annotated[float, Range(above=0, maximum=1)] = field(
@@ -75,18 +71,6 @@ class TrainArguments:
     far_plane: Annotated[float | None, POSITIVE] = field(
         default=None, metadata={"help": "metres; depth beyond it is no label (default: the model's max_depth, 100)"}
     )
-    scene_kind: str | None = field(default=None, metadata={"help": "one kind of procedural scene (default: all)"})
-    scenes_per_epoch: Annotated[int, AT_LEAST_1] = field(
-        default=50_000, metadata={"help": "procedural scenes or pictures in one epoch"}
-    )
-    scene_store: str | None = field(
-        default=None,
-        metadata={"help": "folder that keeps rendered scenes: every epoch shows those of the first, augmented"},
-    )
-    scene_size: list[str] = field(
-        default_factory=list,
-        metadata={"help": "HxW of the scenes in the store, from which image_size is cut (default: image_size)"},
-    )
     pictures_dir: str | None = field(
         default=None, metadata={"help": "folder of rendered pictures for --dataset pictures: see scenes/make.py"}
     )
@@ -96,8 +80,11 @@ class TrainArguments:
             "help": "keep the pictures in the GPU's memory and cut and recolour them there: --num_workers is unused"
         },
     )
+    pictures_per_epoch: Annotated[int, AT_LEAST_1] = field(
+        default=50_000, metadata={"help": "of --dataset pictures, drawn anew for each epoch"}
+    )
     num_workers: Annotated[int | None, AT_LEAST_0] = field(
-        default=None, metadata={"help": "processes that read, or render scenes, for each process (default: by cores)"}
+        default=None, metadata={"help": "reading processes for each process (default: by cores)"}
     )
     on_error: Literal["raise", "skip"] = field(default="raise", metadata={"help": "at a sample that cannot be read"})
 
@@ -169,35 +156,27 @@ class TrainArguments:
                 f"give exactly one of --preset, --model and --architecture (given: {', '.join(given) or 'none'})"
             )
         if not self.dataset:
-            raise ValueError("give --dataset: 'scenes', or one or more data set specs")
+            raise ValueError("give --dataset: 'pictures', or one or more data set specs")
         if not self.output_dir:
             raise ValueError("give --output_dir: where checkpoints and the trained model go")
-        if "scenes" in self.dataset and len(self.dataset) > 1:
-            raise ValueError(
-                "--dataset scenes renders on the training device and cannot be mixed with data sets; "
-                "scenes,num_samples=50000,image_size=768x1024 can"
-            )
         if ("pictures" in self.dataset) != bool(self.pictures_dir) or len(self.dataset) > 1 and self.pictures_dir:
-            raise ValueError("--dataset pictures, alone, and --pictures_dir DIR go together")
-        if len(self.image_size) > 1 and self.dataset not in (["scenes"], ["pictures"]):
             raise ValueError(
-                "several --image_size are for --dataset scenes and pictures; a data set is cut to one size"
+                "--dataset pictures, alone, and --pictures_dir DIR go together; others mix pictures,root=DIR"
             )
-        if self.scene_store and self.dataset != ["scenes"]:
-            raise ValueError("--scene_store keeps procedural scenes: give --dataset scenes")
-        if self.scene_size and not self.scene_store:
-            raise ValueError("--scene_size is for scenes from a --scene_store: others are rendered at image_size")
-        self.sizes, self.scene_sizes  # noqa: B018  (raise for a malformed size)
+        if len(self.image_size) > 1 and self.dataset != ["pictures"]:
+            raise ValueError("several --image_size are for --dataset pictures; a data set is cut to one size")
+        self.sizes  # noqa: B018  (raises for a malformed size)
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
         """`image_size` as (height, width) pairs."""
-        return _sizes("image_size", self.image_size)
-
-    @property
-    def scene_sizes(self) -> list[tuple[int, int]]:
-        """Sizes of rendered scenes as (height, width) pairs: `scene_size`, or `image_size` without it."""
-        return _sizes("scene_size", self.scene_size) or self.sizes
+        try:
+            sizes = [tuple(int(side) for side in size.lower().split("x")) for size in self.image_size]
+        except ValueError:
+            sizes = [()]
+        if any(len(size) != 2 or min(size) < 1 for size in sizes):
+            raise ValueError(f"--image_size {' '.join(self.image_size)}: write sizes as HEIGHTxWIDTH, e.g. 768x768")
+        return sizes
 
     def to_yaml(self) -> str:
         """The options as a config file that starts the same training."""
@@ -205,16 +184,6 @@ class TrainArguments:
         if self.architecture:
             values["architecture"] = json.loads(self.architecture)
         return yaml.safe_dump(values, sort_keys=False)
-
-
-def _sizes(option: str, given: list[str]) -> list[tuple[int, int]]:
-    try:
-        sizes = [tuple(int(side) for side in size.lower().split("x")) for size in given]
-    except ValueError:
-        sizes = [()]
-    if any(len(size) != 2 or min(size) < 1 for size in sizes):
-        raise ValueError(f"--{option} {' '.join(given)}: write sizes as HEIGHTxWIDTH, e.g. 768x768")
-    return sizes
 
 
 def parse_arguments(argv: list[str]) -> TrainArguments:
@@ -266,7 +235,7 @@ def _read_config(path: Path, below: tuple[Path, ...] = ()) -> dict:
                 _announce_renaming(old, new)
             values.setdefault(new, old_value)
     check_names(values, TrainArguments, str(path))
-    for name in ("dataset", "validation_dataset", "image_size", "scene_size", "trackers"):
+    for name in ("dataset", "validation_dataset", "image_size", "trackers"):
         if name in values:
             items = values[name] if isinstance(values[name], list) else [values[name]]
             values[name] = [_as_text(item) for item in items]

@@ -17,7 +17,7 @@ from training.data.sources import NAMES, DatasetSpec, open_dataset
 from training.data.transforms import ColorAugmentation, TrainTransform
 from training.trainer.arguments import TrainArguments
 
-SCENES, PICTURES = "scenes", "pictures"
+PICTURES = "pictures"
 
 
 def parse_dataset(text: str) -> DatasetSpec:
@@ -61,7 +61,7 @@ class WithinFarPlane:
 
 def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator: Accelerator):
     """
-    The batches of this process: scenes rendered on the training device, rendered pictures, or data sets.
+    The batches of this process: rendered pictures in several sizes, or data sets.
 
     Raises:
         ValueError: images of less than two by two patches of the encoder, or a data set that cannot be used.
@@ -69,9 +69,8 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
     check_sizes(arguments.sizes, config.patch_size)
     num_workers = arguments.num_workers
     if num_workers is None:
-        limit = 6 if arguments.dataset == [SCENES] else 8
         processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-        num_workers = max(0, min(limit, (os.cpu_count() or 1) // processes_here - 1))
+        num_workers = max(0, min(8, (os.cpu_count() or 1) // processes_here - 1))
     transform = TrainTransform(
         size=arguments.sizes[0],
         squash=arguments.squash,
@@ -88,23 +87,10 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
         "process_index": accelerator.process_index,
         "num_processes": accelerator.num_processes,
     }
-    if arguments.dataset == [SCENES]:
-        from training.data.scene_batches import SceneBatches
-
-        return SceneBatches(
-            arguments.scenes_per_epoch,
-            arguments.scene_sizes,
-            device=accelerator.device,
-            shown_sizes=arguments.sizes if arguments.scene_size else (),
-            kind=arguments.scene_kind,
-            store=arguments.scene_store,
-            transform=transform,
-            **options,
-        )
     if arguments.dataset == [PICTURES]:
         from training.data.picture_batches import build_picture_loader
 
-        place = arguments.pictures_dir, arguments.scenes_per_epoch, arguments.sizes
+        place = arguments.pictures_dir, arguments.pictures_per_epoch, arguments.sizes
         device = accelerator.device if arguments.pictures_on_device else None
         return build_picture_loader(*place, transform, device=device, **options)
     return build_train_loader(
@@ -142,14 +128,10 @@ class HeldOutSamples(Sequence):
         return self.dataset[int(self.indices[index])]
 
 
-def build_validation_samples(arguments: TrainArguments, device: torch.device) -> Sequence[DepthSample] | None:
+def build_validation_samples(arguments: TrainArguments) -> Sequence[DepthSample] | None:
     """Held-out samples, or None if no `--validation_dataset` is given."""
     if not arguments.validation_dataset:
         return None
-    if arguments.validation_dataset == [SCENES]:
-        from training.data.scene_dataset import HeldOutScenes
-
-        return HeldOutScenes(arguments.validation_samples, arguments.sizes, arguments.scene_kind, device)
     dataset = open_dataset([parse_dataset(text) for text in arguments.validation_dataset])
     if not hasattr(dataset, "__getitem__"):
         raise DataError("--validation_dataset cannot be streamed: set streaming to false.")

@@ -185,7 +185,7 @@ class Trainer:
 
     def _build_validator(self) -> Validator | None:
         arguments = self.arguments
-        samples = build_validation_samples(arguments, self.accelerator.device)
+        samples = build_validation_samples(arguments)
         if not samples or not arguments.validations:
             return None
         folder = self.directory / "pictures"

@@ -7,7 +7,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from anydepth_hf import BUNDLED_CHECKPOINT
-from anydepth_hf.licenses import APACHE, FROM_SCRATCH, WEIGHTS
+from anydepth_hf.licenses import FROM_SCRATCH, WEIGHTS
 from anydepth_hf.presets import preset
 from anydepth_hf.pull import resolve
 from training.trainer.arguments import TrainArguments
@@ -28,12 +28,12 @@ def provenance(arguments: TrainArguments) -> dict[str, Any]:
     """
     The metadata `base_model`, `license`, `license_name`, `license_link` and `tags` of the trained model, as far as
     they follow from where its weights began: a repository with a known licence, a directory with a model card, a
-    preset's encoder, or random ones; from these and rendered scenes alone, the model is the project's own licence's.
+    preset's encoder, or random ones.
     """
     encoder = preset(arguments.preset)["encoder"]["id"] if arguments.preset else None
     source = arguments.model or arguments.encoder_weights or encoder or "random"
     if source == "random":
-        return {"tags": [FROM_SCRATCH], **(APACHE.metadata if arguments.dataset == ["scenes"] else {})}
+        return {"tags": [FROM_SCRATCH]}
     if source in WEIGHTS:
         return {"base_model": source, **WEIGHTS[source].metadata}
     directory = Path(resolve(source))

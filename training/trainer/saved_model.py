@@ -47,7 +47,6 @@ def model_card(
     name = arguments.hub_model_id or Path(arguments.output_dir).resolve().name
     location = arguments.hub_model_id or arguments.output_dir
     data = ", ".join(f"`{item}`" for item in arguments.dataset)
-    data += f" of the kind {arguments.scene_kind}" if arguments.scene_kind else ""
     data += f" at {', '.join(arguments.image_size)}"
     weights = f"exponential moving average, decay {arguments.ema_decay}" if arguments.ema_decay else "of the last step"
     if validation:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tests.training.data import writers
+from tests.training.drawn import write_pictures
 from training.data.decoding import DataError
 from training.data.folders import format_list
 from training.data.mixtures import Mixture
@@ -19,7 +20,9 @@ def test_official_layouts_are_found_and_read(tmp_path, name):
         sample = dataset[index]
         height, width = sample.depth.shape
         image, depth = writers.scene(index, height, width)
-        tolerance = {"vkitti2": 0.01, "hypersim": 0.4}.get(name, 2e-6)  # Hypersim: distance taken for depth here
+        tolerance = {"vkitti2": 0.01, "pictures": 5e-4, "hypersim": 0.4}.get(
+            name, 2e-6
+        )  # Hypersim: distance taken for depth here
         np.testing.assert_allclose(sample.depth[300:400] if name == "hypersim" else sample.depth,
                                    depth[300:400] if name == "hypersim" else depth, rtol=tolerance)  # fmt: skip
         assert abs(int(sample.image[0, 0, 2]) - int(image[0, 0, 2])) < 20 and sample.valid.all()
@@ -145,8 +148,7 @@ def test_pairs_of_folders(tmp_path):
         ("irs", "needs root"),
         ("pairs", "needs rgb_dir and depth_dir"),
         ("hub", "needs path"),
-        ("scenes,num_samples=3", "needs num_samples and image_size"),
-        ("scenes,num_samples=3,image_size=32", "needs num_samples and image_size"),
+        ("pictures", "needs root"),
         ([], "names no data set"),
         (["irs,weight=1", "irs"], "weight to all"),
     ],
@@ -185,11 +187,8 @@ def test_mixtures(tmp_path):
 
     for name in ("irs", "tartanair"):
         writers.write_dataset(name, tmp_path / name, 3)
-    scenes = "scenes,num_samples=2,image_size=24x32,kind=indoor"
-    mixture = open_dataset([f"irs,root={tmp_path}/irs", scenes])
+    mixture = open_dataset([f"irs,root={tmp_path}/irs", write_pictures(tmp_path / "pictures", 2, 24, 32)])
     assert len(mixture) == 5 and mixture[4].depth.shape == (24, 32)
-    with pytest.raises(ValueError, match="choose one of indoor"):
-        open_dataset(f"{scenes},kind=moon")
     mixture = open_dataset([f"irs,root={tmp_path}/irs,weight=2", f"tartanair,root={tmp_path}/tartanair,weight=1"])
     assert len(mixture) == 6 and np.allclose(mixture[4].depth, writers.scene(1, 60, 80)[1])
     with pytest.raises(DataError, match="Weights"):

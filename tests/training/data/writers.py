@@ -1,4 +1,4 @@
-"""Writes the five data sets as their makers do, with code that shares nothing with the readers."""
+"""Writes the data sets as their makers do, with code that shares nothing with the readers."""
 
 import struct
 import zlib
@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import OpenEXR
 from PIL import Image
+from safetensors.numpy import save_file
 
 
 def write_png(path: Path, array: np.ndarray) -> None:
@@ -99,5 +100,10 @@ def write_dataset(name: str, root: Path, count: int) -> None:
             write_png(folder / f"image_left/{seed:06d}_left.png", image)
             (folder / "depth_left").mkdir(parents=True, exist_ok=True)
             np.save(folder / f"depth_left/{seed:06d}_left_depth.npy", depth)
+        elif name == "pictures":
+            folder = root / f"{height}x{width}"
+            folder.mkdir(parents=True, exist_ok=True)
+            tensors = {"image": image.transpose(2, 0, 1).copy(), "depth": depth.astype(np.float16)}
+            save_file(tensors, folder / f"0-{seed}-0.safetensors")
         else:
             raise ValueError(name)

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.training.drawn import write_pictures
 from training.data.decoding import DataError
 from training.data.sources import DatasetSpec, open_dataset
 from training.filter import main
@@ -17,9 +18,10 @@ HIDDEN = Choice(80.0, ScoreOptions(percentiles=(1.0, 99.0), operator="central"),
 
 @pytest.fixture(scope="module")
 def streets(tmp_path_factory):
-    """Rendered streets in Virtual KITTI's layout, and what a hidden choice kept of them."""
-    root = tmp_path_factory.mktemp("simulation") / "vkitti2"
-    return root, simulate(root, 30, HIDDEN, size=(47, 155))
+    """Streets in Virtual KITTI's layout, and what a hidden choice kept of them."""
+    folder = tmp_path_factory.mktemp("simulation")
+    write_pictures(folder / "pictures", 32, 47, 155, street=True)
+    return folder / "vkitti2", simulate(folder / "vkitti2", folder / "pictures", 30, HIDDEN)
 
 
 def test_a_calibration_finds_the_hidden_choice(streets, tmp_path, capsys):

@@ -38,7 +38,7 @@ def test_every_row_has_its_config_with_the_recipe(name):
 
 def test_base_config_states_the_defaults_of_the_code():
     base = yaml.safe_load((CONFIGS / "base.yaml").read_text(encoding="utf-8"))
-    defaults = TrainArguments(preset="x", dataset=["scenes"], output_dir="run")
+    defaults = TrainArguments(preset="x", dataset=["me/mine"], output_dir="run")
     stated = {**base, "image_size": [base["image_size"]]}
     # the defaults of the code leave these two to `accelerate config` and to the model
     left_open = {"mixed_precision": "bf16", "far_plane": 100.0}
@@ -48,14 +48,14 @@ def test_base_config_states_the_defaults_of_the_code():
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_config_parses_and_can_be_recorded(path, tmp_path):
     model = ["--preset", "dinov3-small-sdt"] if path.stem in ("base", "table2", "table3") else []
-    data = ["--dataset", "scenes"] if path.stem == "base" else []
+    data = ["--dataset", "me/mine"] if path.stem == "base" else []
     arguments = parse_arguments([str(path), "--output_dir", "run", *model, *data])
     assert parse(tmp_path, arguments.to_yaml()) == arguments
 
 
 def test_command_line_wins_over_file_and_file_over_base(tmp_path):
     (tmp_path / "base.yaml").write_text("batch_size: 8\nlearning_rate: 1.0e-2\nseed: 5\n")
-    text = "base: base.yaml\nrow: dinov3-small-sdt\ndataset: scenes\nlearning_rate: 2e-3\n"
+    text = "base: base.yaml\nrow: dinov3-small-sdt\ndataset: me/mine\nlearning_rate: 2e-3\n"
     arguments = parse(tmp_path, text, "--seed", "7")
     assert (arguments.batch_size, arguments.learning_rate, arguments.seed) == (8, 2e-3, 7)
 
@@ -66,30 +66,31 @@ def test_command_line_wins_over_file_and_file_over_base(tmp_path):
         ("preset: a\nlearning_rat: 1", "unknown option 'learning_rat'; did you mean learning_rate?"),
         ("base: nowhere.yaml", "nowhere.yaml: there is no such config file"),
         ("preset: [", "is not valid YAML"),
-        ("dataset: scenes", "exactly one of --preset, --model and --architecture (given: none)"),
-        ("preset: a\nmodel: b\ndataset: scenes", "(given: preset, model)"),
+        ("dataset: me/mine", "exactly one of --preset, --model and --architecture (given: none)"),
+        ("preset: a\nmodel: b\ndataset: me/mine", "(given: preset, model)"),
         ("preset: a", "give --dataset"),
-        ("preset: a\ndataset: scenes\nimage_size: 768", "write sizes as HEIGHTxWIDTH"),
+        ("preset: a\ndataset: me/mine\nimage_size: 768", "write sizes as HEIGHTxWIDTH"),
         ("preset: a\ndataset: me/mine\nimage_size: [64x64, 32x32]", "a data set is cut to one size"),
-        ("preset: a\ndataset: scenes\nscene_size: 64x64", "for scenes from a --scene_store"),
         ("preset: a\ndataset: pictures", "go together"),
         ("preset: a\ndataset: [pictures, me/mine]\npictures_dir: runs/pictures", "go together"),
-        ("preset: a\ndataset: scenes\nmin_crop: 0", "--min_crop must be a number more than 0 and at most 1, not 0"),
-        ("preset: a\ndataset: [scenes, me/mine]", "cannot be mixed"),
-        ("preset: a\ndataset: scenes\nencoder: frosen", "--encoder must be one of frozen, full, lora, not frosen"),
-        ("preset: a\ndataset: scenes\nschedule: cosinus", "--schedule must be one of polynomial, cosine, constant"),
-        ("preset: a\ndataset: scenes\nbatch_size: 2.5", "--batch_size must be a whole number at least 1, not 2.5"),
-        ("preset: a\ndataset: scenes\nbatch_size: true", "--batch_size must be a whole number at least 1, not True"),
-        ("preset: a\ndataset: scenes\nlearning_rate: [1]", "--learning_rate must be a number at least 0, not [1]"),
-        ("preset: a\ndataset: scenes\nlearning_rate: .inf", "--learning_rate must be a number at least 0, not inf"),
-        ("preset: a\ndataset: scenes\nmixed_precision: no", "--mixed_precision must be one of no, bf16, fp16, not"),
-        ("preset: a\ndataset: scenes\nsquash: maybe", "--squash: Truthy value expected: got maybe"),
+        ("preset: a\ndataset: me/mine\nmin_crop: 0", "--min_crop must be a number more than 0 and at most 1, not 0"),
+        ("preset: a\ndataset: me/mine\nencoder: frosen", "--encoder must be one of frozen, full, lora, not frosen"),
+        ("preset: a\ndataset: me/mine\nschedule: cosinus", "--schedule must be one of polynomial, cosine, constant"),
+        ("preset: a\ndataset: me/mine\nbatch_size: 2.5", "--batch_size must be a whole number at least 1, not 2.5"),
+        ("preset: a\ndataset: me/mine\nbatch_size: true", "--batch_size must be a whole number at least 1, not True"),
+        ("preset: a\ndataset: me/mine\nlearning_rate: [1]", "--learning_rate must be a number at least 0, not [1]"),
+        ("preset: a\ndataset: me/mine\nlearning_rate: .inf", "--learning_rate must be a number at least 0, not inf"),
+        ("preset: a\ndataset: me/mine\nmixed_precision: no", "--mixed_precision must be one of no, bf16, fp16, not"),
+        ("preset: a\ndataset: me/mine\nsquash: maybe", "--squash: Truthy value expected: got maybe"),
         ("preset: a\ndataset: [[1]]", "--dataset must be a list, each text, not [[1]]"),
-        ("preset: a\ndataset: scenes\nmax_minutes: -1", "--max_minutes must be a number more than 0, not -1"),
-        ("preset: a\ndataset: scenes\nema_decay: 2", "--ema_decay must be a number at least 0 and less than 1, not 2"),
-        ("preset: a\ndataset: scenes\nnum_epochs: 0", "--num_epochs must be a number more than 0, not 0"),
-        ("preset: a\ndataset: scenes\nfar_plane: 0", "--far_plane must be a number more than 0, not 0"),
-        ("preset: a\ndataset: scenes\nseed: 1\nseed: 2", "'seed' stands twice"),
+        ("preset: a\ndataset: me/mine\nmax_minutes: -1", "--max_minutes must be a number more than 0, not -1"),
+        (
+            "preset: a\ndataset: a/b\nema_decay: 2",
+            "--ema_decay must be a number at least 0 and less than 1, not 2",
+        ),
+        ("preset: a\ndataset: me/mine\nnum_epochs: 0", "--num_epochs must be a number more than 0, not 0"),
+        ("preset: a\ndataset: me/mine\nfar_plane: 0", "--far_plane must be a number more than 0, not 0"),
+        ("preset: a\ndataset: me/mine\nseed: 1\nseed: 2", "'seed' stands twice"),
         ("base: config.yaml", "its `base:` leads back to itself"),
         ("base: .", "cannot be read: Is a directory"),
         ("base: [a]", "base must be the name of another config file"),
@@ -97,7 +98,7 @@ def test_command_line_wins_over_file_and_file_over_base(tmp_path):
         ("[" * 5000, "is not valid YAML"),
         ("preset: \x00", "is not valid YAML"),
         ("1: 2", "unknown option 1"),
-        ("preset: a\ndataset: scenes\nbatch_size: 0", "--batch_size must be a whole number at least 1, not 0"),
+        ("preset: a\ndataset: me/mine\nbatch_size: 0", "--batch_size must be a whole number at least 1, not 0"),
     ],
 )
 def test_mistakes_get_a_sentence(tmp_path, text, message):
@@ -109,18 +110,18 @@ def test_mistakes_get_a_sentence(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("dataset", "options", "message"),
     [
-        ("scenes", ["--preset", "dinov3-smal-sdt"], "did you mean dinov3-small-sdt?"),
-        ("scenes", ["--preset", "dav2-base-sdt"], "`anydepth pull dav2-base-dpt`"),
-        ("scenes", ["--model", "no/such/model"], "no/such/model"),
+        ("me/mine", ["--preset", "dinov3-smal-sdt"], "did you mean dinov3-small-sdt?"),
+        ("me/mine", ["--preset", "dav2-base-sdt"], "`anydepth pull dav2-base-dpt`"),
+        ("me/mine", ["--model", "no/such/model"], "no/such/model"),
         ("pairs,root=/nowhere,rgb_dir=a,depth_dir=b", ["--model", "{model}"], "/nowhere"),
-        ("scenes", ["--model", "{model}", "--trackers", "wandb"], "--trackers wandb is not installed"),
-        ("scenes", ["--architecture", "{}"], "--encoder full"),
-        ("scenes", ["--architecture", "[1]", "--encoder", "full"], "--architecture: it must be a JSON object"),
-        ("scenes", ["--architecture", '{"fusion_hidden_size": -4}', "--encoder", "full"], "--architecture"),
-        ("scenes", ["--preset", "dinov3-small-sdt", "--learning_rat", "1"], "did you mean --learning_rate?"),
-        ("scenes", ["--preset", "dinov3-small-sdt", "--batch_size", "x"], "--batch_size: invalid int value: 'x'"),
+        ("me/mine", ["--model", "{model}", "--trackers", "wandb"], "--trackers wandb is not installed"),
+        ("me/mine", ["--architecture", "{}"], "--encoder full"),
+        ("me/mine", ["--architecture", "[1]", "--encoder", "full"], "--architecture: it must be a JSON object"),
+        ("me/mine", ["--architecture", '{"fusion_hidden_size": -4}', "--encoder", "full"], "--architecture"),
+        ("me/mine", ["--preset", "dinov3-small-sdt", "--learning_rat", "1"], "did you mean --learning_rate?"),
+        ("me/mine", ["--preset", "dinov3-small-sdt", "--batch_size", "x"], "--batch_size: invalid int value: 'x'"),
         ("pairs,root=/,weight=-1", ["--model", "{model}"], "'pairs': weight must be a number at least 0, not -1"),
-        ("scenes", ["--preset", "dinov3-small-sdt", "--encoder_weights", "{model}"], "lacks 211 of its weights"),
+        ("me/mine", ["--preset", "dinov3-small-sdt", "--encoder_weights", "{model}"], "lacks 211 of its weights"),
     ],
 )
 def test_script_ends_with_a_sentence(tmp_path, save_tiny_model, dataset, options, message):
@@ -143,15 +144,17 @@ def test_learning_rate_warms_up_then_decays():
 
 
 def test_an_option_is_still_read_under_its_former_name(tmp_path, capsys):
-    given = parse_arguments(["--row", "a", "--dataset", "scenes", "--output_dir", "out"])
+    given = parse_arguments(["--row", "a", "--dataset", "me/mine", "--output_dir", "out"])
     assert given.preset == "a" and "--row is called --preset now" in capsys.readouterr().err
-    (tmp_path / "old.yaml").write_text("row: b\ndataset: scenes\noutput_dir: out")
-    assert parse_arguments([str(tmp_path / "old.yaml")]).preset == "b"
-    assert "--row is called --preset now" in capsys.readouterr().err
+    (tmp_path / "old.yaml").write_text("row: b\ndataset: me/mine\noutput_dir: out\nscenes_per_epoch: 7")
+    old = parse_arguments([str(tmp_path / "old.yaml")])
+    assert (old.preset, old.pictures_per_epoch) == ("b", 7)
+    printed = capsys.readouterr().err
+    assert "--row is called --preset now" in printed and "--scenes_per_epoch is called --pictures_per_epoch" in printed
 
 
 def test_both_spellings_of_an_option_are_read_and_numbers_as_people_write_them(tmp_path):
-    text = "preset: a\ndataset: scenes\nlearning_rate: 2e-3\nbatch_size: 2.0\nmixed_precision: 'no'\n"
+    text = "preset: a\ndataset: me/mine\nlearning_rate: 2e-3\nbatch_size: 2.0\nmixed_precision: 'no'\n"
     arguments = parse(tmp_path, text, "--max-steps", "7", "--weight_decay", "0")
     assert (arguments.learning_rate, arguments.batch_size, arguments.max_steps) == (2e-3, 2, 7)
     assert isinstance(arguments.batch_size, int) and arguments.weight_decay == 0

@@ -18,28 +18,23 @@ tags: [anydepth]
 """
 
 
-def options(*, dataset="scenes", **values):
-    return TrainArguments(dataset=[dataset], output_dir="run", **values)
+def options(**values):
+    return TrainArguments(dataset=["mine"], output_dir="run", **values)
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (options(**ARCHITECTURE), {"license": "apache-2.0", "tags": ["from-scratch"]}),
         (
-            options(preset="dinov3-small-sdt", encoder_weights="random"),
-            {"license": "apache-2.0", "tags": ["from-scratch"]},
-        ),
-        (
-            options(dataset="mine", model=BUNDLED_CHECKPOINT),
+            options(model=BUNDLED_CHECKPOINT),
             {"license": "apache-2.0", "base_model": "facebook/dinov2-small"},
         ),
         (
-            options(dataset="mine", model="AIGeeksGroup/AnyDepth"),
+            options(model="AIGeeksGroup/AnyDepth"),
             {"license": "cc-by-nc-sa-4.0", "base_model": "AIGeeksGroup/AnyDepth"},
         ),
         (
-            options(dataset="mine", **ARCHITECTURE, encoder_weights="facebook/dinov2-small"),
+            options(**ARCHITECTURE, encoder_weights="facebook/dinov2-small"),
             {"license": "apache-2.0", "base_model": "facebook/dinov2-small"},
         ),
     ],
@@ -59,7 +54,7 @@ def test_dinov3_is_named_with_its_licence():
 @pytest.mark.parametrize(
     ("arguments", "asked", "not_asked"),
     [
-        (options(dataset="mine", **ARCHITECTURE), "`license:`", "base_model"),
+        (options(**ARCHITECTURE), "`license:`", "base_model"),
         (options(model="someone/else"), "`license:`", "base_model"),
         (options(model="."), "`license:` and `base_model:`", "from-scratch"),
     ],
