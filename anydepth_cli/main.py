@@ -11,6 +11,7 @@ from .spelling import did_you_mean
 
 COMMANDS = {
     "predict": "disparity or depth maps of images, videos and folders",
+    "live": "disparity or depth of a webcam, a network camera or a playing file, in the browser",
     "calibrate": "scale and shift that turn a model's predictions into metres, from known distances",
     "serve": "predictions over HTTP, those of several clients together",
     "export": "a model as ONNX, OpenVINO, ExecuTorch or torch.export files, each checked against PyTorch",

@@ -107,7 +107,7 @@ class Predictor:
         else:
             self.processor.size = sizes(shortest_edge=size)
 
-    def stream(self, sources: Iterable[Source]) -> Iterator[Result]:
+    def stream(self, sources: Iterable[Any]) -> Iterator[Result]:
         """
         Yields one result for each source, soon after its picture is read; not always in order.
 

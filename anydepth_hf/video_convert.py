@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from .atomic_write import publish_directory
+from .atomic_write import move, publish_directory
 from .background import Behind, ahead
 from .outputs import OutputOptions, check_replaceable
 from .prediction import Predictor
@@ -178,7 +178,7 @@ def _predict(predictor: Predictor, source: Path, store: SegmentStore, steps: _St
             values = before if result.depth is None else result.depth.values
             before = values
             damaged = result.source.damaged or result.depth is None
-            rows.append((values, _guide(result.image), result.source.pts, damaged))
+            rows.append((values, guide_of(result.image), result.source.pts, damaged))
             length = length or segment_length(values.size, predictor.batch_size)
             if len(rows) == length:
                 writer.put(count, _segment(rows))
@@ -198,7 +198,7 @@ def _segment(rows: list[tuple]) -> Segment:
     return Segment(np.stack(maps), np.stack(guides), np.array(pts, np.int64), np.array(damaged))
 
 
-def _guide(image: Image.Image) -> np.ndarray:
+def guide_of(image: Image.Image) -> np.ndarray:
     """The small gray picture of a frame."""
     scale = min(1.0, GUIDE_SIDE / max(image.size))
     size = [max(16, round(side * scale)) for side in image.size]
@@ -234,7 +234,7 @@ def _write(
         for writer in writers:
             stack.callback(writer.stop)
         for index, values in enumerate(maps):
-            depth = predictor.describe({"values": _resized(values, size)}, None, name)
+            depth = predictor.describe({"values": resized(values, size)}, None, name)
             picture = next(pictures) if seen else None
             for writer in writers:
                 writer.put(index, depth, picture)
@@ -246,10 +246,10 @@ def _write(
         if temporary[key].is_dir():
             publish_directory(temporary[key], path, replace=True)
         else:
-            os.replace(temporary[key], path)
+            move(temporary[key], path)
 
 
-def _resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A map of another `(height, width)`, as image processors resize predictions."""
     if values.shape == size:
         return values
@@ -288,6 +288,8 @@ __all__ = [
     "Progress",
     "convert_video",
     "damage_of",
+    "guide_of",
+    "resized",
     "stabilized_maps",
     "video_paths",
 ]

@@ -8,6 +8,7 @@ from .video_reader import av, open_video
 
 COPIED = frozenset("aac ac3 alac eac3 flac mp3 opus".split())
 """Codecs whose packets go into an MP4 file as they are; other sound becomes AAC."""
+_LAYOUTS = ("stereo", "3.0", "4.0", "5.0", "5.1", "7.1")  # of AAC
 
 
 class Sound:
@@ -90,9 +91,12 @@ class _Encode:
     def __init__(self, stream, container, origin: Fraction):
         context = stream.codec_context
         rate = context.sample_rate if 8000 <= context.sample_rate <= 96000 else 48000
-        self.stream = container.add_stream("aac", rate=rate, layout=context.layout.name)
+        channels = context.layout.nb_channels
+        # some files count channels and do not say where they stand
+        layout = "mono" if channels == 1 else context.layout.name if context.layout.name in _LAYOUTS else "stereo"
+        self.stream = container.add_stream("aac", rate=rate, layout=layout)
         self.origin = origin
-        self.resampler = av().AudioResampler(format="fltp", layout=context.layout.name, rate=rate)
+        self.resampler = av().AudioResampler(format="fltp", layout=layout, rate=rate)
 
     def convert(self, packet):
         try:

@@ -1,0 +1,60 @@
+"""A playing file, shown by a real process on loopback: the page, its pictures, and the ways it ends."""
+
+import io
+import re
+import signal
+import subprocess
+import sys
+from urllib.request import urlopen
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("av", reason="needs the extra video")
+
+from tests.anydepth_hf.video_samples import make_video  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return make_video(tmp_path_factory.mktemp("clip") / "clip.mp4", frames=30)
+
+
+def start(*arguments):
+    command = [sys.executable, "-m", "anydepth_hf.cli", "live", *map(str, arguments), "--device", "cpu", "--port", "0"]
+    # a shell's background jobs do not hear Ctrl-C: here the program shall
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+
+
+def test_the_page_shows_pictures_until_ctrl_c(clip):
+    with start(clip, "--loop", "--side-by-side") as process:
+        address = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())[0]
+        page = urlopen(address, timeout=60).read().decode()
+        (name,) = re.findall(r'<img[^>]* src="([^"]+)"', page)
+        with urlopen(f"{address}/{name.lstrip('/')}", timeout=60) as stream:
+            assert stream.headers["Content-Type"].startswith("multipart/x-mixed-replace")
+            data = b""
+            while b"\xff\xd9" not in data:
+                data += stream.read(1024)
+        picture = Image.open(io.BytesIO(data[data.index(b"\xff\xd8") : data.index(b"\xff\xd9") + 2]), formats=["JPEG"])
+        picture.load()
+        assert picture.width > 2 * picture.height  # the frame and its map, side by side
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in errors
+
+
+def test_a_file_ends(clip):
+    with start(clip) as process:
+        output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert re.search(r"over after \d+ frames", output)
+
+
+def test_a_source_that_does_not_exist_is_one_sentence(tmp_path):
+    with start(tmp_path / "none.mp4") as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2 and "none.mp4" in errors and len(errors.strip().splitlines()) == 1
