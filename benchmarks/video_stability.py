@@ -25,8 +25,7 @@ from anydepth_hf.video_convert import guide_of, stabilized_maps
 from anydepth_hf.video_stabilizer import MODES
 from anydepth_hf.video_store import Segment, SegmentStore
 from anydepth_hf.visualization import colorize, value_range
-from training.scenes.renderer.projection import look_at
-from training.scenes.rooms import Rooms
+from training.data.rooms import Rooms, look_at
 
 HEIGHT, WIDTH = 240, 320
 NOISE = 0.02  # of full brightness, standard deviation in each frame anew

@@ -13,9 +13,7 @@ PACKAGES = ("anydepth_cli", "anydepth_hf", "benchmarks", "conversion", "training
 MAY_IMPORT = {
     "anydepth_cli": {"anydepth_hf"},
     "anydepth_hf": {"anydepth_cli"},
-    "benchmarks": {
-        "anydepth_hf", "training", "training.data", "training.evaluation", "training.filtering", "training.scenes",
-    },
+    "benchmarks": {"anydepth_hf", "training", "training.data", "training.evaluation", "training.filtering"},
     "conversion": {"anydepth_cli", "anydepth_hf", "conversion.formats", "conversion.hub"},
     "conversion.formats": {"anydepth_hf"},
     "conversion.hub": {"anydepth_cli", "anydepth_hf", "conversion.formats"},

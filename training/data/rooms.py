@@ -4,15 +4,16 @@ from pathlib import Path
 
 import numpy as np
 
-from .renderer.rasteriser import Rasteriser
-from .world.catalogue import Catalogue
-from .world.furnishing import furnish
-from .world.furniture import Furniture
-from .world.room import Room
-from .world.room_shell import add_shell, light_room
-from .world.scene import Camera, Scene
-from .world.textures import TextureBank
-from .world.viewpoints import choose_camera
+from training.scenes.renderer.projection import look_at
+from training.scenes.renderer.rasteriser import Rasteriser
+from training.scenes.world.catalogue import Catalogue
+from training.scenes.world.furnishing import furnish
+from training.scenes.world.furniture import Furniture
+from training.scenes.world.room import Room
+from training.scenes.world.room_shell import add_shell, light_room
+from training.scenes.world.scene import Camera, Scene
+from training.scenes.world.textures import TextureBank
+from training.scenes.world.viewpoints import choose_camera
 
 
 class Rooms:
@@ -39,3 +40,6 @@ class Rooms:
         furnish(room)
         light_room(room)
         return room.scene, choose_camera(room)
+
+
+__all__ = ["Rooms", "look_at"]
