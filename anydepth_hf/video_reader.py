@@ -165,7 +165,10 @@ def read_frames(path: str | os.PathLike, start: int = 0) -> Iterator[VideoFrame]
         step = max(1, round(1 / (stream.average_rate or 25) / stream.time_base))
         waiting: list[int] = []  # times of packets whose frames have not come, as a heap
         index, last, size, picture = 0, None, None, None
+        repeated: set[int] = set()  # times of frames that were given up
         for decoded in _decode(container, stream, waiting):
+            if decoded.pts in repeated:  # it comes after all, behind later ones
+                continue
             size = size or (decoded.width, decoded.height)
             pts = decoded.pts
             if pts is None:
@@ -174,9 +177,12 @@ def read_frames(path: str | os.PathLike, start: int = 0) -> Iterator[VideoFrame]
                 lost = heapq.heappop(waiting)
                 # frames come in the order of their times: what is earlier and has not come was not decoded
                 if picture is not None and last is not None and last < lost < pts:
+                    repeated.add(lost)
                     if index >= start:
                         yield VideoFrame(index, lost, True, picture, size)
                     index, last = index + 1, lost
+            if decoded.key_frame:
+                repeated.clear()
             if picture is None or not decoded.is_corrupt:
                 picture = decoded
             pts = pts if last is None else max(pts, last + 1)

@@ -22,9 +22,9 @@ from .optical_flow import estimate_flow, inside, resize_flow, warp
 SCALE_LIMITS = (0.8, 1.25)
 SHIFT_LIMIT = 0.1
 SMOOTHING_LIMIT = 0.05
-RETURN = 0.02
+RETURN = 0.005
 """Part of the change of scale and shift that is taken back in each frame."""
-SMOOTHING = 0.85
+SMOOTHING = 0.9
 """Weight of the past where it agrees with the new map."""
 MODES = ("off", "causal", "two-pass")
 
@@ -109,8 +109,8 @@ class Stabilizer:
         limit = SMOOTHING_LIMIT * span
         if limit <= 0:
             return aligned
-        # in full up to half of the limit, then less and less: what differs more is new
-        agreement = (2 - 2 * difference.abs() / limit).clamp(0, 1)
+        # in full up to the limit, then less and less: what differs by twice as much is new
+        agreement = (2 - difference.abs() / limit).clamp(0, 1)
         return aligned + SMOOTHING * static.clamp(max=0.5) * 2 * agreement * difference
 
     def _fit(self, values: torch.Tensor, target: torch.Tensor, weights: torch.Tensor, span: float) -> Step:
