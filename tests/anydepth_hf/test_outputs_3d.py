@@ -22,7 +22,9 @@ def scene(request, tmp_path, monkeypatch):
     depth = SCENES[request.param].astype(np.float64)
     disparity = np.nan_to_num((1 / depth - SHIFT) / SCALE, nan=-SHIFT / SCALE).astype(np.float32)
     Image.new("RGB", (160, 120), "orange").save(tmp_path / "photo.png")
-    monkeypatch.setattr(Predictor, "forward", lambda self, pixels, sizes: [{"values": disparity.copy()}] * len(sizes))
+    monkeypatch.setattr(
+        Predictor, "forward", lambda self, pixels, sizes, own: [{"values": disparity.copy()}] * len(sizes)
+    )
     monkeypatch.chdir(tmp_path)
     return tmp_path, depth
 
