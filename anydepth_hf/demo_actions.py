@@ -16,6 +16,8 @@ from .demo_models import Models
 from .demo_scene import Scene, predict_scene
 from .demo_style import FIRST_STEP, legend
 from .prediction import FAILURES
+from .video import predict_video
+from .video_reader import VideoInfo, probe
 
 EXAMPLE = Path(BUNDLED_CHECKPOINT) / "coffee.jpg"
 PROGRESS = gr.Progress()  # Gradio finds it as a default value, and gives each call its own
@@ -136,6 +138,48 @@ class Actions:
         with tempfile.TemporaryDirectory(prefix="anydepth-") as folder:
             paths = write_files(scene, camera_of(scene, number, unit), formats, colormap, Path(folder))
             return gr.update(value=[self._cache(str(path)) for path in paths], visible=True)
+
+    @in_words
+    def video(self, path, model, size, colormap, stabilize, beside, formats, progress=PROGRESS):
+        """The video in colours, and its other files to download."""
+        if path is None:
+            raise ValueError("Choose a video first.")
+        progress(0, desc="Loading the model")
+        predictor, _ = self.models.predictor(model, size or None)
+        longest = self._longest(Path(path), probe(path))
+
+        def step(done: int, steps: int):
+            if done > 3 * longest:  # three steps a frame at most: the file said less than it holds
+                raise ValueError(self._too_long(Path(path)))
+            progress((done, steps), desc="Predicting", unit="steps")
+
+        with tempfile.TemporaryDirectory(prefix="anydepth-") as folder:
+            written = predict_video(
+                predictor,
+                path,
+                Path(folder) / f"{Path(path).stem}_{predictor.output_kind}.mp4",
+                formats=["color", *formats],
+                stabilize=stabilize,
+                progress=step,
+                side_by_side=beside,
+                colormap=colormap,
+            )
+            paths = [self._cache(str(each)) for each in written]
+        return paths[0], gr.update(value=paths, visible=True)
+
+    def _longest(self, path: Path, info: VideoInfo) -> int:
+        """How many frames a video may have. Raises ValueError where it has more, or frames that are too large."""
+        if info.width * info.height > self.max_pixels:
+            raise ValueError(
+                f"{path.name} has {info.width}x{info.height} pixels; at most {self.max_pixels / 1e6:.6g} million are read."
+            )
+        longest = round(self.max_video_seconds * info.rate)
+        if not 0 < info.frames <= longest:
+            raise ValueError(self._too_long(path))
+        return longest
+
+    def _too_long(self, path: Path) -> str:
+        return f"{path.name} takes more than {self.max_video_seconds:g} s, or does not say how long it is: cut it."
 
     def _seen(self, scene: Scene, colormap: str, camera) -> tuple[Any, ...]:
         """The scene, and what is seen of it in the first two tabs."""

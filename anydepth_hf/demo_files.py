@@ -28,6 +28,8 @@ FORMATS = {
     "calibration": "calibration",
 }
 """What can be downloaded; the last five need metres."""
+VIDEO_FORMATS = {"ffv1": "16-bit gray without loss", "hevc": "12-bit gray, small", "npz": "NPZ of all frames"}
+"""What else of a video can be downloaded, beside the one in colours."""
 VIEWS = {"surface": "glb", "points": "glb", "normals": "normals"}
 """What the page shows of a scene in metres, and the format that it is made of."""
 NEEDS_METRES = (
@@ -131,6 +133,7 @@ __all__ = [
     "FORMATS",
     "NEEDS_CAMERA",
     "NEEDS_METRES",
+    "VIDEO_FORMATS",
     "VIEWS",
     "camera_of",
     "missing",

@@ -6,7 +6,7 @@ import gradio as gr
 
 from .colormaps import COLORMAPS
 from .demo_actions import EXAMPLE, Actions
-from .demo_files import FORMATS, VIEWS
+from .demo_files import FORMATS, VIDEO_FORMATS, VIEWS
 from .demo_models import Models
 from .demo_style import FIRST_STEP
 
@@ -97,7 +97,7 @@ def _photograph_tab(page: gr.Blocks, models: Models, actions: Actions, age: int)
     write.click(actions.write, [*camera, formats, colormap], written, **heavy)
 
 
-def _settings(models: Models) -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown]:
+def _settings(models: Models, prefix: str = "") -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown]:
     model = gr.Dropdown(
         models.choices,
         value=models.names[0],
@@ -106,7 +106,7 @@ def _settings(models: Models) -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown]:
         if models.any_name
         else None,
         allow_custom_value=models.any_name,
-        elem_id="model",
+        elem_id=f"{prefix}model",
     )
     with gr.Row():
         size = gr.Dropdown(
@@ -115,7 +115,9 @@ def _settings(models: Models) -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown]:
             label="Shortest side it sees",
             min_width=130,
         )
-        colormap = gr.Dropdown(list(COLORMAPS), value=COLORMAPS[0], label="Colours", min_width=130, elem_id="colormap")
+        colormap = gr.Dropdown(
+            list(COLORMAPS), value=COLORMAPS[0], label="Colours", min_width=130, elem_id=f"{prefix}colormap"
+        )
     return model, size, colormap
 
 
@@ -172,7 +174,37 @@ def _files_tab() -> tuple[Any, ...]:
 
 
 def _video_tab(models: Models, actions: Actions) -> None:
-    gr.Markdown("later")
+    with gr.Row():
+        with gr.Column(scale=4, min_width=300):
+            clip = gr.Video(
+                sources=["upload", "webcam"],
+                include_audio=True,
+                label=f"Video, at most {actions.max_video_seconds:g} s",
+                buttons=[],
+                elem_id="clip",
+            )
+            with gr.Accordion("Model, size, colours", open=False):
+                settings = _settings(models, "video-")
+            stabilize = gr.Radio(
+                [("frame by frame", "off"), ("steady", "causal"), ("steadier, slower", "two-pass")],
+                value="causal",
+                label="Still things stay still",
+            )
+            beside = gr.Checkbox(label="beside the video")
+            formats = gr.CheckboxGroup([(text, name) for name, text in VIDEO_FORMATS.items()], label="More files")
+            start = gr.Button("Predict", variant="primary", elem_id="start")
+        with gr.Column(scale=7, min_width=300):
+            result = gr.Video(interactive=False, label="Disparity or depth", buttons=["download"], elem_id="moving")
+            files = gr.Files(label="Download", interactive=False, visible=False, elem_id="video-files")
+    start.click(
+        actions.video,
+        [clip, *settings, stabilize, beside, formats],
+        [result, files],
+        show_progress_on=result,
+        api_visibility="private",
+        concurrency_limit=actions.at_once,
+        concurrency_id="model",
+    )
 
 
 def _path_of(payload: Any) -> str | None:

@@ -1,5 +1,6 @@
 """The demo's page in a headless Chromium, served on loopback; every other name leads nowhere."""
 
+import os
 import re
 import shutil
 import signal
@@ -31,7 +32,8 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 def server(tmp_path_factory):
     """Address of the demo in a process of its own, and the folder of its temporary files."""
     folder = tmp_path_factory.mktemp("server")
-    with served(folder, "--max-megapixels", "1", "--max-upload-megabytes", "2") as (address, _):
+    options = ["--max-megapixels", "1", "--max-upload-megabytes", "2", "--max-video-seconds", "2"]
+    with served(folder, *options) as (address, _):
         yield address, folder
 
 
@@ -42,8 +44,6 @@ class served:
         self.folder, self.options = folder, options
 
     def __enter__(self):
-        import os
-
         command = [sys.executable, "-m", "anydepth_hf.cli", "demo", "--port", "0", "--device", "cpu", *self.options]
         environment = os.environ | {"TMPDIR": str(self.folder), "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
@@ -222,6 +222,38 @@ def test_two_visitors_at_once_see_their_own(visit, tmp_path):
     for tab in ("Metres", "3-D", "Files"):
         phone.get_by_role("tab", name=tab).click()
         assert phone.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@needs_browser
+def test_a_video_becomes_one_and_one_that_is_too_long_is_refused(visit, tmp_path):
+    av = pytest.importorskip("av", reason="needs the extra video")
+    from tests.anydepth_hf.video_samples import make_video
+
+    page = visit()
+    page.get_by_role("tab", name="Video").click()
+    page.locator("#start").click()
+    page.get_by_text("Choose a video first").wait_for()
+    clips = page.locator("#clip input[type=file]")
+    clips.set_input_files(make_video(tmp_path / "long.mp4", frames=60))
+    page.locator("#clip video").wait_for()
+    page.locator("#start").click()
+    page.get_by_text("long.mp4 takes more than 2 s").wait_for()
+    page.get_by_label("Clear").first.click()
+    clips.set_input_files(make_video(tmp_path / "clip.mp4", frames=12, sound="aac"))
+    page.locator("#clip video").wait_for()
+    page.get_by_label("16-bit gray without loss").check()
+    page.locator("#start").click()
+    page.locator("#moving video").wait_for()
+    for ending, codec in ((".mp4", "h264"), (".mkv", "ffv1")):
+        with page.expect_download() as download:
+            page.locator(f"#video-files a[href$='{ending}']").first.click()
+        path = tmp_path / f"result{ending}"
+        download.value.save_as(path)
+        assert download.value.suggested_filename == f"clip_disparity{ending}"
+        with av.open(str(path)) as container:
+            assert container.streams.video[0].codec_context.name == codec
+            assert len(container.streams.audio) == (codec == "h264")
+            assert sum(1 for _ in container.decode(video=0)) == 12
 
 
 def test_the_command_leaves_nothing_when_it_is_ended(tmp_path):
