@@ -202,7 +202,7 @@ def guide_of(image: Image.Image) -> np.ndarray:
     """The small gray picture of a frame."""
     scale = min(1.0, GUIDE_SIDE / max(image.size))
     size = [max(16, round(side * scale)) for side in image.size]
-    return np.asarray(image.resize(size, Image.Resampling.BOX, reducing_gap=2).convert("L"))
+    return np.array(image.resize(size, Image.Resampling.BOX, reducing_gap=2).convert("L"))
 
 
 def _write(

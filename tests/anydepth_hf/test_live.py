@@ -12,6 +12,7 @@ from PIL import Image
 
 pytest.importorskip("av", reason="needs the extra video")
 
+from anydepth_hf.live_source import LiveSource, picture_of  # noqa: E402
 from tests.anydepth_hf.video_samples import make_video  # noqa: E402
 
 
@@ -50,7 +51,7 @@ def test_the_page_shows_pictures_until_ctrl_c(clip):
 def test_a_file_ends(clip):
     with start(clip) as process:
         output, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
+    assert process.returncode == 0 and "Warning" not in errors, errors
     assert re.search(r"over after \d+ frames", output)
 
 
@@ -58,3 +59,41 @@ def test_a_source_that_does_not_exist_is_one_sentence(tmp_path):
     with start(tmp_path / "none.mp4") as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 2 and "none.mp4" in errors and len(errors.strip().splitlines()) == 1
+
+
+RTSP_SERVER = """
+import gi
+gi.require_version("Gst", "1.0"), gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer
+Gst.init(None)
+server = GstRtspServer.RTSPServer(service="0")
+factory = GstRtspServer.RTSPMediaFactory(shared=True)
+factory.set_launch(
+    "( videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=15/1"
+    " ! jpegenc ! rtpjpegpay name=pay0 pt=26 )"
+)
+server.get_mount_points().add_factory("/camera", factory)
+server.attach(None)
+print(server.get_bound_port(), flush=True)
+GLib.MainLoop().run()
+"""
+
+
+def test_a_network_camera():
+    # the system's Python has GStreamer's bindings, where they are installed
+    with subprocess.Popen(
+        ["/usr/bin/python3", "-c", RTSP_SERVER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as server:
+        port = server.stdout.readline().strip().decode()
+        if not port:
+            pytest.skip("needs GStreamer's RTSP server: gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-good")
+        try:
+            source = LiveSource(f"rtsp://127.0.0.1:{port}/camera")
+            source.start()
+            first, number = source.frames.get(0, timeout=60)
+            second, _ = source.frames.get(number, timeout=60)
+            source.stop()
+        finally:
+            server.kill()
+    assert picture_of(first).size == (320, 240)
+    assert second.pts > first.pts
