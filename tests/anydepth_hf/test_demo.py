@@ -21,7 +21,13 @@ gradio = pytest.importorskip("gradio", reason="needs the extra demo")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--enable-unsafe-swiftshader", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+FLAGS = [
+    "--no-sandbox",
+    "--enable-unsafe-swiftshader",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--use-fake-device-for-media-stream",  # a webcam that shows a moving figure
+    "--use-fake-ui-for-media-stream",
+]
 COFFEE = Path(BUNDLED_CHECKPOINT) / "coffee.jpg"
 PATIENCE = 60_000  # milliseconds: the machine may be busy
 
@@ -32,7 +38,7 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 def server(tmp_path_factory):
     """Address of the demo in a process of its own, and the folder of its temporary files."""
     folder = tmp_path_factory.mktemp("server")
-    options = ["--max-megapixels", "1", "--max-upload-megabytes", "2", "--max-video-seconds", "2"]
+    options = ["--max-megapixels", "3", "--max-upload-megabytes", "2", "--max-video-seconds", "2"]
     with served(folder, *options) as (address, _):
         yield address, folder
 
@@ -185,11 +191,11 @@ def test_upload_slider_metres_and_downloads(visit, photo, tmp_path):
 def test_mistakes_are_answered_in_words_and_leave_the_page_as_it_was(visit, tmp_path):
     page = visit()
     (tmp_path / "notes.jpg").write_text("no picture")
-    Image.new("L", (1200, 1000)).save(tmp_path / "large.png")
+    Image.new("L", (2000, 1600)).save(tmp_path / "large.png")
     (tmp_path / "heavy.png").write_bytes(bytes(3_000_000))
     for name, words in (
         ("notes.jpg", "notes.jpg is no image of a format that is read here"),
-        ("large.png", "large.png has 1200x1000 pixels, 1.2 million; at most 1 million are read"),
+        ("large.png", "large.png has 2000x1600 pixels, 3.2 million; at most 3 million are read"),
         ("heavy.png", 'exceed the maximum allowed size of 2.0 Mb: "heavy.png"'),
     ):
         upload(page, tmp_path / name)
@@ -204,6 +210,16 @@ def test_mistakes_are_answered_in_words_and_leave_the_page_as_it_was(visit, tmp_
     page.locator("#formats").get_by_label("PLY").check()
     page.locator("#write").click()
     page.get_by_text("PLY: 3-D needs metres").wait_for()
+
+
+@needs_browser
+def test_a_webcam_takes_the_photograph(visit):
+    page = visit()
+    photo = page.locator("#photo")
+    photo.get_by_label("Capture from camera").click()
+    photo.get_by_text("Click to Access Webcam").click()
+    photo.get_by_label("capture photo").click()
+    page.locator("#legend", has_text="1920 × 1440").wait_for()  # the largest of Chromium's pretended camera
 
 
 @needs_browser
