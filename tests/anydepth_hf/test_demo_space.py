@@ -32,7 +32,7 @@ def test_the_folder_starts_in_a_process_of_its_own(space, save_tiny_model, tmp_p
         port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "GRADIO"))}
     environment |= {"GRADIO_SERVER_PORT": str(port), "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", "import anydepth_hf, runpy; print(anydepth_hf.__file__);"
+    command = [sys.executable, "-c", "import anydepth_hf, runpy; print(anydepth_hf.__file__, flush=True);"
                "runpy.run_path('app.py', run_name='__main__')"]  # fmt: skip
     with subprocess.Popen(command, cwd=space, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
