@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 # Read when torch is imported, here and in child processes: tests run side by side, and their models are tiny.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -112,7 +113,12 @@ def exported_tiny_model(save_tiny_model, tmp_path_factory):
         pytest.importorskip(package, reason="needs the extra export")
     from anydepth_cli.main import main
 
-    output = tmp_path_factory.mktemp("exported") / "new"
-    model = save_tiny_model()
-    assert main(["export", "--model", str(model), "--output", str(output), "--precision", "fp32", "int8"]) == 0
+    model, folder = save_tiny_model(), tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = folder.parent  # of all workers
+    output = folder / "exported"
+    with FileLock(folder / "exported.lock"):
+        if not output.exists():
+            options = ["--model", str(model), "--output", str(output), "--precision", "fp32", "int8"]
+            assert main(["export", *options]) == 0
     return model, output

@@ -136,6 +136,7 @@ def test_the_command_measures_a_local_model(tmp_path, capsys):
     assert "no-such-model is neither a model" in capsys.readouterr().err
 
 
+@pytest.mark.long
 @needs_compiler
 def test_the_command_times_compiled_models(tmp_path, capsys):
     AnyDepthConfig(backbone_config=TINY, fusion_hidden_size=16).save_pretrained(tmp_path / "tiny")

@@ -9,7 +9,11 @@ from anydepth_hf import AnyDepthForDepthEstimation, SDTHead
 from tests.conftest import TINY_BACKBONES, needs_compiler
 
 
-@pytest.mark.parametrize("model_type", TINY_BACKBONES)
+# a minute each: `pytest --long` takes the others
+@pytest.mark.parametrize(
+    "model_type",
+    ["dinov3_vit", *(pytest.param(name, marks=pytest.mark.long) for name in TINY_BACKBONES if name != "dinov3_vit")],
+)
 def test_one_graph_serves_all_sizes(save_tiny_model, model_type):
     """No graph breaks; a second graph where height and width first differ, none after that; the same numbers."""
     model = AnyDepthForDepthEstimation.from_pretrained(save_tiny_model(model_type)).eval()

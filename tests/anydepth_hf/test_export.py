@@ -15,13 +15,8 @@ HEADS = {
     "dpt-vggt": {"head_type": "dpt", "dpt_style": "vggt"},
     "dual-dpt": {"head_type": "dual_dpt"},
 }
-# every encoder and, but for one, every head in few exports; all of them with --long
-QUICK = [
-    ("dinov3_vit", "sdt", "resize"),
-    ("dinov2", "dpt", "pad"),
-    ("depth_anything_3", "dpt-depth-anything", "resize"),
-    ("vggt", "dual-dpt", "resize"),
-]
+# a quarter of a minute each: all of them with --long
+QUICK = [("dinov2", "dpt", "pad"), ("vggt", "dual-dpt", "resize")]
 MODELS = [
     *QUICK,
     *(

@@ -171,12 +171,10 @@ SMALL_FIELDS = {
     "depth_anything_3": {"image_size": 56, "alt_start": 2},
     "vggt": {"image_size": 56, "num_patch_encoder_layers": 2},
 }
-# half a minute each: `pytest --long` takes the others
-SHORT = ["da3-small-dual-dpt"]
-PRESETS = [pytest.param(name, marks=[] if name in SHORT else pytest.mark.long) for name in preset_names()]
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.long
+@pytest.mark.parametrize("name", preset_names())
 def test_presets_at_reduced_size(name, tmp_path):
     """`export_model` itself compares five sizes, batch 1 and 3, squares and not, odd grids, sides off the grid."""
     full = preset_config(name)

@@ -16,7 +16,7 @@ from anydepth_hf.export import REPORT
 from conversion.hub.exported import ExportedFilesError, check_exported
 from conversion.hub.model_directory import UploadError, check, collect_files
 from conversion.hub.reference import REFERENCE_FILE, check_reference, write_reference
-from conversion.push_to_hub import explain, push
+from conversion.push_to_hub import explain, main, push
 from tests.anydepth_hf.test_remote_code import without_progress
 from tests.hub_server import TOKEN, Repository
 
@@ -184,17 +184,20 @@ def test_a_commit_by_somebody_else_is_not_overwritten(hub, directory, api, monke
     assert "meanwhile" in explain(caught.value, NAME, hub.url)
 
 
-def test_what_is_wrong_is_one_sentence(hub, directory, run_process):
-    """A wrong token and a missing repository, as a process: exit status 1, a line, no traceback, nothing made."""
+def test_what_is_wrong_is_one_sentence(hub, directory, run_process, monkeypatch, capsys):
+    """No token, a wrong one, a missing repository: exit status 2, a line, no traceback, nothing made."""
     hub.repositories[NAME] = Repository()
+    done = run_process(SCRIPT, directory, NAME, hub=hub)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
+    assert "has no token" in done.stderr
     for name, token, expected in (
         (NAME, "hf_wrong", "does not accept the token"),
-        (NAME, None, "has no token"),
         ("AIGeeksGroup/AnyDeth", TOKEN, "does not exist"),
     ):
-        done = run_process(SCRIPT, directory, name, hub=hub, token=token)
-        assert done.returncode == 2 and done.stdout == ""
-        assert expected in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+        monkeypatch.setattr("conversion.push_to_hub.HfApi", lambda token=token: HfApi(endpoint=hub.url, token=token))
+        assert main([str(directory), name]) == 2
+        errors = capsys.readouterr().err
+        assert expected in errors and len(errors.splitlines()) == 1, errors
     assert hub.repositories[NAME].files == {} and len(hub.repositories) == 1
 
 

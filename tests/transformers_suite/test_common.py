@@ -45,9 +45,7 @@ HEADS = {
 MODELS = list(itertools.product(TINY_BACKBONES, HEADS, (True, False)))
 QUICK = [
     ("dinov3_vit", "sdt", True),
-    ("dinov2", "dpt_depth_anything", False),
     ("depth_anything_3", "dual_dpt", False),
-    ("vggt", "sdt", False),
 ]
 SIZES = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "out_indices": [1, 2, 3, 4]}
 
