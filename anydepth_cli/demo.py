@@ -3,22 +3,17 @@
 import argparse
 from pathlib import Path
 
+from .options import add_model_arguments
 from .parser import number
 
 
 def add_arguments(parser: argparse.ArgumentParser):
-    group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model",
+    add_model_arguments(
+        parser,
         nargs="+",
-        metavar="NAME",
         help="models to choose from, the first is the one the page starts with: presets, directories, Hub ids "
         "(default: the small model that comes with the package, all published presets, and any name one types)",
     )
-    group.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
-    group.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
-    group.add_argument("--trust-remote-code", action="store_true", help="run the model code of the Hub repository")
-
     server = parser.add_argument_group("server")
     server.add_argument(
         "--host",

@@ -7,7 +7,7 @@ import sys
 
 from .mistakes import Mistakes
 from .parser import Parser, UsageError
-from .spelling import did_you_mean
+from .sentences import did_you_mean
 
 COMMANDS = {
     "predict": "disparity or depth maps of images, videos and folders",

@@ -3,6 +3,8 @@
 import os
 import sys
 
+from .sentences import one_line
+
 MISTAKES = (ValueError, OSError, ImportError, RuntimeError)
 """What a wrong option, file, package or device raises; anything else is a bug and keeps its traceback."""
 
@@ -59,10 +61,3 @@ def _is_of_safetensors(error: BaseException | None) -> bool:
 def say(prog: str, sentence: str) -> None:
     """Prints `PROG: SENTENCE` to stderr."""
     print(f"{prog}: {sentence}", file=sys.stderr, flush=True)
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, in one line; of a file's error its name and the reason."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__

@@ -5,15 +5,22 @@ import argparse
 from .parser import number
 
 
-def add_model_arguments(parser: argparse.ArgumentParser, default: str = "the small model that comes with the package"):
-    """`--model`, `--device`, `--dtype` and `--trust-remote-code`, as `anydepth_hf.loading.load_model` takes them."""
+def add_model_arguments(
+    parser: argparse.ArgumentParser, default: str = "the small model that comes with the package", **model
+):
+    """
+    `--model`, `--device`, `--dtype` and `--trust-remote-code`, as `anydepth_hf.loading.load_model` takes them.
+
+    Args:
+        default: what is taken without `--model`, in words.
+        model: options of `--model` itself, such as `nargs`.
+    """
     group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model",
-        metavar="NAME",
-        help="depth-estimation model: preset (`anydepth models` lists them; published weights are downloaded on first "
-        f"use), directory or Hub id (default: {default})",
+    text = (
+        "depth-estimation model: preset (`anydepth models` lists them; published weights are downloaded on first "
+        f"use), directory or Hub id (default: {default})"
     )
+    group.add_argument("--model", metavar="NAME", **{"help": text, **model})
     group.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     group.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     group.add_argument("--trust-remote-code", action="store_true", help="run the model code of the Hub repository")

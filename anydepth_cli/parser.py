@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from .spelling import did_you_mean
+from .sentences import did_you_mean
 
 
 class UsageError(ValueError):

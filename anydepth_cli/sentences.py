@@ -1,6 +1,7 @@
-"""The nearest right word to a wrong one, for every message that suggests one."""
+"""Words of messages: what an error says in one line, and the nearest right word to a wrong one."""
 
 import difflib
+import os
 from collections.abc import Iterable
 
 
@@ -17,3 +18,10 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     """`"; did you mean X?"` with the nearest of the words, or nothing."""
     close = nearest(word, words)
     return f"; did you mean {close}?" if close else ""
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line; of a file's error its name and the reason."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__

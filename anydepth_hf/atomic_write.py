@@ -1,6 +1,7 @@
 """Files and folders that exist whole or not at all, whatever stops the program."""
 
 import errno
+import json
 import os
 import platform
 import re
@@ -11,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 LEFTOVERS = ".writing-*"
 """Glob of the temporary names beside a target: what a killed program leaves."""
@@ -63,6 +65,12 @@ def atomic_write_text(path: str | os.PathLike, text: str) -> None:
     """Writes a text file in UTF-8 so that it exists whole or not at all."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def atomic_write_json(path: str | os.PathLike, value: Any) -> None:
+    """Writes a value as indented JSON that exists whole or not at all; the folder it lies in is made."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 @contextmanager

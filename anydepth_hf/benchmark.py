@@ -1,7 +1,6 @@
 """`anydepth benchmark`: parameters, FLOPs, latency and memory of presets and their peers, at random weights."""
 
 import argparse
-import json
 import multiprocessing
 import os
 import re
@@ -16,9 +15,9 @@ import torch
 import transformers
 from transformers import AutoModelForDepthEstimation, DepthAnythingConfig, Dinov2Config, DPTConfig, PreTrainedConfig
 
-from .atomic_write import atomic_write_text
+from .atomic_write import atomic_write_json
 from .benchmark_report import PUBLISHED_EFFICIENCY, report
-from .environment import device_name, package_versions
+from .environment import describe_device
 from .flops import count, decoder_modules
 from .originals import preset_of_repository
 from .presets import preset, preset_config, preset_names
@@ -169,7 +168,7 @@ def run(args: argparse.Namespace) -> int:
     results = {"environment": environment(args), "parameters": parameters(names), "models": measure(names, args)}
     print(report(results))
     if args.json:
-        atomic_write_text(args.json, json.dumps(results, indent=1) + "\n")
+        atomic_write_json(args.json, results)
     return 0
 
 
@@ -218,18 +217,13 @@ def measure(names: list[str], args: argparse.Namespace) -> list[dict]:
 
 def environment(args: argparse.Namespace) -> dict:
     """Describes the machine and the settings under which figures were measured."""
-    cuda = args.device == "cuda"
-    versions = package_versions()
     return {
-        "device": device_name(args.device),
+        **describe_device(args.device),
         "threads": torch.get_num_threads(),
         "dtype": args.dtype,
         "memory_format": "channels last" if args.channels_last else None,
         "compile": args.compile,
-        "tf32_convolutions": torch.backends.cudnn.allow_tf32 if cuda else None,
         "batch_size": args.batch_size,
         "runs": args.runs,
         "warmup": args.warmup,
-        "torch": versions["torch"],
-        "transformers": versions["transformers"],
     }

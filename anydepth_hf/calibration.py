@@ -15,7 +15,7 @@ import numpy as np
 
 from .alignment import Alignment, fit
 from .alignment_spaces import as_tensor
-from .atomic_write import atomic_write_text
+from .atomic_write import atomic_write_json
 from .camera import Intrinsics
 
 FILE_NAME = "calibration.json"
@@ -100,7 +100,7 @@ class Calibration:
             "size": self.size,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write_text(path, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+        atomic_write_json(path, values)
         return path
 
     @classmethod
@@ -130,6 +130,24 @@ class Calibration:
             )
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is no calibration; `anydepth calibrate` makes one ({error}).") from error
+
+
+def find_calibration(
+    model: str | os.PathLike, path: str | os.PathLike | None = None
+) -> tuple[Calibration | None, Path | None]:
+    """
+    The calibration to predict with, and its file; twice `None` where there is none.
+
+    Args:
+        model: directory of a model, beside which a calibration may lie, or any other name.
+        path: another calibration, or `"none"` to leave the one beside the model alone.
+
+    Raises:
+        ValueError: the file is no calibration.
+    """
+    beside = Path(model) / FILE_NAME
+    file = Path(path) if path is not None else (beside if beside.is_file() else None)
+    return (None, None) if file is None or str(file) == "none" else (Calibration.load(file), file)
 
 
 def fit_calibration(
@@ -200,4 +218,4 @@ def _median_error(alignment: Alignment, vector) -> float:
     return float(np.median(np.abs(alignment.apply(prediction) / depth - 1)))
 
 
-__all__ = ["FILE_NAME", "Calibration", "Sample", "fit_calibration"]
+__all__ = ["FILE_NAME", "Calibration", "Sample", "find_calibration", "fit_calibration"]

@@ -10,6 +10,8 @@ from typing import Any
 
 import gradio as gr
 
+from anydepth_cli.sentences import one_line
+
 from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .demo_files import camera_of, missing, range_of, write_files, write_view
 from .demo_models import Models
@@ -42,7 +44,7 @@ def sentence(error: BaseException) -> str:
     """What an error says, in one line and without the server's folders."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{Path(os.fsdecode(error.filename)).name}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error)
 
 
 class Actions:
@@ -171,7 +173,8 @@ class Actions:
         """How many frames a video may have. Raises ValueError where it has more, or frames that are too large."""
         if info.width * info.height > self.max_pixels:
             raise ValueError(
-                f"{path.name} has {info.width}x{info.height} pixels; at most {self.max_pixels / 1e6:.6g} million are read."
+                f"{path.name} has {info.width}x{info.height} pixels; at most {self.max_pixels / 1e6:.6g} million are "
+                "read."
             )
         longest = round(self.max_video_seconds * info.rate)
         if not 0 < info.frames <= longest:

@@ -2,12 +2,11 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from .bundled_checkpoint import BUNDLED_CHECKPOINT
-from .calibration import FILE_NAME, Calibration
+from .calibration import Calibration, find_calibration
 from .catalog import catalog
 from .loading import load_model
 from .prediction import Predictor, model_label
@@ -68,8 +67,7 @@ class Models:
             self._loaded.move_to_end(name)
             model, processor = self._loaded[name]
         predictor = Predictor(model, processor, model_label(source))
-        beside = Path(source) / FILE_NAME
-        calibration = Calibration.load(beside) if beside.is_file() else None
+        calibration, _ = find_calibration(source)
         size = size or (calibration and calibration.size)
         if size:
             predictor.set_size(size)

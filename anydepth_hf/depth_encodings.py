@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from anydepth_cli.sentences import one_line
+
 from .depth_map import DepthMap
 from .extras import require
 from .image_io import open_image
@@ -71,7 +73,7 @@ def read_encoded(path: str | os.PathLike, encoding: str) -> DepthMap:
         except ImportError:
             raise
         except Exception as error:  # libraries raise KeyError, struct.error, RuntimeError ...
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error)
             raise ValueError(f"{path} is damaged or no {entry.about} ({reason}).") from error
         valid = np.isfinite(values)
     if entry.kind == "depth":

@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from .atomic_write import atomic_write, atomic_write_text
+from anydepth_cli.sentences import one_line
+
+from .atomic_write import atomic_write, atomic_write_json
 from .depth_encodings import ENCODINGS, read_encoded
 from .depth_jpeg import read_jpeg, write_jpeg
 from .depth_map import GENERATOR, DepthMap, UnknownMeaning, parse_metadata
@@ -58,7 +60,7 @@ def write_depth(
         raise ValueError(f"{path}: maps are written as {', '.join(_WRITERS)}; choose one by the name's ending.")
     if suffix == ".npy":
         # the array format has no room for a meaning; without it the array would not be read, so it goes first
-        atomic_write_text(sidecar(path), json.dumps(depth.metadata(), indent=1) + "\n")
+        atomic_write_json(sidecar(path), depth.metadata())
     with atomic_write(path) as temporary:
         _WRITERS[suffix](temporary, depth, step=step, limits=limits, photo=photo)
     return path
@@ -93,7 +95,7 @@ def read_depth(path: str | os.PathLike, encoding: str | None = None) -> DepthMap
     except (ImportError, ImageError):
         raise
     except Exception as error:  # libraries raise KeyError, zlib.error, struct.error, RuntimeError ...
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise ValueError(f"{path} is damaged or was written by another program ({reason}).") from error
 
 

@@ -32,6 +32,17 @@ def device_name(device: torch.device | str | None = None) -> str:
     return f"{platform.processor() or platform.machine()} CPU" if device.type == "cpu" else str(device)
 
 
+def describe_device(device: torch.device | str) -> dict[str, str | bool | None]:
+    """What the time of a call depends on besides the model: device, TF32, versions."""
+    cuda = torch.device(device).type == "cuda"
+    return {
+        "device": device_name(device),
+        "tf32_convolutions": torch.backends.cudnn.allow_tf32 if cuda else None,
+        "cuda": torch.version.cuda if cuda else None,
+        **{name: package_versions()[name] for name in ("torch", "transformers")},
+    }
+
+
 def git_state() -> dict | None:
     """Commit of this code's checkout and the files that differ from it; `None` outside a checkout."""
 
@@ -53,4 +64,4 @@ def describe_environment() -> dict:
     return {"versions": package_versions(), "device": device_name(), "command": sys.argv, "git": git_state()}
 
 
-__all__ = ["PACKAGES", "describe_environment", "device_name", "git_state", "package_versions"]
+__all__ = ["PACKAGES", "describe_device", "describe_environment", "device_name", "git_state", "package_versions"]

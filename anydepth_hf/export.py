@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 from transformers.utils import logging
 
-from .atomic_write import atomic_write_text, move, temporary_name
+from .atomic_write import atomic_write_json, atomic_write_text, move, temporary_name
 from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .export_check import LIMITS, check_sizes, compare
 from .export_formats import FILES, Exporter, open_file, require_packages
@@ -247,7 +247,7 @@ def write_report(output: Path, results: list[dict[str, Any]], description: dict[
         result["versions"] = versions
     kept = [file for file in earlier if file["file"] not in written and (output / file["file"]).exists()]
     report = {"source": source, "description": description, "files": kept + results}
-    atomic_write_text(output / REPORT, json.dumps(report, indent=2) + "\n")
+    atomic_write_json(output / REPORT, report)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
-from anydepth_cli.spelling import nearest
+from anydepth_cli.sentences import nearest
 
 from .atomic_write import DISK_FULL
 from .originals import is_gated

@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from PIL import ExifTags, Image, ImageOps, features
 
+from anydepth_cli.sentences import one_line
+
 from .extras import require
 from .tiff_io import open_tiff
 
@@ -97,7 +99,7 @@ def _decode(file: BinaryIO, orient: bool, name: str, max_pixels: int) -> Image.I
     except MemoryError as error:
         raise ImageError(f"{name} does not fit into memory.") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error, KeyError ...
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise ImageError(f"{name} is a damaged image ({reason}).") from error
 
 

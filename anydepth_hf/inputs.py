@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 from PIL import Image
 
+from anydepth_cli.sentences import one_line
+
 from .depth_files import has_mark
 from .extras import require
 from .image_io import IMAGE_SUFFIXES, ImageError, find_images, open_image
@@ -148,7 +150,7 @@ def dataset_sources(name: str, split: str | None = None, column: str | None = No
     try:
         data = datasets.load_dataset(name, split=split)
     except Exception as error:  # a dozen kinds
-        raise ValueError(f"Cannot load the data set {name}: {' '.join(str(error).split())}") from error
+        raise ValueError(f"Cannot load the data set {name}: {one_line(error)}") from error
     if isinstance(data, dict):
         if len(data) > 1:
             raise ValueError(f"The data set {name} has the splits {', '.join(data)}; give one with --split.")
@@ -181,7 +183,7 @@ def download(url: str) -> bytes:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
             data = response.read(MAX_DOWNLOAD + 1)
     except Exception as error:  # OSError, HTTPException, ValueError of a malformed address
-        raise ImageError(f"{url} cannot be downloaded ({' '.join(str(error).split())}).") from error
+        raise ImageError(f"{url} cannot be downloaded ({one_line(error)}).") from error
     if len(data) > MAX_DOWNLOAD:
         raise ImageError(f"{url} has more than {MAX_DOWNLOAD >> 20} MiB.")
     return data

@@ -45,7 +45,8 @@ class LivePredictor:
         Raises:
             ValueError: the model cannot take the frame.
         """
-        result = next(self.predictor.stream([_Frame(picture)]))
+        frame = _Frame(picture)
+        result = next(self.predictor.run([(frame, *self.predictor.read(frame))]))
         if result.error is not None:
             raise result.error
         values = result.depth.values

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from anydepth_cli.sentences import one_line
+
 from .atomic_write import atomic_write
 from .depth_files import has_mark, png_text, save_picture, write_depth
 from .depth_map import DepthMap
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
             write(predictor(image, args.size, name=source.name), image, paths, args)
         except (OSError, ValueError) as error:
             failed += 1
-            print(f"anydepth predict: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"anydepth predict: {one_line(error)}", file=sys.stderr)
     if failed < len(sources):
         print(f"Wrote {kind} of {len(sources) - failed} image{'s' * (len(sources) - failed > 1)} to {args.output_dir}")
     return int(failed > 0)

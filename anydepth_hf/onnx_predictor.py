@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from anydepth_cli.sentences import one_line
+
 from .depth_map import DepthMap
 from .export_metadata import METADATA_KEY, decode
 from .extras import require
@@ -63,7 +65,7 @@ class OnnxPredictor:
                 os.fspath(self.path), options, providers=list(providers or ["CPUExecutionProvider"])
             )
         except Exception as error:  # ONNX Runtime's own classes, made at run time
-            raise ValueError(f"{self.path} is no ONNX file that can be run: {' '.join(str(error).split())}") from error
+            raise ValueError(f"{self.path} is no ONNX file that can be run: {one_line(error)}") from error
         folder = self.path.parent.parent if os.path.isdir(path) else self.path
         self.name = folder.resolve().name
         self.description = decode(

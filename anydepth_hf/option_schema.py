@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Union
 
-from anydepth_cli.spelling import did_you_mean
+from anydepth_cli.sentences import did_you_mean
 
 
 @dataclass(frozen=True)

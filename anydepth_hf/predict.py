@@ -12,7 +12,7 @@ from transformers.utils import logging
 
 from .atomic_write import remove_leftovers
 from .bundled_checkpoint import BUNDLED_CHECKPOINT
-from .calibration import FILE_NAME, Calibration
+from .calibration import Calibration, find_calibration
 from .camera_options import ESTIMATE, intrinsics_of
 from .inputs import Source, dataset_sources, find_sources, read_list
 from .loading import load_model
@@ -82,9 +82,7 @@ def _sources(args: argparse.Namespace) -> list[Source]:
 
 def _predictor(args: argparse.Namespace, processes: Processes) -> tuple[Predictor, Calibration | None]:
     name = args.model or BUNDLED_CHECKPOINT
-    beside = Path(name) / FILE_NAME
-    path = args.calibration or (beside if beside.is_file() else None)
-    calibration = None if path is None or str(path) == "none" else Calibration.load(path)
+    calibration, path = find_calibration(name, args.calibration)
     model, processor = load_model(name, processes.device(args.device), args.dtype, args.trust_remote_code)
     predictor = Predictor(
         model,

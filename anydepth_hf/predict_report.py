@@ -5,6 +5,8 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
+from anydepth_cli.sentences import one_line
+
 from .inputs import Source
 from .processes import Processes
 
@@ -44,9 +46,7 @@ class Report:
 
     def failed(self, source: Source, error: BaseException):
         """An input has none, and why."""
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, OSError) and error.filename is not None and error.strerror:
-            reason = f"{error.filename}: {error.strerror}"
+        reason = one_line(error)
         self.failures.append((source.name, reason))
         self._line(input=source.name, status="failed", error=reason)
 

@@ -181,7 +181,7 @@ class Predictor:
                     f"{self.max_patches} are run: use a smaller size, or tiles."
                 )
 
-    def run(self, batch: list[tuple[Source, Image.Image, torch.Tensor]]) -> Iterator[Result]:
+    def run(self, batch: list[tuple[Any, Image.Image, torch.Tensor]]) -> Iterator[Result]:
         """Runs pictures of one size, as `read` gave them, through the model at once, or one by one where that fails;
         yields a result for each.
         """

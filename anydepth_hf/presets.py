@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from anydepth_cli.spelling import did_you_mean
+from anydepth_cli.sentences import did_you_mean
 
 from .configuration_anydepth import BACKBONE_PRESETS, AnyDepthConfig
 

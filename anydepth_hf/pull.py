@@ -19,7 +19,7 @@ from huggingface_hub.utils import WeakFileLock
 from safetensors import SafetensorError
 from transformers.utils import logging
 
-from anydepth_cli.spelling import nearest
+from anydepth_cli.sentences import nearest
 
 from .atomic_write import DISK_FULL, LEFTOVERS, atomic_directory
 from .hub_files import (

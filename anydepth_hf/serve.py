@@ -5,12 +5,11 @@ import signal
 import socket
 import sys
 from ipaddress import ip_address
-from pathlib import Path
 
 from transformers.utils import logging
 
 from .bundled_checkpoint import BUNDLED_CHECKPOINT
-from .calibration import FILE_NAME, Calibration
+from .calibration import Calibration, find_calibration
 from .extras import require
 from .loading import load_model
 from .prediction import Predictor, model_label
@@ -74,9 +73,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _predictor(args: argparse.Namespace) -> tuple[Predictor, Calibration | None]:
     name = args.model or BUNDLED_CHECKPOINT
-    beside = Path(name) / FILE_NAME
-    path = args.calibration or (beside if beside.is_file() else None)
-    calibration = None if path is None or str(path) == "none" else Calibration.load(path)
+    calibration, _ = find_calibration(name, args.calibration)
     model, processor = load_model(name, args.device, args.dtype, args.trust_remote_code)
     alignment = calibration and calibration.alignment
     predictor = Predictor(model, processor, model_label(name), args.max_batch, args.workers, alignment)

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from PIL import Image
 from starlette.requests import ClientDisconnect, Request
 
+from anydepth_cli.sentences import one_line
+
 from . import __version__
 from .camera import Intrinsics
 from .depth_map import DepthMap
@@ -129,7 +131,7 @@ class Service:
         try:
             depth = await asyncio.wrap_future(self.batcher.submit(upload, image, pixel_values))
         except ValueError as error:  # of this image: not finite, or too large for the memory
-            raise Refusal(422, one_sentence(error)) from error
+            raise Refusal(422, one_line(error)) from error
         return await loop.run_in_executor(self.pool, as_refusal, self._encode, depth, image, upload, options)
 
     def _encode(self, depth: DepthMap, image: Image.Image, upload: Upload, options: Options) -> Answer:
@@ -158,18 +160,13 @@ def as_refusal(function, *args):
     try:
         return function(*args)
     except TooManyPixels as error:
-        raise Refusal(413, one_sentence(error)) from error
+        raise Refusal(413, one_line(error)) from error
     except UnknownFormat as error:
-        raise Refusal(415, one_sentence(error)) from error
+        raise Refusal(415, one_line(error)) from error
     except ValueError as error:
-        raise Refusal(422, one_sentence(error)) from error
+        raise Refusal(422, one_line(error)) from error
     except ImportError as error:
-        raise Refusal(501, one_sentence(error)) from error
-
-
-def one_sentence(error: Exception) -> str:
-    """What an error says, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+        raise Refusal(501, one_line(error)) from error
 
 
 async def while_wanted(body: Body, work: Coroutine[Any, Any, T]) -> T:

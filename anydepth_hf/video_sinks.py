@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .atomic_write import atomic_write_text
+from .atomic_write import atomic_write_json
 from .depth_files import KEY, write_depth
 from .depth_map import GENERATOR, DepthMap
 from .depth_quantization import INVALID, quantize
 from .outputs import OutputOptions
 from .video_reader import VideoInfo, av
 from .video_sound import Sound
+from .video_store import FFV1
 from .visualization import add_legend, colorize
 
 ENDINGS = {
@@ -173,7 +174,7 @@ class LevelVideo(_Encoded):
     """16-bit gray without loss (FFV1 in Matroska); its scale and offset stand in the file's comment."""
 
     codec, pixels, drop = "ffv1", "gray16le", 0
-    settings = {"level": "3", "slices": "4", "slicecrc": "1"}
+    settings = FFV1
 
     def write(self, index: int, depth: DepthMap, picture: Image.Image | None) -> None:
         """See `Sink`."""
@@ -217,7 +218,7 @@ class FrameFolder(Sink):
         """See `Sink`."""
         seconds = [float(self.clip.time(index)) for index in range(len(self.clip.pts))]
         about = {"generator": GENERATOR, **self.clip.about(), "seconds": seconds}
-        atomic_write_text(self.path / "frames.json", json.dumps(about, indent=1) + "\n")
+        atomic_write_json(self.path / "frames.json", about)
 
 
 class ArrayFile(Sink):

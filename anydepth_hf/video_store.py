@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .atomic_write import atomic_write, atomic_write_text, remove_leftovers
+from .atomic_write import atomic_write, atomic_write_json, remove_leftovers
 from .depth_map import GENERATOR
 from .video_reader import av
 
@@ -23,6 +23,9 @@ _JOB, _END = "job.json", "complete"
 _LEVELS = 65535
 _VALUES = 2**24
 """Numbers of a segment in memory, about."""
+
+FFV1 = {"level": "3", "slices": "4", "slicecrc": "1"}
+"""Options of FFmpeg's lossless codec: version 3, cut into parts that threads share and that have checksums."""
 
 
 @dataclass
@@ -73,7 +76,7 @@ class SegmentStore:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(folder)
         remove_leftovers(folder)
-        atomic_write_text(folder / _JOB, json.dumps(mark, indent=1) + "\n")
+        atomic_write_json(folder / _JOB, mark)
 
     @property
     def count(self) -> int:
@@ -205,7 +208,7 @@ def decode_gray(data: bytes) -> np.ndarray:
 
 def add_ffv1(container: Any, width: int, height: int, rate: Fraction) -> Any:
     """A lossless stream of 16-bit gray in a container that is being written."""
-    stream = container.add_stream("ffv1", rate=rate, options={"level": "3", "slices": "4", "slicecrc": "1"})
+    stream = container.add_stream("ffv1", rate=rate, options=FFV1)
     stream.width, stream.height, stream.pix_fmt = width, height, "gray16le"
     stream.thread_type = "AUTO"
     return stream

@@ -24,18 +24,20 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 from tqdm import tqdm
-from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from transformers.image_utils import SizeDict
 
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
-from anydepth_hf.atomic_write import atomic_write_text
+from anydepth_hf.atomic_write import atomic_write_json
 from anydepth_hf.benchmark_report import markdown_table
 from anydepth_hf.flops import count
 from anydepth_hf.losses_anydepth import depth_loss
 from anydepth_hf.metrics import evaluate_depth
+from anydepth_hf.pixels_anydepth import get_resized_size, resize_rgb
 from anydepth_hf.presets import preset
 from anydepth_hf.programs import run_program
 from training.data.picture_batches import SKY_METRES, read_sample, some_pictures
 from training.data.sources import DatasetSpec, open_dataset
+from training.data.transforms import normalize
 from training.filtering import depth_distribution_score, gradient_continuity_score
 
 DECODERS = {
@@ -46,8 +48,9 @@ DECODERS = {
 }
 COMPACT = "SDT, compact"
 LEARNING_RATE, ENCODER_SHARE, WARM_UP = 1e-3, 0.05, 0.05
-FRAMES_SIZE = 224, 434
-"""Short and longest side at which the encoder sees real frames."""
+PATCH_SIZE = 14
+FRAMES_SIZE = SizeDict(shortest_edge=224, longest_edge=434)
+"""At which the encoder sees real frames."""
 KEPT_BY_FILTER = 0.63
 """Share of the training data that the paper's filter keeps: 369 of 584 thousand pictures."""
 
@@ -176,7 +179,7 @@ class Comparison:
             batch = [F.interpolate(depths, size, mode="nearest-exact")[:, 0], pixels]
             if not self.arguments.fine_tune:
                 with torch.inference_mode(), self.autocast:
-                    levels = encoder.backbone(normalized(pixels))
+                    levels = encoder.backbone(normalize(pixels.float() / 255))
                 batch += [level.half() for level in (*levels.feature_maps, *levels.cls_tokens)]
             batches.append(batch)
         depths, pixels, *levels = (torch.cat(tensors) for tensors in zip(*batches, strict=True))
@@ -208,7 +211,7 @@ class Comparison:
             "frames": self.frame_errors(model),
             **cost(model.config),
         }
-        atomic_write_text(path, json.dumps(result, indent=1) + "\n")
+        atomic_write_json(path, result)
         frames = {group: round(errors["abs_rel"], 3) for group, errors in result["frames"].items()}
         print(decoder, data, mode, seed, result["held_out"], frames, flush=True)
 
@@ -241,7 +244,7 @@ class Comparison:
 
     def predict(self, model: AnyDepthForDepthEstimation, pictures: SimpleNamespace, index) -> torch.Tensor:
         if not pictures.maps:
-            return model(normalized(pictures.pixels[index])).predicted_depth
+            return model(normalize(pictures.pixels[index].float() / 255)).predicted_depth
         maps, tokens = ([level[index].float() for level in levels] for levels in (pictures.maps, pictures.tokens))
         features = model.restore_size(model.head(maps, tokens), pictures.pixels[index], tuple(self.arguments.size))
         return model.to_prediction(features)[:, 0]
@@ -263,7 +266,7 @@ class Comparison:
         groups: dict[str, list] = {}
         for group, pixels, depth in self.frames:
             with self.autocast:
-                prediction = model(normalized(pixels.to(self.device))).predicted_depth.float()
+                prediction = model(normalize(pixels.to(self.device).float() / 255)).predicted_depth.float()
             prediction = F.interpolate(prediction[None], depth.shape, mode="bilinear")[0, 0].cpu().numpy()
             groups.setdefault(group, []).append(record(prediction, depth))
         return {group: {**means(records), "images": len(records)} for group, records in groups.items()}
@@ -274,19 +277,8 @@ def read_frames(root: Path) -> Iterator[tuple[str, torch.Tensor, np.ndarray]]:
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         spec = DatasetSpec.parse({"name": "frames", "root": str(folder), "depth_scale": 1000})
         for frame in open_dataset([spec]):
-            image = torch.from_numpy(frame.image).permute(2, 0, 1)[None].float()
-            short, long = min(image.shape[2:]), max(image.shape[2:])
-            scale = min(FRAMES_SIZE[0] / short, FRAMES_SIZE[1] / long)
-            size = [round(side * scale / 14) * 14 for side in image.shape[2:]]
-            image = F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 255).round().byte()
-            yield folder.name, image, np.where(frame.valid, frame.depth, 0)
-
-
-def normalized(pixels: torch.Tensor) -> torch.Tensor:
-    mean, std = (
-        torch.tensor(v, device=pixels.device).view(3, 1, 1) for v in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
-    )
-    return (pixels.float() / 255 - mean) / std
+            image = resize_rgb(frame.image, get_resized_size(*frame.image.shape[:2], FRAMES_SIZE, PATCH_SIZE))
+            yield folder.name, torch.from_numpy(image).permute(2, 0, 1)[None], np.where(frame.valid, frame.depth, 0)
 
 
 def relative_loss(model: AnyDepthForDepthEstimation, prediction: torch.Tensor, depths: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,6 @@ are what counts on a machine that others use too.
 
 import argparse
 import importlib.metadata
-import json
 import os
 import sys
 import tempfile
@@ -23,7 +22,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthForDepthEstimation, AnyDepthImageProcessor  # noqa: E402
-from anydepth_hf.atomic_write import atomic_write_text  # noqa: E402
+from anydepth_hf.atomic_write import atomic_write_json  # noqa: E402
 from anydepth_hf.export_check import sample_images  # noqa: E402
 from anydepth_hf.export_formats import FILES, Exporter, open_file  # noqa: E402
 from anydepth_hf.export_metadata import describe_model  # noqa: E402
@@ -146,7 +145,7 @@ def main():
                     print(row.format(**result), f"{megabytes:>6} {result['mean_error']:>12.1e}", flush=True)
     if args.json:
         facts = {"versions": versions, "runs": args.runs, "cpus": os.cpu_count()}
-        atomic_write_text(args.json, json.dumps({**facts, "results": results}, indent=1) + "\n")
+        atomic_write_json(args.json, {**facts, "results": results})
 
 
 if __name__ == "__main__":

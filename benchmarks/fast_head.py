@@ -7,7 +7,6 @@ of a process of its own, weights prepared for inference included. Every ratio is
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import re
@@ -20,7 +19,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from anydepth_hf import SDTHead
-from anydepth_hf.atomic_write import atomic_write_text
+from anydepth_hf.atomic_write import atomic_write_json
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -127,7 +126,7 @@ def main():
                 row += f"{result['memory'] / 2**20:12.0f} {result['memory_ratio']:6.2f}"
             print(row.format(**result), flush=True)
     if args.json:
-        atomic_write_text(args.json, json.dumps(results, indent=1) + "\n")
+        atomic_write_json(args.json, results)
 
 
 if __name__ == "__main__":

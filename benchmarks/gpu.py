@@ -9,8 +9,6 @@ there are none. What runs out of time is killed, and the rest goes on.
 """
 
 import argparse
-import json
-import platform
 import subprocess
 import sys
 import time
@@ -19,10 +17,10 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import transformers
 
-from anydepth_hf.atomic_write import atomic_write_text
+from anydepth_hf.atomic_write import atomic_write_json
 from anydepth_hf.benchmark import DTYPES, build, decoder_call, input_size, latencies, model_config
+from anydepth_hf.environment import describe_device
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results/gpu"
@@ -40,18 +38,6 @@ MODELS = (
     "depth-anything-v2-small",
 )
 COMPILED = ("dinov3-small-sdt-compact", "dinov3-small-sdt", "depth-anything-v2-small")
-
-
-def environment(device: torch.device) -> dict:
-    """What a figure depends on besides its record."""
-    cuda = device.type == "cuda"
-    return {
-        "device": torch.cuda.get_device_name(device) if cuda else f"{platform.machine()} CPU",
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda if cuda else None,
-        "transformers": transformers.__version__,
-        "tf32_convolutions": torch.backends.cudnn.allow_tf32 if cuda else None,
-    }
 
 
 @torch.inference_mode()
@@ -162,7 +148,13 @@ def run_part(name: str, device: torch.device, smoke: bool) -> dict:
     torch.manual_seed(0)
     records = PARTS[name](device, smoke)
     seconds = round(time.perf_counter() - start, 1)
-    return {"part": name, "smoke": smoke, "environment": environment(device), "seconds": seconds, "records": records}
+    return {
+        "part": name,
+        "smoke": smoke,
+        "environment": describe_device(device),
+        "seconds": seconds,
+        "records": records,
+    }
 
 
 def run_all(names: list[str], output: Path, device: str, smoke: bool, minutes: float, part_seconds: float) -> int:
@@ -188,8 +180,8 @@ def run_all(names: list[str], output: Path, device: str, smoke: bool, minutes: f
                 error = f"stopped after {limit:.0f} s"
         if error is not None:
             failed += 1
-            result = {"part": name, "smoke": smoke, "environment": environment(torch.device(device)), "error": error}
-            atomic_write_text(path, json.dumps(result, indent=1) + "\n")
+            result = {"part": name, "smoke": smoke, "environment": describe_device(device), "error": error}
+            atomic_write_json(path, result)
         print(f"{name}: {error or 'done'}", flush=True)
     return failed
 
@@ -217,7 +209,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.part:
         output.mkdir(parents=True, exist_ok=True)
         result = run_part(args.part, torch.device(device), args.smoke)
-        atomic_write_text(output / f"{args.part}.json", json.dumps(result, indent=1) + "\n")
+        atomic_write_json(output / f"{args.part}.json", result)
         return 0
     failed = run_all(args.parts, output, device, args.smoke, args.minutes, args.part_seconds)
     print(f"{len(args.parts) - failed} of {len(args.parts)} parts measured, in {output}")

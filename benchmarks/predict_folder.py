@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from anydepth_hf.atomic_write import atomic_write_text
+from anydepth_hf.atomic_write import atomic_write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNNER = """
@@ -117,11 +117,9 @@ def main():
     }
     for name in ("seconds_a_photograph", "processor_seconds_a_photograph"):
         results[name]["ratio"] = results[name]["baseline"] / results[name]["current"]
-    text = json.dumps(results, indent=1)
-    print(text)
+    print(json.dumps(results, indent=1))
     if args.output:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write_text(args.output, text + "\n")
+        atomic_write_json(args.output, results)
 
 
 if __name__ == "__main__":

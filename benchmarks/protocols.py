@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from anydepth_hf import BUNDLED_CHECKPOINT
-from anydepth_hf.atomic_write import atomic_write_text
+from anydepth_hf.atomic_write import atomic_write_json
 from benchmarks import results_page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         except subprocess.CalledProcessError as error:  # which has said why
             return error.returncode
         RESULTS.mkdir(parents=True, exist_ok=True)
-        atomic_write_text(RESULTS / f"{name}.json", json.dumps(summary, indent=1) + "\n")
+        atomic_write_json(RESULTS / f"{name}.json", summary)
     return results_page.main([])
 
 

@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 
 from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
-from anydepth_hf.atomic_write import atomic_write_text
+from anydepth_hf.atomic_write import atomic_write_json
 from anydepth_hf.environment import describe_environment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -145,11 +145,9 @@ def main():
         for name in args.models:
             model = {"bundled": BUNDLED_CHECKPOINT, "tiny": folder}.get(name, name)
             results["models"][name] = compare(model, buffer.getvalue(), args)
-    text = json.dumps(results, indent=1)
-    print(text)
+    print(json.dumps(results, indent=1))
     if args.output:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write_text(args.output, text + "\n")
+        atomic_write_json(args.output, results)
 
 
 if __name__ == "__main__":

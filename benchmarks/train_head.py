@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from anydepth_hf import SDTHead
+from anydepth_hf.atomic_write import atomic_write_json
 
 PATHS = ("layers", "training path")
 IN_CHANNELS, PATCH_SIZE = 384, 16
@@ -77,7 +78,7 @@ def main():
                 flush=True,
             )
     if args.output:
-        args.output.write_text(json.dumps(report, indent=1) + "\n")
+        atomic_write_json(args.output, report)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ largest that the plain loop fits), then each at its own largest.
 
 import argparse
 import gc
-import json
 import statistics
 import time
 from pathlib import Path
@@ -16,6 +15,8 @@ from pathlib import Path
 import torch
 
 from anydepth_hf import AnyDepthForDepthEstimation
+from anydepth_hf.atomic_write import atomic_write_json
+from anydepth_hf.environment import device_name
 from anydepth_hf.presets import preset_config, preset_names
 
 MODES = {"frozen": True, "in autograd": False}
@@ -97,7 +98,7 @@ def main():
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     args = parser.parse_args()
     device = torch.device(args.device)
-    name = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    name = f"{device_name(device)}, {torch.get_num_threads()} threads"
     report = {"device": name, "torch": torch.__version__, "size": args.size, "dtype": "bfloat16", "presets": {}}
     print(f"{name}, {args.size}x{args.size}, bf16 autocast, torch {torch.__version__}")
     print(f"{'preset':20} {'encoder':12} {'batch':>6} {'images/s':>9} {'peak GiB':>9}")
@@ -117,7 +118,7 @@ def main():
                     flush=True,
                 )
     if args.output:
-        args.output.write_text(json.dumps(report, indent=1) + "\n")
+        atomic_write_json(args.output, report)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from anydepth_hf.atomic_write import atomic_write_text
+from anydepth_hf.atomic_write import atomic_write_json
 from anydepth_hf.linear_fit import fit_line
 from anydepth_hf.loading import load_model
 from anydepth_hf.optical_flow import inside, warp
@@ -202,7 +202,7 @@ def main():
         "mean": means,
         "clips": rows,
     }
-    atomic_write_text(args.output / "results.json", json.dumps(results, indent=1) + "\n")
+    atomic_write_json(args.output / "results.json", results)
     print(json.dumps(means, indent=1))
 
 

@@ -22,6 +22,7 @@ from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
 from anydepth_cli.mistakes import Mistakes
 from anydepth_cli.parser import Parser
+from anydepth_cli.sentences import one_line
 from conversion.hub.exported import ExportedFilesError, show_in_card
 from conversion.hub.model_directory import UploadError, add_reference, check, collect_files, matches
 
@@ -180,7 +181,7 @@ def explain(error: Exception, repo_id: str, endpoint: str) -> str:
         return f"The token may not write to {repo_id}; ask for write access or use another token."
     if status == 412:
         return f"Somebody committed to {repo_id} meanwhile; run the command again to compare with the new version."
-    detail = " ".join(str(error).split())
+    detail = one_line(error)
     if isinstance(error, HfHubHTTPError):
         return f"{endpoint} refused the request for {repo_id}: {detail}"
     # of an upload in several parts the library says only which file it was about, in a RuntimeError

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from anydepth_cli.mistakes import one_line
+from anydepth_cli.sentences import one_line
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
 from anydepth_hf.atomic_write import recover_directory, replaced_name
 from anydepth_hf.loading import require_complete

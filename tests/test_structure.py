@@ -29,7 +29,7 @@ MAY_IMPORT = {
 }  # fmt: skip
 
 # knows nothing of the rest, so every room may have it; it lies where help gets it without importing the package
-LEAF = "anydepth_cli.spelling"
+LEAF = "anydepth_cli.sentences"
 
 
 def modules() -> dict[str, Path]:

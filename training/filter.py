@@ -11,7 +11,6 @@
 
 import argparse
 import dataclasses
-import json
 import os
 import sys
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 
 from anydepth_cli.mistakes import Mistakes
 from anydepth_cli.parser import Parser, StepParser, number
-from anydepth_hf.atomic_write import atomic_write_text
+from anydepth_hf.atomic_write import atomic_write_json, atomic_write_text
 from training.data.decoding import DataError
 from training.data.folders import check_listable, format_list
 from training.data.sources import DatasetSpec, PairDataset, open_dataset
@@ -83,7 +82,7 @@ def select_lists(arguments: argparse.Namespace) -> None:
         atomic_write_text(path, format_list(pairs))
         summary["datasets"][label] = {"total": len(keep), "kept": int(keep.sum()), "lowest_kept": cuts}
         print(f"{label}: {keep.sum()} of {len(keep)} samples kept ({keep.mean():.1%}), list in {path}")
-    atomic_write_text(output / "summary.json", json.dumps(summary, indent=1) + "\n")
+    atomic_write_json(output / "summary.json", summary)
 
 
 def rule_of(arguments: argparse.Namespace) -> SelectionRule:
@@ -121,7 +120,7 @@ def run_calibration(arguments: argparse.Namespace) -> None:
     if arguments.output:
         entries = [{**dataclasses.asdict(one), "choice": _named(one.choice)} for one in found]
         result = {"samples": len(labels), "kept": int(labels.sum()), "agreements": entries}
-        atomic_write_text(Path(arguments.output), json.dumps(result, indent=1) + "\n")
+        atomic_write_json(Path(arguments.output), result)
 
 
 def _named(choice) -> str:

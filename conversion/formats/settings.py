@@ -6,7 +6,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Union
 
-from anydepth_cli.spelling import nearest
+from anydepth_cli.sentences import nearest
 from anydepth_hf import AnyDepthConfig
 
 from .renaming import ConversionError

@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 from huggingface_hub import ModelCard
 
+from anydepth_cli.sentences import one_line
 from anydepth_hf.licenses import FROM_SCRATCH, WEIGHTS, license_problems
 
 PLACEHOLDER = re.compile(r"\[?More Information Needed\]?|\bTODO\b|\bTBD\b|\{\{.*?\}\}", re.IGNORECASE)
@@ -23,7 +24,7 @@ def card_problems(path: Path, prediction_type: str) -> list[str]:
         text = path.read_text(encoding="utf-8")
         card = ModelCard(text, ignore_metadata_errors=False)
     except (ValueError, TypeError, yaml.YAMLError) as error:
-        return [f"its metadata cannot be read ({' '.join(str(error).split())})"]
+        return [f"its metadata cannot be read ({one_line(error)})"]
     data = card.data
     problems = []
     for name, expected in (("pipeline_tag", "depth-estimation"), ("library_name", "transformers")):

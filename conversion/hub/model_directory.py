@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from transformers.dynamic_module_utils import get_relative_import_files
 
+from anydepth_cli.sentences import one_line
 from anydepth_hf import AnyDepthForDepthEstimation, AnyDepthImageProcessor
 from anydepth_hf.loading import require_complete
 from anydepth_hf.quiet import quiet_transformers
@@ -83,7 +84,7 @@ def add_reference(directory: Path) -> None:
             processor = AnyDepthImageProcessor.from_pretrained(directory)
         print(f"wrote {write_reference(model, processor, directory)}")
     except Exception as error:  # OSError, SafetensorError, StrictDataclassError ... of whatever it holds
-        raise UploadError(" ".join(str(error).split())) from None
+        raise UploadError(one_line(error)) from None
 
 
 def collect_files(directory: Path, include: Iterable[str] = ()) -> tuple[dict[str, Path], list[str]]:

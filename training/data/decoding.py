@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from anydepth_cli.sentences import one_line
 from anydepth_hf.extras import require
 from anydepth_hf.image_io import ImageError, open_image
 
@@ -31,7 +32,7 @@ def naming(name: str | os.PathLike) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataError(f"{name}: the file does not exist.") from error
     except Exception as error:  # decoders raise SyntaxError, KeyError, struct.error, zlib.error, RuntimeError ...
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise DataError(f"{name}: the file is damaged or not in the expected format ({reason}).") from error
 
 

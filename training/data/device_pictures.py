@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.nn import functional as F
-from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from training.data.batches import EpochKeys
 from training.data.readers import DepthSample
-from training.data.transforms import ColorAugmentation, TrainTransform
+from training.data.transforms import ColorAugmentation, TrainTransform, normalize
 
 READERS = 8
 """Threads that read files."""
@@ -117,9 +116,8 @@ def augment(
     labels = F.grid_sample(depths[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0]
     if transform.color is not None:
         values = recolor(values, transform.color, rng)
-    mean, std = (values.new_tensor(v).view(3, 1, 1) for v in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
     outside = (grid.abs() > 1).any(-1)
-    return ((values - mean) / std).masked_fill(outside[:, None], 0.0), labels.masked_fill(outside, 0.0)
+    return normalize(values).masked_fill(outside[:, None], 0.0), labels.masked_fill(outside, 0.0)
 
 
 def _window(shape: Size, size: Size, transform: TrainTransform, rng: np.random.Generator) -> torch.Tensor:

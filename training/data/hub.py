@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from anydepth_cli.sentences import one_line
 from anydepth_hf.extras import require
 from training.data.decoding import DataError
 from training.data.readers import DepthReader, DepthSample
@@ -104,7 +105,7 @@ class HubStream:
                     empty = False
                     yield row
             except Exception as error:  # a damaged shard or a lost connection, in the words of a dozen libraries
-                reason = " ".join(str(error).split())
+                reason = one_line(error)
                 raise DataError(f"{self.name}: reading a shard failed ({type(error).__name__}: {reason}).") from error
             if empty:
                 raise DataError(
@@ -125,7 +126,7 @@ def open_hub(spec: "DatasetSpec") -> HubDataset | HubStream:
     try:
         dataset, known = _load(datasets, path, spec)
     except Exception as error:  # the library raises dozens of types, with causes that mean nothing to a user
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise DataError(f"{spec.path}: datasets cannot load it ({type(error).__name__}: {reason[:300]}).") from error
     features = dataset.features
     if features is None:

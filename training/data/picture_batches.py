@@ -11,7 +11,7 @@ import torch
 
 from training.data.batches import WorkerBatches
 from training.data.decoding import DataError, naming
-from training.data.device_pictures import DeviceBatches, PicturesOnDevice
+from training.data.device_pictures import DeviceBatches, PicturesOnDevice, Size
 from training.data.loader import TrainLoader
 from training.data.readers import DepthSample
 from training.data.transforms import TrainTransform
@@ -20,7 +20,6 @@ from training.scenes.picture_files import list_pictures, read_picture
 SKY_METRES = 100.0
 """Depth that labels the sky, so that it is learned as far."""
 WIDE_ASPECT = 2.0
-Size = tuple[int, int]
 Key = tuple[Path, Size, int]
 """A picture, the size it is cut to, and the seed of its augmentation."""
 

@@ -13,6 +13,18 @@ from anydepth_hf.image_processing_anydepth import resize_image
 from training.data.readers import DepthSample
 
 
+def normalize(values: torch.Tensor) -> torch.Tensor:
+    """RGB in [0, 1], float32 (..., 3, h, w), less ImageNet's mean and divided by its standard deviation."""
+    mean, std = _mean_and_std(values.device)
+    return (values - mean) / std
+
+
+def _mean_and_std(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    values = (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+    mean, std = (torch.tensor(value, device=device).view(3, 1, 1) for value in values)
+    return mean, std
+
+
 @dataclass(frozen=True)
 class ColorAugmentation:
     """Photometric augmentation of a uint8 image; each part is drawn separately, 0 turns it off.
@@ -81,7 +93,7 @@ class TrainTransform:
     _shift: torch.Tensor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
-        mean, std = (torch.tensor(value).view(3, 1, 1) for value in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
+        mean, std = _mean_and_std(torch.device("cpu"))
         object.__setattr__(self, "_scale", 1 / (255 * std))
         object.__setattr__(self, "_shift", -mean / std)
 

@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstima
 from transformers.image_utils import SizeDict
 
 import anydepth_hf  # noqa: F401  (registers the model with the Auto classes)
+from anydepth_cli.sentences import one_line
 from anydepth_hf.image_processing_anydepth import get_resized_size
 from anydepth_hf.loading import ModelError, require_complete
 from anydepth_hf.metrics import image_free_prior
@@ -103,9 +104,7 @@ class ModelPredictions:
         except ModelError as error:
             raise DataError(str(error)) from error
         except Exception as error:  # OSError, SafetensorError, UnpicklingError, StrictDataclassError, KeyError ...
-            raise DataError(
-                f"{model}: cannot be loaded for depth estimation ({' '.join(str(error).split())})"
-            ) from error
+            raise DataError(f"{model}: cannot be loaded for depth estimation ({one_line(error)})") from error
         self.model.to(device).eval()
         self.padded = rule.get("padded", False) and self.processor.do_pad
         backbone = getattr(config, "backbone_config", None)

@@ -1,7 +1,6 @@
 """What an evaluation leaves behind: results.json, a Markdown table, and a page of the worst images."""
 
 import html
-import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from anydepth_hf.atomic_write import atomic_write_text
+from anydepth_hf.atomic_write import atomic_write_json, atomic_write_text
 from anydepth_hf.benchmark_report import markdown_table
 from anydepth_hf.metrics import METRICS
 from anydepth_hf.visualization import colorize, value_range
@@ -220,5 +219,5 @@ def write_report(results: dict, pictures: dict[str, list[tuple[dict, Image.Image
         shutil.copytree(folder, output_dir / "worst")
     atomic_write_text(output_dir / "worst.html", worst_page(results, pictures))
     atomic_write_text(output_dir / "results.md", markdown(results))
-    atomic_write_text(output_dir / "summary.json", json.dumps(summary(results), indent=1) + "\n")
-    atomic_write_text(output_dir / "results.json", json.dumps(results, indent=1) + "\n")
+    atomic_write_json(output_dir / "summary.json", summary(results))
+    atomic_write_json(output_dir / "results.json", results)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from anydepth_cli.sentences import one_line
 from anydepth_hf.atomic_write import atomic_write
 from anydepth_hf.extras import require
 from training.data.decoding import DataError
@@ -147,7 +148,7 @@ def load_scores(folder: Path) -> dict[str, tuple[dict, "pyarrow.Table"]]:
         try:
             found[path.parent.name] = (settings, parquet.read_table(parts, partitioning=None))
         except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise DataError(
                 f"{path.parent}: a file of scores is damaged ({reason}); delete it and score the data set again."
             ) from None

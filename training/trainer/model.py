@@ -8,7 +8,7 @@ from huggingface_hub.errors import GatedRepoError, StrictDataclassError
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
-from anydepth_cli.mistakes import one_line
+from anydepth_cli.sentences import one_line
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
 from anydepth_hf.hub_files import explain
 from anydepth_hf.loading import require_complete

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from anydepth_hf.atomic_write import atomic_write_text, remove_leftovers
+from anydepth_hf.atomic_write import atomic_write_json, atomic_write_text, remove_leftovers
 
 
 def write_record(directory: Path, config: str, environment: dict) -> None:
@@ -16,7 +16,7 @@ def write_record(directory: Path, config: str, environment: dict) -> None:
         starts = list(json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):  # none yet, or damaged: no reason not to train
         starts = []
-    atomic_write_text(path, json.dumps([*starts, environment], indent=1) + "\n")
+    atomic_write_json(path, [*starts, environment])
 
 
 class MetricsFile:

@@ -11,7 +11,7 @@ from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFound
 from safetensors import SafetensorError
 from torch import nn
 
-from anydepth_cli.mistakes import one_line
+from anydepth_cli.sentences import one_line
 from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
 from anydepth_hf.atomic_write import (
     LEFTOVERS,

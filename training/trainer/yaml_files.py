@@ -5,6 +5,8 @@ from typing import Any
 
 import yaml
 
+from anydepth_cli.sentences import one_line
+
 
 class _Loader(yaml.SafeLoader):
     """`yaml.SafeLoader` that refuses a key that stands twice in a mapping, of which it would keep the last."""
@@ -32,7 +34,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{path} is not valid YAML: {one_line(error)}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
