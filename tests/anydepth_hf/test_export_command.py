@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from anydepth_cli.main import main
-from anydepth_hf import AnyDepthForDepthEstimation, AnyDepthImageProcessor
+from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthForDepthEstimation, AnyDepthImageProcessor
 from anydepth_hf.export import REPORT, export_model
 from anydepth_hf.export_check import check_sizes
 from anydepth_hf.presets import preset_config, preset_names
@@ -199,3 +199,18 @@ def test_presets_at_reduced_size(name, tmp_path):
         assert model(torch.randn(1, 3, 56, 56)).predicted_depth.std() > 1e-4
     outputs = [output.name for output in session(tmp_path / "out" / result["file"]).get_outputs()]
     assert outputs == ["predicted_depth", "confidence"][: 1 + model.config.predict_confidence]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["bundled", "dinov3-small-sdt-compact", "dinov3-small-sdt"])
+def test_full_size(name, tmp_path):
+    """The model that comes with the package, and two presets with random weights, at the sizes of `export_model`."""
+    if name == "bundled":
+        model, processor = load(BUNDLED_CHECKPOINT)
+    else:
+        torch.manual_seed(0)
+        model = AnyDepthForDepthEstimation(preset_config(name, output_activation="linear")).eval()
+        processor = AnyDepthImageProcessor(ensure_multiple_of=model.config.patch_size)
+    (result,) = export_model(model, processor, tmp_path / "out")
+    assert len(result["errors"]) >= 5 and max(error["max_error"] for error in result["errors"]) < 1e-3
+    assert {error["size"][0] for error in result["errors"]} == {1, 3}
