@@ -287,7 +287,7 @@ def _mapped() -> int:
 def fuzz(name: str, runs: int, seed: int, keep: Path) -> tuple[collections.Counter, list[str]]:
     """Outcomes by name, and a description of each failure; files that failed are left in `keep`."""
     context = multiprocessing.get_context("fork")
-    _import_reader(TARGETS[name])
+    import_reader(TARGETS[name])
     outcomes, failures = collections.Counter(), []
     for start in range(0, runs, CHUNK):
         answers = context.SimpleQueue()
@@ -318,7 +318,7 @@ def fuzz(name: str, runs: int, seed: int, keep: Path) -> tuple[collections.Count
     return outcomes, failures
 
 
-def _import_reader(target: Target) -> None:
+def import_reader(target: Target) -> None:
     """Reads one valid file, so that the forked processes have every module already."""
     file_name, data = target.seeds()[0]
     with tempfile.TemporaryDirectory() as folder:
