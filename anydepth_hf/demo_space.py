@@ -14,6 +14,8 @@ from .demo_models import BUNDLED
 from .extras import require
 from .prediction import model_label
 
+EXTRAS = ("formats", "video")
+"""Of the package, whose needs the folder states; what reads pictures and videos."""
 _MARK = "# Written by `anydepth demo --export-space`."
 _APP = '''{mark}
 """AnyDepth in the browser."""
@@ -113,14 +115,16 @@ def _copy_package(folder: Path) -> None:
 
 
 def _requirements() -> list[str]:
-    """What the package needs, and its extra `formats`; the Hub itself installs Gradio."""
+    """What the package and its `EXTRAS` need; the Hub itself installs Gradio."""
     checkout = Path(__file__).parents[1] / "pyproject.toml"
     if checkout.is_file():
         project = tomllib.loads(checkout.read_text(encoding="utf-8"))["project"]
-        return project["dependencies"] + project["optional-dependencies"]["formats"]
+        return project["dependencies"] + [line for extra in EXTRAS for line in project["optional-dependencies"][extra]]
     needed = [Requirement(line) for line in importlib.metadata.requires("anydepth-hf") or []]
-    extras = [item for item in needed if item.marker is not None and item.marker.evaluate({"extra": "formats"})]
-    return [f"{item.name}{item.specifier}" for item in [item for item in needed if item.marker is None] + extras]
+    wanted = [item for item in needed if item.marker is None]
+    for extra in EXTRAS:
+        wanted += [item for item in needed if item.marker is not None and item.marker.evaluate({"extra": extra})]
+    return [f"{item.name}{item.specifier}" for item in wanted]
 
 
 __all__ = ["write_space"]

@@ -56,7 +56,8 @@ def answer(address, process):
 def test_the_requirements_are_those_of_the_package(space, request):
     project = tomllib.loads((request.config.rootpath / "pyproject.toml").read_text())["project"]
     lines = (space / "requirements.txt").read_text().splitlines()
-    assert lines == project["dependencies"] + project["optional-dependencies"]["formats"]
+    extras = project["optional-dependencies"]
+    assert lines == project["dependencies"] + extras["formats"] + extras["video"]
 
 
 def test_only_its_own_folder_is_replaced(space, capsys):
