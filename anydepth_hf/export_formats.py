@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from .export_graph import gathering
+from .export_graph import gathering, store_split_weights
 from .export_metadata import METADATA_KEY, encode
 from .extras import require
 from .quiet import quiet_exporters
@@ -93,7 +93,10 @@ class Exporter:
             # 16-bit files are for graphics cards, where sampling is one fast operator
             for_cpu = format == "onnx" and dtype == torch.float32
             with gathering(model) if for_cpu else contextlib.nullcontext():
-                self.traced[format, dtype] = get_exporter_class(name)().export(model, dict(sample), config).program
+                program = get_exporter_class(name)().export(model, dict(sample), config).program
+            if format == "onnx":
+                store_split_weights(program.graph)
+            self.traced[format, dtype] = program
         return self.traced[format, dtype]
 
     def _write_onnx(self, precision: str, path: Path) -> None:

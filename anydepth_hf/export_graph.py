@@ -2,7 +2,9 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -58,4 +60,33 @@ def gathering(model: nn.Module) -> Iterator[None]:
             layer.__class__ = DySample
 
 
-__all__ = ["GatherDySample", "gathering"]
+def store_split_weights(graph: Any) -> None:
+    """
+    Stores the parts of weights that an `onnx_ir` graph splits (the halves of SDT's readout) instead of splitting them.
+
+    The exporter's optimiser folds operators of one output alone, and quantisers take only stored weights for weights.
+    """
+    import onnx_ir
+
+    for node in list(graph):
+        weight = node.inputs[0] if node.op_type == "Split" else None
+        if weight is None or weight.const_value is None or weight.producer() is not None:
+            continue
+        axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 0
+        if len(node.inputs) > 1 and node.inputs[1] is not None:
+            if node.inputs[1].const_value is None:
+                continue
+            where = np.cumsum(node.inputs[1].const_value.numpy())[:-1]
+        else:
+            where = -(-weight.shape[axis] // len(node.outputs)) * np.arange(1, len(node.outputs))
+        for output, values in zip(node.outputs, np.split(weight.const_value.numpy(), where, axis)):
+            name = f"{weight.name}.{output.index()}"
+            part = onnx_ir.val(name, const_value=onnx_ir.tensor(np.ascontiguousarray(values), name=name))
+            graph.register_initializer(part)
+            output.replace_all_uses_with(part)
+        graph.remove(node, safe=True)
+        if not weight.uses():
+            del graph.initializers[weight.name]
+
+
+__all__ = ["GatherDySample", "gathering", "store_split_weights"]
