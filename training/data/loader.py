@@ -70,23 +70,6 @@ class _Order:
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
 
 
-def _map_batches(
-    dataset: Sequence[DepthSample],
-    transform: Callable,
-    *,
-    batch_size: int,
-    seed: int,
-    num_workers: int,
-    process_index: int,
-    num_processes: int,
-    shuffle: bool,
-    on_error: str,
-) -> WorkerBatches:
-    """Batches of one process from a map-style data set; the arguments are those of `build_train_loader`."""
-    order = _Order(dataset, batch_size, seed, process_index, num_processes, shuffle)
-    return WorkerBatches(order.num_batches(), order, _Reader(dataset, transform, seed, on_error), num_workers)
-
-
 class TrainLoader:
     """Iterates over an epoch's batches of one process, from the position on; then stands at the next epoch's start.
 
@@ -171,11 +154,15 @@ def build_train_loader(
             f"Bad loader options: batch_size={batch_size}, num_workers={num_workers}, "
             f"process_index={process_index}, num_processes={num_processes}."
         )
-    build = StreamBatches if isinstance(dataset, HubStream) else _map_batches
-    batches = build(
-        dataset, transform, batch_size=batch_size, seed=seed, num_workers=num_workers, process_index=process_index,
-        num_processes=num_processes, shuffle=shuffle, on_error=on_error,
-    )  # fmt: skip
+    if isinstance(dataset, HubStream):
+        batches = StreamBatches(
+            dataset, transform, batch_size=batch_size, seed=seed, num_workers=num_workers,
+            process_index=process_index, num_processes=num_processes, shuffle=shuffle, on_error=on_error,
+        )  # fmt: skip
+    else:
+        order = _Order(dataset, batch_size, seed, process_index, num_processes, shuffle)
+        read = _Reader(dataset, transform, seed, on_error)
+        batches = WorkerBatches(order.num_batches(), order, read, num_workers)
     if batches.num_batches == 0:
         raise DataError(
             f"The data set has fewer samples than one batch of {batch_size * num_processes} "

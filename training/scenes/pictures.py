@@ -10,13 +10,10 @@ import numpy as np
 from .renderer.rasteriser import Rasteriser
 from .renderer.sensor import develop
 from .world.catalogue import Catalogue
-from .world.furnishing import furnish
-from .world.furniture import Furniture
-from .world.outdoor_things import OutdoorThings
+from .world.furnishing import furnished_room
 from .world.outdoors import Outdoors
-from .world.room import Room
-from .world.room_shell import add_shell, light_room
 from .world.scene import Camera, Scene
+from .world.stock import Furniture, OutdoorThings
 from .world.street import build_street
 from .world.textures import TextureBank
 from .world.viewpoints import choose_camera
@@ -28,6 +25,8 @@ SHARES = (0.6, 0.28, 0.12)
 ROOM_VIEWS, STREET_VIEWS = 6, 4
 WIDE, USUAL, UPRIGHT = (160, 512), (240, 320), (320, 240)
 """(height, width) of streets from a car, of most pictures and of upright ones."""
+View = tuple[Camera, tuple[int, int]]
+"""Where from, and (height, width) of the picture."""
 
 
 @dataclass(frozen=True)
@@ -81,25 +80,21 @@ class Pictures:
             if shows_something(depth, near=2.0 if (height, width) == WIDE else 0.0 if kind == "room" else 0.25):
                 yield Picture(develop(rng, light, depth), depth, f"{seed}-{world}-{index}")
 
-    def _room(self, rng) -> tuple[Scene, list]:
-        room = Room(rng, self.furniture, self.bank)
-        add_shell(room)
-        furnish(room)
-        light_room(room)
+    def _room(self, rng: np.random.Generator) -> tuple[Scene, list[View]]:
+        room = furnished_room(rng, self.furniture, self.bank)
         views = [(choose_camera(room), UPRIGHT if rng.random() < 0.25 else USUAL) for _ in range(ROOM_VIEWS)]
         return room.scene, views
 
-    def _street(self, rng) -> tuple[Scene, list]:
+    def _street(self, rng: np.random.Generator) -> tuple[Scene, list[View]]:
         world = Outdoors(rng, self.outdoors, self.bank, street=True)
         car, walker = build_street(world)
         views = [(car, WIDE), (walker, USUAL)]
-        for _ in range(STREET_VIEWS - 1):
-            views.append((forward(car, rng.uniform(0, 40)), WIDE))
+        views += [(forward(car, rng.uniform(0, 40)), WIDE) for _ in range(STREET_VIEWS - 1)]
         if rng.random() < 0.5:
             views.append((copy.copy(car), USUAL))
         return world.scene, views
 
-    def _yard(self, rng) -> tuple[Scene, list]:
+    def _yard(self, rng: np.random.Generator) -> tuple[Scene, list[View]]:
         world = Outdoors(rng, self.outdoors, self.bank, street=False)
         return world.scene, [(build_yard(world), UPRIGHT if rng.random() < 0.3 else USUAL)]
 

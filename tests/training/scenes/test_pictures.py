@@ -10,12 +10,12 @@ from training.scenes import make
 from training.scenes.pictures import USUAL, WIDE, Pictures, shows_something
 from training.scenes.renderer.sensor import develop
 from training.scenes.world.catalogue import Catalogue
-from training.scenes.world.furniture import Furniture
 from training.scenes.world.obj import read_obj
 from training.scenes.world.patterns import KINDS
 from training.scenes.world.room import Room
 from training.scenes.world.scene import Camera, Light, Material, Mesh, Scene
 from training.scenes.world.shapes import BOX, QUAD, lathe, place
+from training.scenes.world.stock import Furniture
 from training.scenes.world.textures import TextureBank
 
 

@@ -1,9 +1,10 @@
 """Matrices from the world to the camera and to the screen, OpenGL's conventions, column vectors."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def look_at(eye, target, roll=0.0) -> np.ndarray:
+def look_at(eye: np.ndarray, target: ArrayLike, roll: float = 0.0) -> np.ndarray:
     """World to camera (4, 4): x right, y up, looking along -z."""
     forward = np.asarray(target, np.float64) - eye
     forward /= np.linalg.norm(forward)

@@ -1,13 +1,13 @@
 """Draws a `Scene` with OpenGL (moderngl on EGL; Mesa's llvmpipe where there is no GPU): colour and exact depth."""
 
 from collections import OrderedDict
-from dataclasses import replace
+from collections.abc import Callable
 
 import numpy as np
 
 from anydepth_hf.extras import require
 
-from ..world.scene import Material, Scene
+from ..world.scene import Instance, Light, Material, Mesh, Scene
 from ..world.shapes import lathe, place
 from ..world.textures import TextureBank
 from .projection import look_at, parallel, perspective
@@ -23,6 +23,10 @@ from .shaders import (
 )
 
 NEAR, FAR = 0.05, 400.0
+KEPT = 2**30
+"""Bytes of textures, and of meshes, that are kept at most; the least recently used go first."""
+OPAQUE, GLASS = 0.98, 0.6
+"""Alpha from which a surface hides what is behind it, and below which it is glass."""
 
 
 class Rasteriser:
@@ -30,14 +34,13 @@ class Rasteriser:
 
     Args:
         bank: of the textures that materials name.
-        texture_bytes, mesh_bytes: what it keeps at most of each; the least recently used go first.
 
     Raises:
         ImportError: moderngl is missing.
         RuntimeError: there is no EGL (Debian: libegl1 and libgl1-mesa-dri), or no OpenGL 3.3.
     """
 
-    def __init__(self, bank: TextureBank, texture_bytes: int = 2**30, mesh_bytes: int = 2**30):
+    def __init__(self, bank: TextureBank):
         moderngl = require("moderngl", "scenes", "Rendering pictures")
         self.gl = moderngl
         try:
@@ -57,14 +60,14 @@ class Rasteriser:
         self.shadow_map.repeat_x = self.shadow_map.repeat_y = False
         self.shadow_frame = self.context.framebuffer(depth_attachment=self.shadow_map)
         self.white = self.context.texture((1, 1), 4, b"\xff" * 4)
-        self.textures, self.texture_bytes = OrderedDict(), texture_bytes
-        self.meshes, self.mesh_bytes = OrderedDict(), mesh_bytes
-        self.frames = {}
+        self.textures: OrderedDict = OrderedDict()
+        self.meshes: OrderedDict = OrderedDict()
+        self.frames: dict[tuple[int, int], tuple] = {}
         self.dome = lathe(
             [(FAR * 0.7, -60.0), (FAR * 0.7, 0.0), (FAR * 0.6, 120.0), (FAR * 0.3, 200.0), (0.1, 230.0)], key="dome"
         )
 
-    def _set(self, name, value):
+    def _set(self, name: str, value) -> None:
         if name in self.program:
             uniform = self.program[name]
             if isinstance(value, np.ndarray) and value.ndim == 2:
@@ -85,10 +88,10 @@ class Rasteriser:
             texture.build_mipmaps()
             texture.filter = self.gl.LINEAR_MIPMAP_LINEAR, self.gl.LINEAR
         self.textures[key] = texture
-        self._trim(self.textures, self.texture_bytes, lambda t: t.width * t.height * 5.4 if t else 0)
+        _trim(self.textures, lambda t: t.width * t.height * 5.4 if t else 0)
         return texture
 
-    def _mesh(self, mesh):
+    def _mesh(self, mesh: Mesh) -> tuple:
         """Vertex arrays of the picture and of the shadows, each with the first vertices of its parts."""
         key = mesh.key or id(mesh)
         if key not in self.meshes:
@@ -98,21 +101,11 @@ class Rasteriser:
                 self.context.vertex_array(self.shadow_program, [(buffer, "3f 5x4", "position")]),
             )
             self.meshes[key] = (mesh, buffer, *arrays)
-            self._trim(self.meshes, self.mesh_bytes, lambda entry: entry[1].size)
+            _trim(self.meshes, lambda entry: entry[1].size)
         self.meshes.move_to_end(key)
         return self.meshes[key][2:]
 
-    @staticmethod
-    def _trim(cache, limit, size):
-        total = sum(size(value) for value in cache.values())
-        while total > limit and len(cache) > 1:
-            _, value = cache.popitem(last=False)
-            total -= size(value)
-            for each in reversed(value if isinstance(value, tuple) else (value,)):
-                if hasattr(each, "release"):
-                    each.release()
-
-    def _frame(self, height: int, width: int):
+    def _frame(self, height: int, width: int) -> tuple:
         if (height, width) not in self.frames:
             size = (width * SUPERSAMPLING, height * SUPERSAMPLING)
             color, depth = self.context.texture(size, 4, dtype="f2"), self.context.texture(size, 1, dtype="f4")
@@ -126,53 +119,21 @@ class Rasteriser:
         Returns:
             linear RGB float32 (height, width, 3), and planar depth in metres float32 (height, width), 0 in the sky.
         """
-        camera, light, context = scene.camera, scene.light, self.context
-        view = look_at(camera.eye, camera.target, camera.roll)
-        projection = perspective(camera.fov, width / height, NEAR, FAR) @ view
-        sun = np.asarray(light.position, float) - light.target
-        light_view = look_at(np.asarray(light.position, float), light.target)
-        reach = float(np.linalg.norm(sun))
-        shadows = (
-            parallel(light.span, 1.0, 2 * reach) if light.span else perspective(light.angle, 1.0, 0.05, 3 * reach + 10)
-        ) @ light_view
+        context, camera = self.context, scene.camera
+        shadows = _light_projection(scene.light)
         context.enable(self.gl.DEPTH_TEST)
         context.disable(self.gl.BLEND)
         self._draw_shadows(scene, shadows)
         frame, color, depth, small = self._frame(height, width)
         frame.use()
         frame.clear()
-        values = dict(
-            view_projection=projection, view=view, light_projection=shadows, eye=camera.eye, light=light.position,
-            sun=sun, directional=float(light.span > 0), light_color=light.color, falloff=light.falloff,
-            softness=light.softness, fill=scene.fill, sky_light=scene.sky_light, ground_light=scene.ground_light,
-            haze=scene.haze, haze_color=scene.haze_color, image=0, shadows=1,
-        )  # fmt: skip
-        for name, value in values.items():
-            self._set(name, value)
-        self.shadow_map.use(1)
-        if scene.sky:
-            self._set("is_sky", 1)
-            eye = camera.eye
-            dome = replace(self.dome, parts=((0, len(self.dome.vertices), Material((1, 1, 1), scene.sky)),))
-            self._draw_parts(dome, place(eye[0], 0, eye[2]), tuple(m for *_, m in dome.parts), lambda m: True)
-        self._set("is_sky", 0)
+        self._set_scene(scene, width / height, shadows)
+        self._draw_sky(scene)
         for instance in scene.instances:
-            self._draw_parts(instance.mesh, instance.transform, instance.part_materials(), lambda m: m.alpha >= 0.98)
+            self._draw_parts(instance, lambda m: m.alpha >= OPAQUE)
         context.enable(self.gl.BLEND)
         for instance in scene.instances:
-            materials = instance.part_materials()
-            if any(m.alpha < 0.98 for m in materials):
-                for glass in (True, False):
-                    # glass lets the depth behind it stand
-                    frame.color_mask = ((True,) * 4, (not glass,) * 4)
-                    frame.depth_mask = not glass
-                    self._draw_parts(
-                        instance.mesh,
-                        instance.transform,
-                        materials,
-                        lambda m, g=glass: m.alpha < 0.98 and (m.alpha < 0.6) == g,
-                    )
-        frame.color_mask, frame.depth_mask = ((True,) * 4, (True,) * 4), True
+            self._draw_blended(frame, instance)
         context.disable(self.gl.BLEND)
         context.disable(self.gl.DEPTH_TEST)
         small.use()
@@ -185,7 +146,21 @@ class Rasteriser:
         pixels = np.frombuffer(small.read(components=4, dtype="f4"), np.float32).reshape(height, width, 4)[::-1]
         return np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3])
 
-    def _draw_shadows(self, scene, projection):
+    def _set_scene(self, scene: Scene, aspect: float, shadows: np.ndarray) -> None:
+        camera, light = scene.camera, scene.light
+        view = look_at(camera.eye, camera.target, camera.roll)
+        values = dict(
+            view_projection=perspective(camera.fov, aspect, NEAR, FAR) @ view, view=view, light_projection=shadows,
+            eye=camera.eye, light=light.position, sun=np.asarray(light.position, float) - light.target,
+            directional=float(light.span > 0), light_color=light.color, falloff=light.falloff,
+            softness=light.softness, fill=scene.fill, sky_light=scene.sky_light, ground_light=scene.ground_light,
+            haze=scene.haze, haze_color=scene.haze_color, image=0, shadows=1,
+        )  # fmt: skip
+        for name, value in values.items():
+            self._set(name, value)
+        self.shadow_map.use(1)
+
+    def _draw_shadows(self, scene: Scene, projection: np.ndarray) -> None:
         self.shadow_frame.use()
         self.shadow_frame.clear()
         self.shadow_program["view_projection"].write(projection.T.astype(np.float32).tobytes())
@@ -193,15 +168,31 @@ class Rasteriser:
             if instance.casts_shadow:
                 _, array = self._mesh(instance.mesh)
                 self.shadow_program["model"].write(instance.transform.T.astype(np.float32).tobytes())
-                for (first, count, _), material in zip(instance.mesh.parts, instance.part_materials()):
-                    if material.alpha > 0.6:
+                for first, count, material in instance.parts():
+                    if material.alpha > GLASS:
                         array.render(vertices=count, first=first)
 
-    def _draw_parts(self, mesh, transform, materials, wanted):
-        array, _ = self._mesh(mesh)
-        self._set("model", transform)
-        self._set("model_scale", np.linalg.norm(transform[:3, :3], axis=0))
-        for (first, count, _), material in zip(mesh.parts, materials):
+    def _draw_sky(self, scene: Scene) -> None:
+        self._set("is_sky", 1)
+        if scene.sky:
+            x, _, z = scene.camera.eye
+            self._draw_parts(Instance(self.dome, place(x, 0, z), (Material((1, 1, 1), scene.sky),)), lambda m: True)
+        self._set("is_sky", 0)
+
+    def _draw_blended(self, frame, instance: Instance) -> None:
+        """What one sees through: first glass, which lets the depth behind it stand, then the rest."""
+        if all(material.alpha >= OPAQUE for *_, material in instance.parts()):
+            return
+        for glass in (True, False):
+            frame.color_mask = ((True,) * 4, (not glass,) * 4)
+            frame.depth_mask = not glass
+            self._draw_parts(instance, lambda m, g=glass: m.alpha < OPAQUE and (m.alpha < GLASS) == g)
+
+    def _draw_parts(self, instance: Instance, wanted: Callable[[Material], bool]) -> None:
+        array, _ = self._mesh(instance.mesh)
+        self._set("model", instance.transform)
+        self._set("model_scale", np.linalg.norm(instance.transform[:3, :3], axis=0))
+        for first, count, material in instance.parts():
             if not wanted(material):
                 continue
             texture = self._texture(material.texture)
@@ -211,3 +202,23 @@ class Rasteriser:
                 self._set(name, getattr(material, name))
             self._set("metres", material.metres or 1.0)
             array.render(vertices=count, first=first)
+
+
+def _light_projection(light: Light) -> np.ndarray:
+    """World to the light's picture (4, 4): from a sun in parallel, from a lamp within its angle."""
+    position = np.asarray(light.position, float)
+    reach = float(np.linalg.norm(position - light.target))
+    if light.span:
+        return parallel(light.span, 1.0, 2 * reach) @ look_at(position, light.target)
+    return perspective(light.angle, 1.0, 0.05, 3 * reach + 10) @ look_at(position, light.target)
+
+
+def _trim(cache: OrderedDict, size: Callable) -> None:
+    """Releases the least recently used until what is left is no more than `KEPT`."""
+    total = sum(size(value) for value in cache.values())
+    while total > KEPT and len(cache) > 1:
+        _, value = cache.popitem(last=False)
+        total -= size(value)
+        for each in reversed(value if isinstance(value, tuple) else (value,)):
+            if hasattr(each, "release"):
+                each.release()

@@ -30,7 +30,6 @@ class Model:
     elevation: float
     top: float | None
     rotation: tuple[float, ...] | None
-    creator: str
 
     @property
     def key(self) -> str:
@@ -85,16 +84,14 @@ class Catalogue:
         return Mesh(vertices, parts, model.key) if len(vertices) else None
 
     def _read(self, model: Model) -> Mesh | None:
-        archive, path = self.archive(model.library), model.file.lstrip("/")
+        path = model.file.lstrip("/")
         folder = path.rpartition("/")[0]
-        text = archive.read(path).decode("latin-1")
+        text = self.archive(model.library).read(path).decode("latin-1")
         materials = {}
         for name in re.findall(r"^mtllib\s+(.+?)\s*$", text, re.M):
-            try:
-                mtl = archive.read(f"{folder}/{name}").decode("latin-1")
-            except KeyError:
-                continue
-            materials |= read_materials(mtl, f"{model.library}/{folder}")
+            mtl = self.file(f"{model.library}/{folder}/{name}")
+            if mtl is not None:
+                materials |= read_materials(mtl.decode("latin-1"), f"{model.library}/{folder}")
         mesh = read_obj(text, materials)
         if not 0 < mesh.triangles <= MAX_TRIANGLES:
             return None
@@ -112,8 +109,8 @@ class Catalogue:
         vertices[:, 3:6] /= np.maximum(np.linalg.norm(vertices[:, 3:6], axis=1, keepdims=True), 1e-12)
         return Mesh(vertices.astype(np.float32), mesh.parts, model.key)
 
-    def texture(self, key: str) -> bytes | None:
-        """The image file of a texture that a model's material names."""
+    def file(self, key: str) -> bytes | None:
+        """A file of a library, such as a texture that a material names, `LIBRARY/PATH`; None if it is not there."""
         library, _, path = key.partition("/")
         try:
             return self.archive(library).read(path)
@@ -134,9 +131,16 @@ def read_models(library: str, path: Path) -> list[Model]:
         rotation = tuple(float(value) for value in entry.get("modelRotation", "").split())
         models.append(
             Model(
-                library, entry["name"], entry["category"], entry["model"], width, depth, height,
-                float(entry.get("elevation", 0)) / 100, top if top > 0 else None,
-                rotation if len(rotation) == 9 else None, entry.get("creator", ""),
+                library=library,
+                name=entry["name"],
+                category=entry["category"],
+                file=entry["model"],
+                width=width,
+                depth=depth,
+                height=height,
+                elevation=float(entry.get("elevation", 0)) / 100,
+                top=top if top > 0 else None,
+                rotation=rotation if len(rotation) == 9 else None,
             )
-        )  # fmt: skip
+        )
     return models

@@ -3,29 +3,17 @@
 import numpy as np
 
 from .scene import FLOATS, Material, Mesh
+from .shapes import flat_normals
 
 
 def read_materials(text: str, folder: str) -> dict[str, Material]:
     """Materials of an MTL file; textures become `folder/name`."""
-    materials, values, name = {}, {}, None
-
-    def finish():
-        if name is None:
-            return
-        shininess = float(np.clip(values.get("Ns", [30])[0], 2, 300))
-        materials[name] = Material(
-            color=tuple(np.clip(values.get("Kd", [0.7, 0.7, 0.7]), 0, 1) ** 1.6) if "map" not in values else (1, 1, 1),
-            texture=values.get("map"),
-            alpha=float(np.clip(values.get("d", [1.0])[0], 0.05, 1)),
-            gloss=float(np.clip(np.mean(values.get("Ks", [0])), 0, 1)),
-            shininess=shininess,
-        )
-
+    materials: dict[str, dict] = {}
+    values: dict = {}
     for line in text.splitlines():
         word, _, rest = line.strip().partition(" ")
         if word == "newmtl":
-            finish()
-            name, values = rest.strip(), {}
+            values = materials[rest.strip()] = {}
         elif word in ("Kd", "Ks", "Ns", "d"):
             try:
                 values[word] = [float(value) for value in rest.split()]
@@ -33,8 +21,18 @@ def read_materials(text: str, folder: str) -> dict[str, Material]:
                 continue
         elif word == "map_Kd":
             values["map"] = f"{folder}/{rest.strip()}"
-    finish()
-    return materials
+    return {name: _material(values) for name, values in materials.items()}
+
+
+def _material(values: dict) -> Material:
+    """The material of an MTL file's entries."""
+    return Material(
+        color=(1, 1, 1) if "map" in values else tuple(np.clip(values.get("Kd", [0.7, 0.7, 0.7]), 0, 1) ** 1.6),
+        texture=values.get("map"),
+        alpha=float(np.clip(values.get("d", [1.0])[0], 0.05, 1)),
+        gloss=float(np.clip(np.mean(values.get("Ks", [0])), 0, 1)),
+        shininess=float(np.clip(values.get("Ns", [30])[0], 2, 300)),
+    )
 
 
 def read_obj(text: str, materials: dict[str, Material]) -> Mesh:
@@ -65,9 +63,7 @@ def read_obj(text: str, materials: dict[str, Material]) -> Mesh:
         vertices[:, :3] = points[index[:, 0] - 1]
         vertices[:, 3:6] = normals[index[:, 2]]
         vertices[:, 6:] = coordinates[index[:, 1]]
-        corner = vertices[:, :3].reshape(-1, 3, 3)
-        flat = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
-        flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
+        flat = flat_normals(vertices[:, :3].reshape(-1, 3, 3))
         missing = np.abs(vertices[:, 3:6]).sum(axis=1) < 1e-6
         vertices[missing, 3:6] = np.repeat(flat, 3, axis=0)[missing]
         parts.append((start, len(vertices), materials.get(name, Material())))
@@ -91,18 +87,8 @@ def read_faces(lines: list[str], counts: tuple[int, int, int]) -> np.ndarray:
     faces = [line.split() for line in lines]
     sizes = np.array([len(face) for face in faces], dtype=int)
     words = [word for face in faces for word in face]
-    slashes = {word.count("/") for word in words[:1]} | {word.count("/") for word in words[-1:]}
-    text = " ".join(words)
-    if slashes == {2} and "//" not in text:
-        index = np.array(text.replace("/", " ").split(), dtype=np.int64)
-        index = index.reshape(-1, 3) if len(index) == 3 * len(words) else None
-    else:
-        index = None
-    if index is None:
-        padded = [(word.split("/") + ["", ""])[:3] for word in words]
-        index = np.array([[int(part) if part else 0 for part in parts] for parts in padded], dtype=np.int64).reshape(
-            -1, 3
-        )
+    parts = [int(part or 0) for word in words for part in (word.split("/") + ["", ""])[:3]]
+    index = np.array(parts, dtype=np.int64).reshape(-1, 3)
     index = np.where(index < 0, index + np.array(counts) + 1, index)
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int) if len(sizes) else np.zeros(0, int)
     triangles = []

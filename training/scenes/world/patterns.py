@@ -1,19 +1,30 @@
 """Procedural textures, each a function of a random generator: sRGB float (SIDE, SIDE, 3) that repeats."""
 
 import numpy as np
+from numpy.random import Generator
 
 SIDE = 256
+Span = tuple[float, float]
+"""What a number is drawn from: lowest and highest."""
 
 
-def noise(rng: np.random.Generator, octaves=6, persistence=0.55, aspect=(1, 1), first=2, side=SIDE) -> np.ndarray:
-    """Fractal value noise (side, side), about 0 to 1, which repeats; `aspect` stretches it."""
-    total, weight, amount = np.zeros((side, side)), 0.0, 1.0
+def noise(
+    rng: Generator, octaves: int = 6, persistence: float = 0.55, aspect: Span = (1, 1), first: int = 2
+) -> np.ndarray:
+    """
+    Fractal value noise (SIDE, SIDE), about 0 to 1, which repeats.
+
+    Args:
+        octaves: how many layers, each twice as fine as the one before and `persistence` times as strong.
+        aspect: stretches it. first: cells along a side in the coarsest layer.
+    """
+    total, weight, amount = np.zeros((SIDE, SIDE)), 0.0, 1.0
     for octave in range(octaves):
-        cells = [int(np.clip(first * 2**octave * a, 1, side)) for a in aspect]
+        cells = [int(np.clip(first * 2**octave * a, 1, SIDE)) for a in aspect]
         grid = rng.random(cells)
         grid = np.concatenate([grid, grid[:1]], axis=0)
         grid = np.concatenate([grid, grid[:, :1]], axis=1)
-        y, x = (np.arange(side) / side * count for count in cells)
+        y, x = (np.arange(SIDE) / SIDE * count for count in cells)
         row, column = y.astype(int), x.astype(int)
         fy, fx = (y - row)[:, None], (x - column)[None]
         fy, fx = fy * fy * (3 - 2 * fy), fx * fx * (3 - 2 * fx)
@@ -26,24 +37,29 @@ def noise(rng: np.random.Generator, octaves=6, persistence=0.55, aspect=(1, 1), 
     return np.clip((total / weight - 0.5) * 1.8 + 0.5, 0, 1)
 
 
-def color(rng: np.random.Generator, saturation=(0.0, 0.5), value=(0.2, 0.95), hue=None) -> np.ndarray:
-    """Random sRGB colour."""
+def color(rng: Generator, saturation: Span, value: Span, hue: Span | None = None) -> np.ndarray:
+    """Random sRGB colour (3,)."""
     h = rng.random() if hue is None else rng.uniform(*hue)
     s, v = rng.uniform(*saturation), rng.uniform(*value)
     k = (np.array([5, 3, 1]) + 6 * h) % 6
     return v - v * s * np.clip(np.minimum(k, 4 - k), 0, 1)
 
 
+def tint(rng: Generator, saturation: Span, value: Span, gamma: float = 1.0, hue: Span | None = None) -> tuple:
+    """Random colour of a material, linear RGB: `color` to the power `gamma`."""
+    return tuple(color(rng, saturation, value, hue) ** gamma)
+
+
 def blend(mask: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return first + mask[..., None] * (second - first)
 
 
-def plaster(rng):
+def plaster(rng: Generator) -> np.ndarray:
     tone = color(rng, (0, 0.3), (0.5, 0.97))
     return blend(noise(rng, 7, 0.7, first=3), tone, tone * rng.uniform(0.86, 0.98))
 
 
-def wallpaper(rng):
+def wallpaper(rng: Generator) -> np.ndarray:
     a = color(rng, (0, 0.45), (0.4, 0.95))
     b = np.clip(a * rng.uniform(0.6, 1.3) + rng.normal(0, 0.05, 3), 0, 1)
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE * 2 * np.pi
@@ -60,14 +76,14 @@ def wallpaper(rng):
     )
 
 
-def wood(rng):
+def wood(rng: Generator) -> np.ndarray:
     tone = color(rng, (0.25, 0.7), (0.25, 0.85), (0.03, 0.12))
     grain = noise(rng, 6, 0.7, (1, 12), 2)
     rings = 0.5 + 0.5 * np.sin(grain * rng.uniform(6, 25))
     return blend(0.5 * grain + 0.5 * rings, tone, tone * rng.uniform(0.55, 0.85)).transpose(1, 0, 2)
 
 
-def planks(rng):
+def planks(rng: Generator) -> np.ndarray:
     rgb = wood(rng)
     rows = int(rng.integers(3, 9))
     height = SIDE // rows
@@ -82,7 +98,7 @@ def planks(rng):
     return result
 
 
-def tiles(rng):
+def tiles(rng: Generator) -> np.ndarray:
     count = int(rng.integers(1, 6))
     a, b = color(rng, (0, 0.4), (0.3, 0.95)), color(rng, (0, 0.4), (0.3, 0.95))
     y, x = np.mgrid[:SIDE, :SIDE] * count / SIDE
@@ -94,7 +110,7 @@ def tiles(rng):
     return blend(joint, rgb, color(rng, (0, 0.1), (0.3, 0.9)))
 
 
-def bricks(rng):
+def bricks(rng: Generator) -> np.ndarray:
     rows = int(rng.integers(4, 10)) * 2
     columns = max(1, rows // int(rng.integers(2, 4)))
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
@@ -106,7 +122,7 @@ def bricks(rng):
     return blend(joint, tone * shade * (0.8 + 0.3 * noise(rng, 7, 0.75)[..., None]), color(rng, (0, 0.1), (0.5, 0.85)))
 
 
-def fabric(rng):
+def fabric(rng: Generator) -> np.ndarray:
     a, b = color(rng, (0, 0.7), (0.1, 0.9)), color(rng, (0, 0.7), (0.1, 0.9))
     y, x = np.mgrid[:SIDE, :SIDE]
     weave = 0.5 + 0.25 * (np.sin(x * np.pi / 2) + np.sin(y * np.pi / 2))
@@ -120,14 +136,14 @@ def fabric(rng):
     )
 
 
-def carpet(rng):
+def carpet(rng: Generator) -> np.ndarray:
     a, b = color(rng, (0, 0.6), (0.15, 0.8)), color(rng, (0, 0.6), (0.15, 0.8))
     field = noise(rng, 4, 0.5, first=int(rng.integers(1, 6)))
     edges = np.clip((np.sin(field * rng.uniform(3, 40)) - rng.uniform(-0.5, 0.5)) * 4, 0, 1)
     return blend(edges * rng.uniform(0, 1), a, b) * (0.7 + 0.35 * rng.random((SIDE, SIDE)))[..., None]
 
 
-def stone(rng):
+def stone(rng: Generator) -> np.ndarray:
     tone = color(rng, (0, 0.25), (0.25, 0.9))
     veins = np.abs(noise(rng, 7, 0.65) - 0.5) * 2
     return blend(veins ** rng.uniform(0.3, 2), tone * rng.uniform(0.4, 0.9), tone) * (
@@ -135,27 +151,27 @@ def stone(rng):
     )
 
 
-def asphalt(rng):
+def asphalt(rng: Generator) -> np.ndarray:
     tone = color(rng, (0, 0.08), (0.2, 0.6))
     rgb = tone * (0.75 + 0.3 * noise(rng, 8, 0.85)[..., None] + 0.12 * rng.standard_normal((SIDE, SIDE, 1)))
     return rgb * (0.8 + 0.3 * noise(rng, 3, 0.6)[..., None])
 
 
-def grass(rng):
+def grass(rng: Generator) -> np.ndarray:
     a = color(rng, (0.3, 0.8), (0.2, 0.65), (0.16, 0.34))
     b = color(rng, (0.2, 0.7), (0.15, 0.7), (0.08, 0.3))
     rgb = blend(noise(rng, 7, 0.8), a, b)
     return rgb * (0.55 + 0.7 * rng.random((SIDE, SIDE)) ** 0.7)[..., None]
 
 
-def leaves(rng):
+def leaves(rng: Generator) -> np.ndarray:
     a = color(rng, (0.3, 0.85), (0.12, 0.6), (0.15, 0.36) if rng.random() < 0.85 else (0.0, 0.15))
     spots = noise(rng, 4, 0.9, first=int(rng.integers(14, 34)))
     clumps = noise(rng, 4, 0.6, first=5)
     return a * (0.1 + 1.5 * spots * (0.3 + 0.9 * clumps))[..., None] + rng.normal(0, 0.02, (SIDE, SIDE, 3))
 
 
-def facade(rng):
+def facade(rng: Generator) -> np.ndarray:
     """A repeat of a house front: floors and windows."""
     base = [plaster, bricks, stone, tiles, wallpaper][rng.choice(5, p=[0.5, 0.2, 0.15, 0.05, 0.1])](rng)
     columns, rows = rng.integers(1, 4, 2)
@@ -175,18 +191,18 @@ def facade(rng):
     return rgb * np.where(ledge, 0.7, 1.0)[..., None]
 
 
-def metal(rng):
+def metal(rng: Generator) -> np.ndarray:
     tone = color(rng, (0, 0.15), (0.3, 0.8))
     return tone * (0.85 + 0.25 * noise(rng, 6, 0.8, (1, 16), 2))[..., None]
 
 
-def rust(rng):
+def rust(rng: Generator) -> np.ndarray:
     return blend(
         noise(rng, 7, 0.7) ** 2, color(rng, (0, 0.7), (0.15, 0.9)), color(rng, (0.3, 0.8), (0.15, 0.5), (0.02, 0.1))
     )
 
 
-def sky(rng):
+def sky(rng: Generator) -> np.ndarray:
     """Top row first of the dome: zenith to horizon."""
     height = np.linspace(1, 0, SIDE)[:, None, None]
     overcast = rng.random() < 0.4

@@ -1,5 +1,6 @@
 """What a picture shows: meshes with materials, where they stand, the light and the camera."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,8 +59,10 @@ class Instance:
     materials: tuple[Material, ...] | None = None
     casts_shadow: bool = True
 
-    def part_materials(self) -> tuple[Material, ...]:
-        return self.materials or tuple(material for *_, material in self.mesh.parts)
+    def parts(self) -> list[tuple[int, int, Material]]:
+        """First vertex, number of vertices and material of each part."""
+        materials = self.materials or [material for *_, material in self.mesh.parts]
+        return [(first, count, own) for (first, count, _), own in zip(self.mesh.parts, materials)]
 
 
 @dataclass
@@ -99,9 +102,14 @@ class Scene:
     haze: float = 0.0  # per metre
     haze_color: tuple[float, float, float] = (0.7, 0.75, 0.8)
 
-    def add(self, mesh: Mesh, transform, materials=None, casts_shadow: bool = True) -> Instance:
+    def add(
+        self,
+        mesh: Mesh,
+        transform: np.ndarray,
+        materials: Material | Sequence[Material] | None = None,
+        casts_shadow: bool = True,
+    ) -> None:
+        """Places a mesh, with its own materials, one for all of its parts, or one for each."""
         if isinstance(materials, Material):
             materials = tuple(materials for _ in mesh.parts)
-        instance = Instance(mesh, transform, materials, casts_shadow)
-        self.instances.append(instance)
-        return instance
+        self.instances.append(Instance(mesh, transform, materials, casts_shadow))

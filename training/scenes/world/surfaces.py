@@ -4,23 +4,23 @@ from dataclasses import replace
 
 import numpy as np
 
-from .patterns import color
+from .patterns import color, tint
 from .scene import Material, Mesh
 from .shapes import lathe
+from .textures import TextureBank
 
 
-def surface(rng, bank, *kinds, metres=None) -> Material:
+def surface(rng: np.random.Generator, bank: TextureBank, *kinds: str, metres: float | None = None) -> Material:
     """A surface with a procedural texture of one of `kinds`, now and then a bare colour."""
     gloss = rng.uniform(0, 0.5) if rng.random() < 0.4 else 0.0
-    tint = tuple(np.clip(color(rng, (0, 0.15), (0.6, 1.0)), 0, 1) ** 1.2)
+    tone = tint(rng, (0, 0.15), (0.6, 1.0), 1.2)
     if rng.random() < 0.12:
-        return Material(tuple(color(rng, (0, 0.4), (0.3, 0.95)) ** 2.0), None, gloss=gloss)
-    return Material(
-        tint, bank.pattern(rng, *kinds), metres or rng.uniform(0.6, 2.5), gloss=gloss, shininess=rng.uniform(10, 80)
-    )
+        return Material(tint(rng, (0, 0.4), (0.3, 0.95), 2), gloss=gloss)
+    texture, repeat = bank.pattern(rng, *kinds), metres or rng.uniform(0.6, 2.5)
+    return Material(tone, texture, repeat, gloss=gloss, shininess=rng.uniform(10, 80))
 
 
-def dressed(rng, bank, mesh: Mesh, strength: float = 0.35) -> tuple[Material, ...]:
+def dressed(rng: np.random.Generator, bank: TextureBank, mesh: Mesh, strength: float = 0.35) -> tuple[Material, ...]:
     """The materials of a model, some in another colour, plain ones with a pattern."""
     materials = []
     hue = 0.65 + 0.7 * color(rng, (0, 0.5), (0.5, 1.0)) if rng.random() < 0.4 else np.ones(3)
@@ -34,7 +34,7 @@ def dressed(rng, bank, mesh: Mesh, strength: float = 0.35) -> tuple[Material, ..
     return tuple(materials)
 
 
-def vessel(rng) -> Mesh:
+def vessel(rng: np.random.Generator) -> Mesh:
     """A turned vessel: bottle, cup, vase, tin or bowl, of height 1 and width about 1."""
     kind = rng.integers(5)
     if kind == 0:  # bottle

@@ -44,7 +44,7 @@ class TextureBank:
             rng = np.random.default_rng([list(KINDS).index(kind), int(name)])
             rgb = np.clip(KINDS[kind](rng), 0, 1)
             return np.concatenate([(rgb * 255).astype(np.uint8), np.full((*rgb.shape[:2], 1), 255, np.uint8)], 2)
-        data = self.catalogue.texture(key)
+        data = self.catalogue.file(key)
         return None if data is None else self._picture(data)
 
     @staticmethod
