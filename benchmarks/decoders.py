@@ -310,18 +310,9 @@ def table(folder: Path) -> str:
         raise ValueError(f"{folder} holds no results")
     frames = list(next(iter(runs.values()))[0]["frames"])
     lines = [
-        [
-            "data",
-            "encoder",
-            "decoder",
-            "parameters (M)",
-            "GFLOPs at 518x518",
-            "seeds",
-            "held-out AbsRel",
-            "delta1",
-            *frames,
-        ]
+        ["data", "encoder", "decoder", "parameters (M)", "GFLOPs at 518x518", "seeds", "held-out AbsRel", "delta1"]
     ]
+    lines[0] += frames
     for (data, encoder, decoder), results in runs.items():
         errors = [result["held_out"]["abs_rel"] for result in results]
         spread = f" ± {statistics.stdev(errors):.4f}" if len(errors) > 1 else ""

@@ -21,6 +21,7 @@ import torch
 from anydepth_hf.atomic_write import atomic_write_json
 from anydepth_hf.benchmark import DTYPES, build, decoder_call, input_size, latencies, model_config
 from anydepth_hf.environment import describe_device
+from benchmarks.train_step import MODES, largest_batch, measure
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results/gpu"
@@ -112,8 +113,6 @@ def models(device: torch.device, smoke: bool, batch_size: int, mode: str) -> lis
 
 def training(device: torch.device, smoke: bool, encoder: str) -> list[dict]:
     """Training images per second, and a plain loop with the encoder in autograd; each at its own largest batch."""
-    from benchmarks.train_step import MODES, largest_batch, measure
-
     preset, size, limit = f"dinov3-{encoder}-sdt", 64 if smoke else 768, 1 if smoke else 256
     largest = {mode: largest_batch(preset, frozen, size, device, limit) for mode, frozen in MODES.items()}
     common = dict.fromkeys(MODES, min(largest.values()))
@@ -146,15 +145,9 @@ def run_part(name: str, device: torch.device, smoke: bool) -> dict:
     """One part's result, in this process."""
     start = time.perf_counter()
     torch.manual_seed(0)
+    result = {"part": name, "smoke": smoke, "environment": describe_device(device)}
     records = PARTS[name](device, smoke)
-    seconds = round(time.perf_counter() - start, 1)
-    return {
-        "part": name,
-        "smoke": smoke,
-        "environment": describe_device(device),
-        "seconds": seconds,
-        "records": records,
-    }
+    return {**result, "seconds": round(time.perf_counter() - start, 1), "records": records}
 
 
 def run_all(names: list[str], output: Path, device: str, smoke: bool, minutes: float, part_seconds: float) -> int:

@@ -16,18 +16,10 @@ import sys
 from pathlib import Path
 
 from anydepth_hf.atomic_write import atomic_write_text
-from anydepth_hf.benchmark_report import (
-    FLOPS_NOTE,
-    conditions,
-    efficiency_table,
-    markdown_table,
-    parameter_table,
-)
-from anydepth_hf.metrics import METRICS
+from anydepth_hf.benchmark_report import FLOPS_NOTE, conditions, efficiency_table, markdown_table, parameter_table
 from anydepth_hf.presets import preset, preset_names
 from training.evaluation.datasets import load_set
-from training.evaluation.measures import HEADINGS
-from training.evaluation.report import cell
+from training.evaluation.report import other_measures
 
 SETS = ["nyuv2", "kitti", "eth3d", "scannet", "diode"]
 BLOCK = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end table -->)", re.DOTALL)
@@ -110,9 +102,8 @@ def protocols(results: Path) -> str:
             pair = [metrics.get(metric) for metric in ("abs_rel", "delta1")]
             cells.append(_cell(*(None if value is None else 100 * value for value in pair)))
             if name == names[0]:
-                special = [metric for metric in metrics if metric not in METRICS]
-                other = ", ".join(f"{HEADINGS[metric][:-2]} {cell(metric, metrics[metric])}" for metric in special)
-        rows.append([f"{protocol} v{definition['version']}", *cells, other or "-"])
+                other = other_measures(metrics)
+        rows.append([f"{protocol} v{definition['version']}", *cells, other])
     (entry,) = first["datasets"].values()
     note = f"{entry['images']} images, {entry['title']}; means over images"
     if left_out:

@@ -1,23 +1,16 @@
 """Training steps with the encoder frozen, as AnyDepth runs them, beside a plain loop that keeps it in autograd.
 
-python benchmarks/train_step.py --presets dinov3-small-sdt dinov3-base-sdt --size 768 --output steps.json
-
-Both modes train the head alone, with random weights, in bf16 autocast, on random images: at the same batch (the
-largest that the plain loop fits), then each at its own largest.
+Both modes train the head alone, with random weights, in bf16 autocast, on random images; `benchmarks.gpu` runs them.
 """
 
-import argparse
 import gc
 import statistics
 import time
-from pathlib import Path
 
 import torch
 
 from anydepth_hf import AnyDepthForDepthEstimation
-from anydepth_hf.atomic_write import atomic_write_json
-from anydepth_hf.environment import device_name
-from anydepth_hf.presets import preset_config, preset_names
+from anydepth_hf.presets import preset_config
 
 MODES = {"frozen": True, "in autograd": False}
 
@@ -32,7 +25,7 @@ class Steps:
         self.optimizer = torch.optim.AdamW(self.model.head.parameters())
         self.size, self.device = size, device
 
-    def __call__(self, batch_size: int):
+    def __call__(self, batch_size: int) -> None:
         shape = (self.size, self.size)
         pixel_values = torch.randn(batch_size, 3, *shape, device=self.device)
         labels = torch.rand(batch_size, *shape, device=self.device) + 1
@@ -50,7 +43,7 @@ class Steps:
         return time.perf_counter() - started
 
 
-def release(device: torch.device):
+def release(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -86,40 +79,3 @@ def measure(preset: str, batches: dict[str, int], size: int, device: torch.devic
         del steps
         release(device)
     return result
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--presets", nargs="+", default=["dinov3-small-sdt"], choices=preset_names())
-    parser.add_argument("--size", type=int, default=768, help="side of the square images")
-    parser.add_argument("--batch-limit", type=int, default=256, help="largest batch tried")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--output", type=Path, help="JSON file for the figures")
-    args = parser.parse_args()
-    device = torch.device(args.device)
-    name = f"{device_name(device)}, {torch.get_num_threads()} threads"
-    report = {"device": name, "torch": torch.__version__, "size": args.size, "dtype": "bfloat16", "presets": {}}
-    print(f"{name}, {args.size}x{args.size}, bf16 autocast, torch {torch.__version__}")
-    print(f"{'preset':20} {'encoder':12} {'batch':>6} {'images/s':>9} {'peak GiB':>9}")
-    for preset in args.presets:
-        largest = {
-            mode: largest_batch(preset, frozen, args.size, device, args.batch_limit) for mode, frozen in MODES.items()
-        }
-        common = dict.fromkeys(MODES, min(largest.values()))
-        results = [measure(preset, batches, args.size, device, args.repeats) for batches in (common, largest)]
-        report["presets"][preset] = {"same batch": results[0], "largest batch": results[1]}
-        for result in results:
-            for mode, figures in result.items():
-                peak = figures["peak_memory_gib"]
-                print(
-                    f"{preset:20} {mode:12} {figures['batch_size']:6} {figures['images_per_second']:9.1f} "
-                    f"{'-' if peak is None else f'{peak:9.1f}':>9}",
-                    flush=True,
-                )
-    if args.output:
-        atomic_write_json(args.output, report)
-
-
-if __name__ == "__main__":
-    main()

@@ -195,13 +195,12 @@ def _probe(dataset: PairDataset) -> None:
 
 
 def open_dataset(
-    spec: DatasetSpec | dict | str | Sequence[DatasetSpec | dict | str], epoch_size: int | None = None
+    spec: DatasetSpec | dict | str | Sequence[DatasetSpec | dict | str],
 ) -> PairDataset | HubDataset | HubStream | Mixture:
     """Opens one data set, or several as a mixture: concatenated, or drawn by weights if each has a `weight`.
 
     Args:
         spec: what to open, as `DatasetSpec.parse` reads it.
-        epoch_size: samples of an epoch of a weighted mixture; default the number of all samples.
 
     Returns:
         A map-style data set (`__len__`, `__getitem__(index) -> DepthSample`), or a `HubStream`, for
@@ -228,4 +227,4 @@ def open_dataset(
         return opened[0]
     if any(isinstance(dataset, HubStream) for dataset in opened):
         raise DataError("A streaming data set cannot be mixed; interleave it beforehand, or set streaming: false.")
-    return Mixture(opened, None if weights[0] is None else weights, epoch_size)
+    return Mixture(opened, None if weights[0] is None else weights)

@@ -10,6 +10,7 @@ from anydepth_hf.alignment import METHODS
 from anydepth_hf.alignment_marigold import align_maps
 from anydepth_hf.alignment_spaces import DEPTH_FLOOR, as_tensor, clip_depth, resize_map
 from training.evaluation.comparison import Comparison
+from training.evaluation.planarity import median
 from training.evaluation.protocol import Protocol
 
 LOG_NEEDS = 1e-6  # smallest disparity whose logarithm is taken
@@ -100,7 +101,7 @@ def fit_signals(protocol: Protocol, signal, depth, mask) -> tuple[float, float]:
     design = torch.stack([x, torch.ones_like(x)], dim=1) if fit.shift else x[:, None]
     options = {}
     if fit.threshold == "target_mad":
-        options["threshold"] = float((y - _median(y)).abs().sort().values[[(len(y) - 1) // 2, len(y) // 2]].mean())
+        options["threshold"] = float(median((y - median(y)).abs()))
     try:
         numbers = METHODS[fit.method](design, y, weights, **options).coefficients.tolist()
     except ValueError:  # a constant prediction: least squares has an answer, the mean
@@ -109,7 +110,7 @@ def fit_signals(protocol: Protocol, signal, depth, mask) -> tuple[float, float]:
     if fit.positive_scale and not scale > 0 and float(x.mean()) != 0:
         scale, shift = float(y.mean() / x.mean()), 0.0
     if not (math.isfinite(scale) and math.isfinite(shift)):
-        scale, shift = 0.0, float(_median(y))
+        scale, shift = 0.0, float(median(y))
     return scale, shift
 
 
@@ -160,8 +161,3 @@ def nearest_to_cells(mask: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
     chosen = torch.zeros_like(mask)
     chosen[rows[order[first]], columns[order[first]]] = True
     return chosen
-
-
-def _median(values: torch.Tensor) -> torch.Tensor:
-    """The mean of the two middle values of an even number."""
-    return values.sort().values[[(len(values) - 1) // 2, len(values) // 2]].mean()

@@ -40,7 +40,7 @@ def plane_errors(predicted, depth, rows, columns, camera: Camera, normal=None) -
         camera: of the picture.
         normal: the true normal (3,) in camera axes (right, down, forward); by default that of `depth`.
     """
-    middle = torch.stack([_median(values.double()) for values in (depth, predicted)])
+    middle = torch.stack([median(values.double()) for values in (depth, predicted)])
     fitted, spread = _fit_plane(_points(predicted.double() * middle[0] / middle[1], rows, columns, camera))
     if normal is None:
         normal, _ = _fit_plane(_points(depth.double(), rows, columns, camera))
@@ -114,7 +114,7 @@ def _fit_plane(points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return normal, (centred @ normal).square().mean().sqrt()
 
 
-def _median(values: torch.Tensor) -> torch.Tensor:
+def median(values: torch.Tensor) -> torch.Tensor:
     """The mean of the two middle values of an even number."""
     values = values.sort().values
     return (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2

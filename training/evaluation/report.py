@@ -95,10 +95,20 @@ def metrics_table(results: dict) -> str:
             cell(name, metrics.get(name), interval.get(name) if name in (names[0], "delta1") else None)
             for name in names
         ]
-        first = next(iter(entry["protocols"].values()))
-        count = f"{first['images']}" if "images" in first else f"{first['clips']} clips"
+        count = units(next(iter(entry["protocols"].values())))
         table.append([entry["title"], count, *cells, input_sizes(entry["records"])])
     return markdown_table(table)
+
+
+def units(entry: dict) -> str:
+    """How many images or clips a protocol measured."""
+    return f"{entry['images']}" if "images" in entry else f"{entry['clips']} clips"
+
+
+def other_measures(metrics: dict) -> str:
+    """What a protocol measures beside the usual errors, in words."""
+    special = [metric for metric in metrics if metric not in METRICS]
+    return ", ".join(f"{HEADINGS[metric][:-2]} {cell(metric, metrics[metric])}" for metric in special) or "-"
 
 
 LEADING = ("abs_rel", "delta1")
@@ -111,10 +121,8 @@ def protocols_table(results: dict, name: str) -> str:
         definition = results["protocols"][protocol]
         metrics, interval = entry["metrics"] or {}, entry["interval"] or {}
         shown = [cell(metric, metrics.get(metric), interval.get(metric)) for metric in LEADING]
-        special = [metric for metric in metrics if metric not in METRICS]
-        other = ", ".join(f"{HEADINGS[metric][:-2]} {cell(metric, metrics[metric])}" for metric in special)
-        count = f"{entry['images']}" if "images" in entry else f"{entry['clips']} clips"
-        table.append([f"{protocol} v{entry['version']}", fit_words(definition["fit"]), *shown, other or "-", count])
+        fit, other = fit_words(definition["fit"]), other_measures(metrics)
+        table.append([f"{protocol} v{entry['version']}", fit, *shown, other, units(entry)])
     return markdown_table(table)
 
 
