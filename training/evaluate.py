@@ -7,8 +7,10 @@ accelerate launch training/evaluate.py ...      # or torchrun: the same numbers,
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
+from PIL import Image
 
 from anydepth_hf.environment import device_name, package_versions
 from anydepth_hf.extras import require
@@ -18,11 +20,14 @@ from training.evaluation.arguments import EvaluateArguments
 from training.evaluation.cells import beside_published, list_cells, load_cell
 from training.evaluation.comparison import Comparison, OwnDataset
 from training.evaluation.datasets import EvaluationDataset, set_names
-from training.evaluation.predictions import GUESSES, FilePredictions, ModelPredictions
+from training.evaluation.predictions import GUESSES, FilePredictions, ImageFreePrior, ModelPredictions
 from training.evaluation.protocol import Protocol, choose_protocols
 from training.evaluation.report import describe_protocol, error_panels, write_report
 from training.evaluation.runner import Evaluation, RecordCache
 from training.evaluation.summary import badness, compare_results, read_results, summarize
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -69,7 +74,9 @@ def open_datasets(arguments: EvaluateArguments) -> dict[str, EvaluationDataset |
     return {"own": OwnDataset(spec, comparison, title)}
 
 
-def open_predictions(arguments: EvaluateArguments, device: torch.device):
+def open_predictions(
+    arguments: EvaluateArguments, device: torch.device
+) -> ModelPredictions | FilePredictions | ImageFreePrior:
     """The model, the files or the guess to evaluate."""
     if arguments.predictions in GUESSES:
         return GUESSES[arguments.predictions]()
@@ -98,7 +105,6 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
     """
     require("accelerate", "train")
     from accelerate import PartialState
-    from accelerate.utils import gather_object
 
     output_dir = Path(arguments.output_dir)
     if (output_dir / "results.json").exists() and not arguments.overwrite:
@@ -126,41 +132,18 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
     pictures = {}
     for name, dataset in datasets.items():
         num_images = min(len(dataset), arguments.limit or len(dataset))
-        records: dict[int, dict] = {}
-        for crop, group in by_crop(protocols, name, dataset).items():
-            evaluation = Evaluation(dataset.cropped(crop), predictions, tuple(group), name)
-            description = {"group": [protocol.name for protocol in group], **evaluation.dataset.describe()}
-            cache = RecordCache(output_dir / "cache", {**results, "datasets": description})
-            state.wait_for_everyone()  # all have read the cache before any adds to it
-            found = evaluation.run(
-                cache,
-                num_images,
-                batch_size=arguments.batch_size,
-                num_workers=arguments.num_workers,
-                process_index=state.process_index,
-                num_processes=state.num_processes,
-                title=name,
-            )
-            for record in gather_object(list(found.values())):
-                record.pop("files", None)  # of use to the cache alone
-                if record["index"] < num_images:
-                    merged = records.setdefault(record["index"], {**record, "protocols": {}})
-                    merged["protocols"].update(record["protocols"])
-            if group[0] is protocols[0]:
-                first = evaluation
+        evaluations = [
+            Evaluation(dataset.cropped(crop), predictions, tuple(group), name)
+            for crop, group in by_crop(protocols, name, dataset).items()
+        ]
+        records = measure_images(evaluations, num_images, results, arguments, state)
         if state.is_main_process:
-            records = {index: records[index] for index in sorted(records)}
-            clips = {
-                protocol.name: first.run_clips(num_images, protocol)
-                for protocol in protocols
-                if protocol.fit.scope == "clip"
-            }
-            entry = summarize(protocols, list(records.values()), clips)
+            first = next(one for one in evaluations if one.protocols[0] is protocols[0])
+            of_clips = [protocol for protocol in protocols if protocol.fit.scope == "clip"]
+            clips = {protocol.name: first.run_clips(num_images, protocol) for protocol in of_clips}
+            entry = summarize(protocols, records, clips)
             results["datasets"][name] = {"title": dataset.title, **dataset.describe(), **entry}
-            valid = [record for record in records.values() if record["protocols"].get(protocols[0].name)]
-            ranking = sorted(valid, key=lambda record: badness(record, protocols[0]), reverse=True)
-            worst = ranking[: arguments.worst]
-            pictures[name] = [(record, error_panels(*first.picture(record["index"]))) for record in worst]
+            pictures[name] = worst_pictures(first, records, arguments.worst)
     if not state.is_main_process:
         return None
     results["protocol"] = describe_protocol(results)
@@ -173,7 +156,49 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
     return results
 
 
-def by_crop(protocols: list[Protocol], name: str, dataset) -> dict[tuple[int, int] | None, list[Protocol]]:
+def measure_images(
+    evaluations: list[Evaluation], num_images: int, results: dict, arguments: EvaluateArguments, state: "PartialState"
+) -> list[dict]:
+    """Records of one data set's images, measured by all processes, in order, under the protocols of all evaluations.
+
+    Args:
+        results: what the numbers depend on besides the data set; the key of the cache.
+    """
+    from accelerate.utils import gather_object
+
+    records: dict[int, dict] = {}
+    for evaluation in evaluations:
+        group = [protocol.name for protocol in evaluation.protocols]
+        key = {**results, "datasets": {"group": group, **evaluation.dataset.describe()}}
+        cache = RecordCache(Path(arguments.output_dir) / "cache", key)
+        state.wait_for_everyone()  # all have read the cache before any adds to it
+        found = evaluation.run(
+            cache,
+            num_images,
+            batch_size=arguments.batch_size,
+            num_workers=arguments.num_workers,
+            process_index=state.process_index,
+            num_processes=state.num_processes,
+        )
+        for record in gather_object(list(found.values())):
+            record.pop("files", None)  # of use to the cache alone
+            if record["index"] < num_images:
+                merged = records.setdefault(record["index"], {**record, "protocols": {}})
+                merged["protocols"].update(record["protocols"])
+    return [records[index] for index in sorted(records)]
+
+
+def worst_pictures(evaluation: Evaluation, records: list[dict], count: int) -> list[tuple[dict, Image.Image]]:
+    """The images with the largest errors under the evaluation's first protocol, with their error maps."""
+    protocol = evaluation.protocols[0]
+    valid = [record for record in records if record["protocols"].get(protocol.name)]
+    worst = sorted(valid, key=lambda record: badness(record, protocol), reverse=True)[:count]
+    return [(record, error_panels(*evaluation.picture(record["index"]))) for record in worst]
+
+
+def by_crop(
+    protocols: list[Protocol], name: str, dataset: EvaluationDataset | OwnDataset
+) -> dict[tuple[int, int] | None, list[Protocol]]:
     """The protocols by the crop that they need, since the model sees the cropped image."""
     groups: dict[tuple[int, int] | None, list[Protocol]] = {}
     for protocol in protocols:

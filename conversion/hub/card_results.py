@@ -68,7 +68,7 @@ def measured_index(measured: list[Measured]) -> list[EvalResult]:
         conditions = {"protocol": entry.protocol, "images": entry.images}
         for metric, name in METRICS.items():
             value = round(entry.metrics[metric], 4)
-            results.append(_result(dataset, entry.title, metric, name, value, conditions))
+            results.append(_result(dataset, entry.title, metric, name, value, conditions=conditions))
     return results
 
 
@@ -80,7 +80,7 @@ def published_index(published: dict[str, Any]) -> list[EvalResult]:
     for dataset, title in BENCHMARKS.items():
         for metric, name in METRICS.items():
             value, name = round(published[f"{metric}_percent"][dataset] / 100, 4), f"{name} (reported in {source})"
-            results.append(_result(dataset, title, metric, name, value, conditions, source))
+            results.append(_result(dataset, title, metric, name, value, conditions=conditions, source=source))
     return results
 
 

@@ -1,9 +1,10 @@
-"""What a folder of results was made from, so that an interrupted program goes on with results of its own only."""
+"""What results were made from, so that an interrupted program goes on with results of its own only."""
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from anydepth_hf.atomic_write import atomic_write_text, remove_leftovers
@@ -45,3 +46,17 @@ def claim_folder(path: Path, spec: DatasetSpec, dataset: Sequence[DepthSample], 
             f"{path.parent} holds results made with another {' and '.join(changed)}; "
             "choose another --output, or delete it."
         )
+
+
+def stamp(paths: Iterable[str | os.PathLike]) -> str:
+    """A short digest by path, size and time of change: another one when a file changes, comes or goes; or empty."""
+    digest, empty = hashlib.sha256(), True
+    for path in paths:
+        empty = False
+        try:
+            status = os.stat(path)
+            line = f"{os.fspath(path)} {status.st_size} {status.st_mtime_ns}\n"
+        except OSError:
+            line = f"{os.fspath(path)} absent\n"
+        digest.update(line.encode(errors="surrogateescape"))
+    return "" if empty else digest.hexdigest()[:16]

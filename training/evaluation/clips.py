@@ -42,11 +42,11 @@ def measure_clip(protocol: Protocol, comparison: Comparison, predicts: str, fram
     signal, depth, mask, use = stacked
     if not mask.any():
         return None
-    scale, shift = fit_signals(protocol, signal, depth, mask & use)
+    line = fit_signals(protocol, signal, depth, mask & use)
     names = tuple(name for name in protocol.metrics if name != "temporal_error")
     errors, disparities = [], []
     for k in range(len(frames)):
-        fitted = apply_fit(protocol, comparison, scale, shift, signal[k], use[k], depth[k], mask[k])
+        fitted = apply_fit(protocol, comparison, line, signal[k], usable=use[k], depth=depth[k], valid=mask[k])
         disparities.append(1 / fitted.predicted)
         errors.append(measure(names, fitted.predicted, fitted.target, fitted.valid, protocol.epsilon))
     metrics = mean_metrics(errors)

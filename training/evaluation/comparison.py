@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from training.data.decoding import DataError
+from training.data.manifest import stamp
 from training.data.readers import DepthSample
 from training.data.sources import PairDataset, open_dataset
-from training.evaluation.stamps import stamp
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,8 +55,8 @@ def fit_prediction(protocol: Protocol, comparison: Comparison, prediction, predi
     if broken:
         raise ValueError(f"the prediction is NaN or infinite at {broken} valid pixels")
     signal, usable = signal_of(prediction.double(), predicts, protocol.fit)
-    scale, shift = fit_signals(protocol, signal[None], depth[None].double(), (valid & usable)[None])
-    return apply_fit(protocol, comparison, scale, shift, signal, usable, depth, valid)
+    line = fit_signals(protocol, signal[None], depth[None].double(), (valid & usable)[None])
+    return apply_fit(protocol, comparison, line, signal, usable=usable, depth=depth, valid=valid)
 
 
 def _marigold(protocol, comparison, prediction, predicts, depth, valid) -> Fitted:
@@ -114,9 +114,18 @@ def fit_signals(protocol: Protocol, signal, depth, mask) -> tuple[float, float]:
     return scale, shift
 
 
-def apply_fit(protocol: Protocol, comparison: Comparison, scale, shift, signal, usable, depth, valid) -> Fitted:
-    """One image's (H, W) signal with a fit: floored, inverted and clipped as the protocol says."""
-    fit = protocol.fit
+def apply_fit(
+    protocol: Protocol,
+    comparison: Comparison,
+    line: tuple[float, float],
+    signal: torch.Tensor,
+    *,
+    usable: torch.Tensor,
+    depth: torch.Tensor,
+    valid: torch.Tensor,
+) -> Fitted:
+    """One image's (H, W) signal with the scale and shift of a fit: floored, inverted, clipped as the protocol says."""
+    fit, (scale, shift) = protocol.fit, line
     aligned = signal * scale + shift
     target = depth.double()
     farthest = float(target[valid].max()) if valid.any() else math.inf

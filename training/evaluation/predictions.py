@@ -22,7 +22,7 @@ from anydepth_hf.metrics import image_free_prior
 from anydepth_hf.model_types import PREDICTS, model_type_rule
 from anydepth_hf.pull import resolve
 from training.data.decoding import DataError, naming, read_npy, read_png16
-from training.evaluation.stamps import stamp
+from training.data.manifest import stamp
 
 KINDS = (*PREDICTS, "log_depth")
 """What files of predictions may hold; no model of transformers predicts the logarithm."""

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from training.data.decoding import DataError
+from training.data.manifest import stamp
 from training.data.readers import DepthSample
 from training.evaluation.clips import measure_clip
 from training.evaluation.comparison import Comparison
@@ -22,7 +23,6 @@ from training.evaluation.fitting import Fitted, fit_prediction
 from training.evaluation.measures import measure
 from training.evaluation.protocol import Protocol
 from training.evaluation.regions import errors_by_region
-from training.evaluation.stamps import stamp
 
 
 class RecordCache:
@@ -111,7 +111,6 @@ class Evaluation:
         num_workers: int = 0,
         process_index: int = 0,
         num_processes: int = 1,
-        title: str = "",
     ) -> dict[int, dict]:
         """Records, by index, of this process's images and of all that the cache held before.
 
@@ -130,7 +129,9 @@ class Evaluation:
         ]
         prepared = _Prepared(self.dataset, self.predictions.prepare)
         loader = DataLoader(prepared, batch_sampler=batches, collate_fn=list, num_workers=num_workers)
-        with tqdm(total=sum(map(len, batches)), desc=title, unit="image", disable=process_index > 0) as progress:
+        with tqdm(
+            total=sum(map(len, batches)), desc=self.set_name, unit="image", disable=process_index > 0
+        ) as progress:
             for batch in loader:
                 for index, sample, input_size, prediction in self._predict(batch):
                     if index not in cache.records:
