@@ -144,6 +144,7 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
         self.encoder_names = frozenset(
             name for named in (self.backbone.named_modules(), self.backbone.named_parameters()) for name, _ in named
         )
+        self.random_weights: dict[str, int] = {}  # that a checkpoint lacked, and how often each had been written then
         self.post_init()
         self.train(self.training)
 
@@ -165,7 +166,29 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
             if config is not None and found.get("model_type", config.model_type) != config.model_type:
                 kwargs["state_dict"] = encoder_weights(pretrained_model_name_or_path, found, config, options)
                 pretrained_model_name_or_path = None
-        return super().from_pretrained(pretrained_model_name_or_path, *model_args, config=config, **kwargs)
+        wants_info = kwargs.pop("output_loading_info", False)
+        model, info = super().from_pretrained(
+            pretrained_model_name_or_path, *model_args, config=config, output_loading_info=True, **kwargs
+        )
+        absent = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
+        model.random_weights = {
+            name: parameter._version
+            for name, parameter in model.named_parameters()
+            if name in absent and "mask_token" not in name and not parameter.is_inference()
+        }
+        return (model, info) if wants_info else model
+
+    def refuse_noise(self):
+        """Raises ValueError while none of the weights that the checkpoint lacked has been trained or loaded since."""
+        parameters = dict(self.named_parameters())
+        if any(name not in parameters or parameters[name]._version != v for name, v in self.random_weights.items()):
+            self.random_weights = {}
+            return
+        raise ValueError(
+            f"The checkpoint of this model lacks {len(self.random_weights)} of its weights, "
+            f"{min(self.random_weights)} for one, and it would predict noise: train or load them first, "
+            "or get or convert the checkpoint again."
+        )
 
     def get_input_embeddings(self) -> nn.Module:
         return self.backbone.get_input_embeddings()
@@ -253,7 +276,8 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
 
         Raises:
             ValueError: the input is no batch of images with three channels, is smaller than one patch, or `labels`
-                have another size.
+                have another size; or a prediction is asked for, without labels and not in training, of a model whose
+                checkpoint lacked weights.
         """
         size = tuple(pixel_values.shape[-2:])
         if pixel_values.ndim != 4 or pixel_values.shape[1] != 3 or min(size) < self.config.patch_size:
@@ -265,6 +289,8 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
             raise ValueError(
                 f"`labels` must be depth of shape {(pixel_values.shape[0], *size)}, got {tuple(labels.shape)}."
             )
+        if self.random_weights and labels is None and not self.training:
+            self.refuse_noise()
         aligned = self.align_to_patches(pixel_values)
         encoder_learns = pixel_values.requires_grad or any(p.requires_grad for p in self.backbone.parameters())
         with torch.set_grad_enabled(torch.is_grad_enabled() and encoder_learns):

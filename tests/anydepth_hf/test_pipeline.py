@@ -2,12 +2,17 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import pipeline
 
+from anydepth_hf import AnyDepthForDepthEstimation
 from tests.anydepth_hf.test_remote_code import without_progress
 from tests.hub_server import Repository
 
@@ -114,3 +119,37 @@ print(json.dumps(reports))
     )
     for report in json.loads(done.stdout):
         check(report, "transformers_modules.")
+
+
+@pytest.mark.parametrize("kept", ["half", "none"])
+def test_a_checkpoint_that_lacks_weights_predicts_nothing(kept, save_tiny_model, tmp_path):
+    """Until its weights are trained or loaded; `from_pretrained` itself gives a model and warns."""
+    folder = tmp_path / "model"
+    shutil.copytree(save_tiny_model(), folder)
+    weights = load_file(folder / "model.safetensors")
+    names = sorted(weights)[: len(weights) // 2] if kept == "half" else []
+    save_file({name: weights[name] for name in names}, folder / "model.safetensors", {"format": "pt"})
+    depth = pipeline("depth-estimation", model=str(folder), device="cpu")
+    image = Image.new("RGB", (64, 48))
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"lacks \d+ of its weights, .* would predict noise"):
+            depth(image)
+    pixel_values, labels = torch.rand(1, 3, 48, 64), torch.ones(1, 48, 64)
+    assert torch.isfinite(depth.model(pixel_values, labels=labels).loss)
+    depth.model.load_state_dict(weights)
+    expected = pipeline("depth-estimation", model=str(save_tiny_model()), device="cpu")(image)["predicted_depth"]
+    torch.testing.assert_close(depth(image)["predicted_depth"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_new_head_predicts_once_it_is_trained(save_tiny_model, tmp_path):
+    whole = AnyDepthForDepthEstimation.from_pretrained(save_tiny_model())
+    whole.backbone.save_pretrained(tmp_path)
+    model = AnyDepthForDepthEstimation.from_pretrained(tmp_path, config=whole.config)
+    pixel_values, labels = torch.rand(2, 3, 48, 64), torch.ones(2, 48, 64)
+    with pytest.raises(ValueError, match="would predict noise"):
+        model(pixel_values)
+    optimizer = torch.optim.AdamW(model.head.parameters(), lr=1e-3)
+    model.train()
+    model(pixel_values, labels=labels).loss.backward()
+    optimizer.step()
+    assert torch.isfinite(model.eval()(pixel_values).predicted_depth).all()
