@@ -67,6 +67,7 @@ import gi
 gi.require_version("Gst", "1.0"), gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer
 Gst.init(None)
+assert all(map(Gst.ElementFactory.find, ("videotestsrc", "jpegenc", "rtpjpegpay")))
 server = GstRtspServer.RTSPServer(service="0")
 factory = GstRtspServer.RTSPMediaFactory(shared=True)
 factory.set_launch(
