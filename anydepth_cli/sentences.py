@@ -1,4 +1,4 @@
-"""Words of messages: what an error says in one line, and the nearest right word to a wrong one."""
+"""Words of messages: what an error says in one line or in its first, and the nearest right word to a wrong one."""
 
 import difflib
 import os
@@ -25,3 +25,8 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, for errors that go on with advice of their own."""
+    return str(error).strip().split("\n")[0] or type(error).__name__

@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
-from anydepth_cli.sentences import nearest
+from anydepth_cli.sentences import first_line, nearest
 
 from .atomic_write import DISK_FULL
 from .originals import is_gated
@@ -159,7 +159,7 @@ def explain(error: Exception, repo: str, revision: str) -> HubFileError:
             "HF_HOME to a folder on another disk, and run this again; what has arrived is kept."
         )
     cause = error.__cause__ or error
-    reason = str(cause).strip().split("\n")[0].rstrip(".") or type(cause).__name__
+    reason = first_line(cause).rstrip(".")
     offline = isinstance(error, (HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled)) and (
         not isinstance(cause, HfHubHTTPError)
     )

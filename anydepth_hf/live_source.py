@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from .video_reader import VideoError, VideoFrame, av
+from .video_reader import VideoError, VideoFrame, av, reason_of
 
 _NETWORK = "file,rtsp,rtsps,rtp,udp,tcp,tls,http,https,crypto"
 _TIMEOUT = "5000000"  # microseconds without an answer
@@ -95,8 +95,7 @@ class LiveSource(threading.Thread):
         try:
             container = package.open(name, format=format, options=options, timeout=10.0)
         except (package.error.FFmpegError, OSError, ValueError) as error:
-            reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-            raise VideoError(f"{self.source} cannot be opened as a video ({reason}).") from error
+            raise VideoError(f"{self.source} cannot be opened as a video ({reason_of(error)}).") from error
         if not container.streams.video:
             raise VideoError(f"{self.source} has no pictures.")
         return container

@@ -5,6 +5,8 @@ import os
 import torch
 from transformers import AutoImageProcessor, AutoModelForDepthEstimation, PreTrainedModel
 
+from anydepth_cli.sentences import first_line
+
 from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .pull import resolve
 
@@ -68,8 +70,7 @@ def load_model(
             source, dtype=dtype, output_loading_info=True, **options
         )
     except Exception as error:  # OSError, SafetensorError, StrictDataclassError, KeyError, UnpicklingError ...
-        reason = str(error).split("\n", 1)[0] or type(error).__name__
-        raise ModelError(f"Cannot load a depth-estimation model from {name}: {reason}") from error
+        raise ModelError(f"Cannot load a depth-estimation model from {name}: {first_line(error)}") from error
     require_complete(info, name)
     return model.to(device).eval(), processor
 
@@ -88,7 +89,7 @@ def find_device(name: str | torch.device | None = None) -> torch.device:
         torch.empty(1, device=device)
         return device
     except Exception as error:  # RuntimeError, AssertionError of a build without CUDA ...
-        raise ModelError(f"The device {name} cannot be used here: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"The device {name} cannot be used here: {first_line(error)}") from error
 
 
 __all__ = ["DTYPES", "ModelError", "find_device", "load_model", "require_complete"]

@@ -19,7 +19,7 @@ from huggingface_hub.utils import WeakFileLock
 from safetensors import SafetensorError
 from transformers.utils import logging
 
-from anydepth_cli.sentences import nearest
+from anydepth_cli.sentences import first_line, nearest
 
 from .atomic_write import DISK_FULL, LEFTOVERS, atomic_directory
 from .hub_files import (
@@ -271,7 +271,7 @@ def _sentences(folder: Path) -> Iterator[None]:
     except (OSError, SafetensorError) as error:
         if isinstance(error, OSError) and error.errno not in DISK_FULL:
             raise
-        reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+        reason = error.strerror if isinstance(error, OSError) else first_line(error)
         raise PullError(
             f"The model cannot be written to {folder} ({reason}); free some space or set HF_HOME to a folder on "
             "another disk, and run this again: the downloaded files are kept."

@@ -89,6 +89,11 @@ def av() -> Any:
     return require("av", "video", "Reading and writing videos")
 
 
+def reason_of(error: Exception) -> str:
+    """What FFmpeg says, in one line, without the name that it opened, which may not be the one that was given."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())
+
+
 @contextmanager
 def open_video(path: str | os.PathLike) -> Iterator[tuple[Any, Any]]:
     """
@@ -109,8 +114,9 @@ def open_video(path: str | os.PathLike) -> Iterator[tuple[Any, Any]]:
             metadata_errors="replace",
         )
     except package.error.FFmpegError as error:
-        reason = " ".join(str(error.strerror or error).split())
-        raise VideoError(f"{name} is no video that can be read: damaged, or of another format ({reason}).") from error
+        raise VideoError(
+            f"{name} is no video that can be read: damaged, or of another format ({reason_of(error)})."
+        ) from error
     with container:
         cover = package.stream.Disposition.attached_pic  # the picture on an album is a video stream to FFmpeg
         streams = [stream for stream in container.streams.video if not stream.disposition & cover]
@@ -219,4 +225,4 @@ def _decode(container, stream, waiting: list[int]) -> Iterator[Any]:
             failed += 1
 
 
-__all__ = ["VideoError", "VideoFrame", "VideoInfo", "open_video", "probe", "read_frames"]
+__all__ = ["VideoError", "VideoFrame", "VideoInfo", "open_video", "probe", "read_frames", "reason_of"]

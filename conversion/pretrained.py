@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForDepthEstimation
 
+from anydepth_cli.sentences import first_line
 from anydepth_hf.loading import require_complete
 from anydepth_hf.quiet import quiet_transformers
 
@@ -43,7 +44,8 @@ def read_pretrained_encoder(name: str | Path, settings: Settings) -> Part:
     try:
         config = AutoConfig.from_pretrained(name)
     except Exception as error:  # OSError, ValueError, StrictDataclassError, KeyError ...
-        raise ConversionError(f"{name} is no file and no model of transformers ({first_line(error)}).") from None
+        reason = first_line(error).rstrip(".")
+        raise ConversionError(f"{name} is no file and no model of transformers ({reason}).") from None
     if config.model_type not in (*DEPTH_MODELS, *ENCODERS):
         raise ConversionError(
             f"{name} is a model of type {config.model_type!r}, which AnyDepth cannot use as its encoder; "
@@ -57,7 +59,8 @@ def read_pretrained_encoder(name: str | Path, settings: Settings) -> Part:
         missing = [key for key in info["missing_keys"] if is_encoder or key.startswith("backbone.")]
         require_complete({"missing_keys": missing, "mismatched_keys": info["mismatched_keys"]}, name)
     except Exception as error:  # OSError, SafetensorError, ModelError ... of whatever the directory holds
-        raise ConversionError(f"The model in {name} cannot be loaded ({first_line(error)}).") from None
+        reason = first_line(error).rstrip(".")
+        raise ConversionError(f"The model in {name} cannot be loaded ({reason}).") from None
     encoder = model.backbone if config.model_type in DEPTH_MODELS else model
     config, notes = encoder.config, []
     if config.model_type not in (*ENCODERS, "depth_anything_3", "vggt"):
@@ -79,7 +82,3 @@ def read_pretrained_encoder(name: str | Path, settings: Settings) -> Part:
         processor={} if is_dinov3 else {"size": {"shortest_edge": config.image_size}},
         notes=notes,
     )
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0].rstrip(".")
