@@ -196,8 +196,8 @@ def test_what_is_wrong_is_one_sentence(hub, directory, run_process, monkeypatch,
     ):
         monkeypatch.setattr("conversion.push_to_hub.HfApi", lambda token=token: HfApi(endpoint=hub.url, token=token))
         assert main([str(directory), name]) == 2
-        errors = capsys.readouterr().err
-        assert expected in errors and len(errors.splitlines()) == 1, errors
+        printed, errors = capsys.readouterr()
+        assert printed == "" and expected in errors and len(errors.splitlines()) == 1, errors
     assert hub.repositories[NAME].files == {} and len(hub.repositories) == 1
 
 
