@@ -17,6 +17,7 @@ from .demo_files import camera_of, missing, range_of, write_files, write_view
 from .demo_models import Models
 from .demo_scene import Scene, predict_scene
 from .demo_style import FIRST_STEP, legend
+from .image_io import check_pixels
 from .prediction import FAILURES
 from .video import predict_video
 from .video_reader import VideoInfo, probe
@@ -171,11 +172,7 @@ class Actions:
 
     def _longest(self, path: Path, info: VideoInfo) -> int:
         """How many frames a video may have. Raises ValueError where it has more, or frames that are too large."""
-        if info.width * info.height > self.max_pixels:
-            raise ValueError(
-                f"{path.name} has {info.width}x{info.height} pixels; at most {self.max_pixels / 1e6:.6g} million are "
-                "read."
-            )
+        check_pixels(path.name, info.width, info.height, self.max_pixels)
         longest = round(self.max_video_seconds * info.rate)
         if not 0 < info.frames <= longest:
             raise ValueError(self._too_long(path))

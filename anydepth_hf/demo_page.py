@@ -11,6 +11,8 @@ from .demo_models import Models
 from .demo_style import FIRST_STEP
 
 SIZES = (252, 392, 518, 770, 1036)
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+"""Of every event: the page offers no API, `anydepth serve` does."""
 
 
 def build_page(models: Models, actions: Actions, keep_seconds: float) -> gr.Blocks:
@@ -71,19 +73,17 @@ def _photograph_tab(page: gr.Blocks, models: Models, actions: Actions, age: int)
     formats, write, written = files
     camera = [scene, number, unit]
     seen = [scene, slider, legend, marked, reading]
-    private: dict[str, Any] = {"api_visibility": "private"}
-    heavy = private | {"concurrency_limit": actions.at_once, "concurrency_id": "model"}
-
+    heavy = _one_queue(actions)
     outputs = [*seen, number, unit, distance, hint, solid, picture, written, tabs]
     settings = [photo, model, size, colormap, scene, number, unit]
     shown = {"trigger_mode": "always_last", "show_progress_on": [slider, marked], **heavy}
     gr.on([page.load, model.input, size.input], actions.predict, settings, outputs, **shown)
     photo.change(actions.photograph, settings, outputs, **shown)
-    colormap.input(actions.show, [scene, colormap], [slider, legend], **private)
-    marked.select(actions.click, camera, [scene, marked, reading], show_progress="hidden", **private)
+    colormap.input(actions.show, [scene, colormap], [slider, legend], **PRIVATE)
+    marked.select(actions.click, camera, [scene, marked, reading], show_progress="hidden", **PRIVATE)
     known = [scene, distance, colormap, number, unit]
-    gr.on([know.click, distance.submit], actions.know, known, [*seen, distance, hint, solid, picture], **private)
-    forget.click(actions.forget, known, [*seen, distance, hint, solid, picture], **private)
+    gr.on([know.click, distance.submit], actions.know, known, [*seen, distance, hint, solid, picture], **PRIVATE)
+    forget.click(actions.forget, known, [*seen, distance, hint, solid, picture], **PRIVATE)
     gr.on(
         [tab.select, view.input, number.submit, number.blur, unit.input],
         actions.view,
@@ -201,10 +201,13 @@ def _video_tab(models: Models, actions: Actions) -> None:
         [clip, *settings, stabilize, beside, formats],
         [result, files],
         show_progress_on=result,
-        api_visibility="private",
-        concurrency_limit=actions.at_once,
-        concurrency_id="model",
+        **_one_queue(actions),
     )
+
+
+def _one_queue(actions: Actions) -> dict[str, Any]:
+    """Options of what runs a model: of all visitors so many at once."""
+    return PRIVATE | {"concurrency_limit": actions.at_once, "concurrency_id": "model"}
 
 
 def _path_of(payload: Any) -> str | None:

@@ -6,6 +6,7 @@ Needs Pillow only; HEIC files need the extra `formats`.
 import io
 import os
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -81,14 +82,17 @@ def open_image(
     return _decode(source, orient, name, max_pixels)
 
 
-def _decode(file: BinaryIO, orient: bool, name: str, max_pixels: int) -> Image.Image:
-    def check(width: int, height: int):
-        if width * height > max_pixels:
-            raise TooManyPixels(
-                f"{name} has {width}x{height} pixels, {width * height / 1e6:.6g} million; "
-                f"at most {max_pixels / 1e6:.6g} million are read: make it smaller."
-            )
+def check_pixels(name: str, width: int, height: int, max_pixels: int):
+    """Raises TooManyPixels where a picture, or a frame of a video, has more than `max_pixels` pixels."""
+    if width * height > max_pixels:
+        raise TooManyPixels(
+            f"{name} has {width}x{height} pixels, {width * height / 1e6:.6g} million; "
+            f"at most {max_pixels / 1e6:.6g} million are read: make it smaller."
+        )
 
+
+def _decode(file: BinaryIO, orient: bool, name: str, max_pixels: int) -> Image.Image:
+    check = partial(check_pixels, name, max_pixels=max_pixels)
     try:
         image = _identify(file, name, check)
         check(*image.size)
