@@ -34,12 +34,12 @@ def device_name(device: torch.device | str | None = None) -> str:
 
 def describe_device(device: torch.device | str) -> dict[str, str | bool | None]:
     """What the time of a call depends on besides the model: device, TF32, versions."""
-    cuda = torch.device(device).type == "cuda"
+    cuda, versions = torch.device(device).type == "cuda", package_versions()
     return {
         "device": device_name(device),
         "tf32_convolutions": torch.backends.cudnn.allow_tf32 if cuda else None,
         "cuda": torch.version.cuda if cuda else None,
-        **{name: package_versions()[name] for name in ("torch", "transformers")},
+        **{name: versions[name] for name in ("torch", "transformers")},
     }
 
 

@@ -98,6 +98,7 @@ def compare(size: int, dtypes: list[str], runs: int, training: bool) -> list[dic
                 arguments = (path == own, DTYPES[name], size, training, torch.get_num_threads())
                 done.append(pool.apply(measure, arguments))
     results: list[dict] = []
+    work = None if training else flops(size)
     exact = found["float32", "layers"][0]["output"]
     for (name, path), done in found.items():
         seconds, mib = (min(run[key] for run in done) for key in ("seconds", "mib"))
@@ -105,8 +106,8 @@ def compare(size: int, dtypes: list[str], runs: int, training: bool) -> list[dic
         layers = results[0] if results else result
         result |= {"ratio": seconds / layers["seconds"], "memory_ratio": mib / layers["memory_mib"]}
         result["max_difference"] = float(abs(done[0]["output"] - exact).max())
-        if not training:
-            result["share_of_peak"] = flops(size) / seconds / convolution_peak(DTYPES[name], runs)
+        if work is not None:
+            result["share_of_peak"] = work / seconds / convolution_peak(DTYPES[name], runs)
         results.append(result)
     return results
 

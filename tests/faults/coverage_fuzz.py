@@ -1,7 +1,7 @@
 """Feeds the readers of `fuzz.py` files that atheris grows towards code that no file has reached yet.
 
     pip install atheris
-    python tests/faults/coverage_fuzz.py checkpoint --runs 100000
+    python -m tests.faults.coverage_fuzz checkpoint --runs 100000
 
 The process ends at the first failure and leaves the file as `crash-*` in the folder `--keep`.
 """
@@ -16,7 +16,10 @@ import atheris
 
 from anydepth_cli.parser import Parser, number
 
-with atheris.instrument_imports(include=["anydepth_hf", "conversion", "training", "PIL", "zipfile", "tifffile"]):
+READERS = ["anydepth_hf", "conversion", "training", "PIL", "zipfile", "tifffile"]
+"""Packages whose code is watched."""
+
+with atheris.instrument_imports(include=READERS):
     from tests.faults.fuzz import TARGETS, import_reader
 
 
@@ -29,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"), help="folder for a file that failed")
     arguments = parser.parse_args(argv)
     target = TARGETS[arguments.target]
-    with atheris.instrument_imports(include=["anydepth_hf", "conversion", "training", "PIL", "zipfile", "tifffile"]):
+    with atheris.instrument_imports(include=READERS):
         import_reader(target)
     logging.disable()  # tifffile says much about damaged files
     refusals, seeds = target.refusals(), target.seeds()
