@@ -11,6 +11,7 @@ import torch
 
 from .export_graph import gathering, store_split_weights
 from .export_metadata import METADATA_KEY, encode
+from .export_quantization import nncf_config
 from .extras import require
 from .quiet import quiet_exporters
 
@@ -126,7 +127,9 @@ class Exporter:
             config = OnnxRuntimeDynamicConfig(op_types_to_quantize=["MatMul", "Gemm"], per_channel=True)
             quantizer = OnnxRuntimeQuantizer(config)
         else:
-            quantizer = NNCFOnnxQuantizer(nncf_config(self.calibration), calibration_dataset=self.calibration)
+            quantizer = NNCFOnnxQuantizer(
+                nncf_config(self.model, program, self.calibration), calibration_dataset=self.calibration
+            )
         return quantizer.quantize(program, dict(self.sample), "onnx")
 
     def _write_openvino(self, precision: str, path: Path) -> None:
@@ -136,7 +139,11 @@ class Exporter:
         if precision in ("int8", "int8-static"):
             from transformers.exporters import NNCFOpenVINOQuantizer, NNCFWeightCompressionConfig
 
-            config = NNCFWeightCompressionConfig() if precision == "int8" else nncf_config(self.calibration)
+            config = (
+                NNCFWeightCompressionConfig()
+                if precision == "int8"
+                else nncf_config(self.model, program, self.calibration)
+            )
             quantizer = NNCFOpenVINOQuantizer(config, calibration_dataset=self.calibration)
             program = quantizer.quantize(program.clone(), dict(self.sample), "openvino")
         program.set_rt_info(encode(self.description), [METADATA_KEY])
@@ -164,14 +171,6 @@ def take_float32(graph: Any) -> None:
         node.replace_input_with(index, cast.outputs[0])
     graph.insert_before(graph[0], cast)
     pixel_values.dtype = onnx_ir.DataType.FLOAT
-
-
-def nncf_config(calibration: Sequence[dict]) -> Any:
-    """Static quantisation that smooths the outliers of a transformer's activations first."""
-    import nncf
-    from transformers.exporters import NNCFQuantizationConfig
-
-    return NNCFQuantizationConfig(subset_size=len(calibration), model_type=nncf.ModelType.TRANSFORMER)
 
 
 def open_file(format: str, path: Path, threads: int | None = None) -> Runner:

@@ -71,6 +71,10 @@ class DecoderArguments:
     batch_size: int = 32
     size: list[int] = field(default_factory=lambda: [210, 280], metadata={"help": "height and width of the pictures"})
     device: str = field(default_factory=lambda: "cuda" if torch.cuda.is_available() else "cpu")
+    bf16: bool = field(
+        default_factory=torch.cuda.is_available,
+        metadata={"help": "bfloat16 under autocast; faster on CPUs whose flags name avx512_bf16 too"},
+    )
 
     def __post_init__(self):
         if not self.table and not (self.encoder and self.pictures and self.output):
@@ -98,8 +102,8 @@ def run(arguments: DecoderArguments) -> None:
     comparison.hold_out(held_out)
     for name, paths in data.items():
         pictures = comparison.read(paths)
-        for decoder in decoders:
-            for seed in arguments.seeds:
+        for seed in arguments.seeds:
+            for decoder in decoders:
                 comparison.measure(decoder, seed, pictures, name)
 
 
@@ -139,7 +143,7 @@ class Comparison:
         self.output = Path(arguments.output)
         self.output.mkdir(parents=True, exist_ok=True)
         self.source = AnyDepthForDepthEstimation.from_pretrained(arguments.encoder, dtype=torch.float32)
-        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=arguments.bf16)
         self.frames = list(read_frames(Path(arguments.frames))) if arguments.frames else []
 
     def model(self, decoder: str, seed: int) -> AnyDepthForDepthEstimation:
@@ -206,7 +210,10 @@ class Comparison:
             "seed": seed,
             "final_loss": loss,
             "seconds": seconds,
-            "settings": {name: getattr(self.arguments, name) for name in ("count", "steps", "batch_size", "size")},
+            "settings": {
+                name: getattr(self.arguments, name)
+                for name in ("count", "held_out", "steps", "batch_size", "size", "bf16")
+            },
             "held_out": self.errors(model),
             "frames": self.frame_errors(model),
             **cost(model.config),

@@ -1,7 +1,7 @@
 """
 How well a linear classifier on pretrained features tells rendered pictures from photographs: 0.5 is not at all.
 
-    python benchmarks/domain_gap.py --photographs DIR --rendered runs/pictures/240x320
+    python -m benchmarks.domain_gap --photographs DIR --rendered runs/pictures/240x320
 
 Each image is cut to 4:3 and 168x224. Its features are the means and standard deviations of the patch tokens of every
 level. Logistic regression with weight decay, five folds; prints the mean accuracy on what was held out, with as many

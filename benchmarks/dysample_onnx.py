@@ -1,25 +1,22 @@
 """DySample in ONNX Runtime on the CPU: `GridSample` beside gathered rows (`anydepth_hf.export_graph`), one thread.
 
-    OMP_NUM_THREADS=1 python benchmarks/dysample_onnx.py
+    OMP_NUM_THREADS=1 python -m benchmarks.dysample_onnx
 
 Processor seconds, least of the runs, with offsets of several pixels. Needs the extra `export`.
 """
 
 import argparse
 import copy
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+import onnxruntime
+import torch
 
-import onnxruntime  # noqa: E402
-import torch  # noqa: E402
-
-from anydepth_hf.export_graph import gathering  # noqa: E402
-from anydepth_hf.modeling_sdt import DySample  # noqa: E402
-from anydepth_hf.quiet import quiet_exporters  # noqa: E402
+from anydepth_hf.export_graph import gathering
+from anydepth_hf.modeling_sdt import DySample
+from anydepth_hf.quiet import quiet_exporters
 
 
 def open_session(layer: torch.nn.Module, features: torch.Tensor, path: Path) -> onnxruntime.InferenceSession:

@@ -1,6 +1,6 @@
 """AbsRel of exported files beside PyTorch's, on frames with depth: what quantisation costs.
 
-    python benchmarks/export_accuracy.py --files exported --frames FOLDER
+    python -m benchmarks.export_accuracy --files exported --frames FOLDER
 
 `exported` holds what `anydepth export` wrote for `--model`; FOLDER holds `NAME.rgb.*` beside `NAME.depth.png`
 (16-bit, `--depth-scale` steps to a metre). Scale and shift are fitted in disparity for each frame, as `evaluate` does.
@@ -8,22 +8,19 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional as F
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from PIL import Image  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
-
-from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthImageProcessor, load_model  # noqa: E402
-from anydepth_hf.export import REPORT  # noqa: E402
-from anydepth_hf.export_formats import open_file  # noqa: E402
-from training.data.sources import PairDataset, open_dataset  # noqa: E402
-from training.evaluation import evaluate_depth  # noqa: E402
+from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthImageProcessor, load_model
+from anydepth_hf.export import REPORT
+from anydepth_hf.export_formats import open_file
+from training.data.sources import PairDataset, open_dataset
+from training.evaluation import evaluate_depth
 
 
 @torch.inference_mode()

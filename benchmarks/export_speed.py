@@ -1,6 +1,6 @@
 """Exported files beside PyTorch eager: time, size and error of each format, in one process, in turns.
 
-    OMP_NUM_THREADS=1 python benchmarks/export_speed.py --threads 1 --json benchmarks/export_speed.json
+    OMP_NUM_THREADS=1 python -m benchmarks.export_speed --threads 1 --json benchmarks/export_speed.json
 
 Needs the extra `openvino`. Models are presets at random weights: speed does not depend on them (integer files are
 calibrated on the photograph in the package). Seconds are the least of the runs, which take turns; a ratio is PyTorch's
@@ -16,19 +16,17 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+import numpy as np
+import torch
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-
-from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthForDepthEstimation, AnyDepthImageProcessor  # noqa: E402
-from anydepth_hf.atomic_write import atomic_write_json  # noqa: E402
-from anydepth_hf.export_check import sample_images  # noqa: E402
-from anydepth_hf.export_formats import FILES, Exporter, open_file  # noqa: E402
-from anydepth_hf.export_metadata import describe_model  # noqa: E402
-from anydepth_hf.image_io import open_image  # noqa: E402
-from anydepth_hf.presets import preset_config, preset_names  # noqa: E402
-from anydepth_hf.quiet import quiet_exporters  # noqa: E402
+from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthForDepthEstimation, AnyDepthImageProcessor
+from anydepth_hf.atomic_write import atomic_write_json
+from anydepth_hf.export_check import sample_images
+from anydepth_hf.export_formats import FILES, Exporter, open_file
+from anydepth_hf.export_metadata import describe_model
+from anydepth_hf.image_io import open_image
+from anydepth_hf.presets import preset_config, preset_names
+from anydepth_hf.quiet import quiet_exporters
 
 MODELS = ["dinov3-small-sdt-compact", "dav2-small-dpt", "dinov3-small-sdt"]
 VARIANTS = ["onnx:fp32", "onnx:int8", "onnx:int8-static", "openvino:fp32", "openvino:bf16", "openvino:int8-static"]

@@ -1,6 +1,6 @@
 """Loader speed: images per second beside a plain one-process loop, and where the time goes.
 
-    python benchmarks/loader.py hypersim,root=/data/hypersim --num-workers 8
+    python -m benchmarks.loader hypersim,root=/data/hypersim --num-workers 8
 
 Files are read once before timing, so the numbers are those of decoding and arithmetic, not of a disk.
 """

@@ -1,7 +1,7 @@
 """Times `anydepth predict` on a folder of photographs, beside another checkout of this repository.
 
     git worktree add --detach ../before 2d2519e
-    python benchmarks/predict_folder.py --baseline ../before --output benchmarks/results/predict_folder.json
+    python -m benchmarks.predict_folder --baseline ../before --output benchmarks/results/predict_folder.json
 
 Both write a 16-bit map and a colour picture of each photograph, with the weights of this checkout. They run in turn,
 in processes of their own; what a process needs before its second photograph (imports, loading) is not counted. The

@@ -1,7 +1,7 @@
 """The SDT head's own paths beside its layers, which stand for the original: time, memory, difference.
 
-    OMP_NUM_THREADS=1 python benchmarks/sdt_head.py --sizes 512 1024 --dtypes float32 bfloat16
-    OMP_NUM_THREADS=1 python benchmarks/sdt_head.py --training --sizes 256 512
+    OMP_NUM_THREADS=1 python -m benchmarks.sdt_head --sizes 512 1024 --dtypes float32 bfloat16
+    OMP_NUM_THREADS=1 python -m benchmarks.sdt_head --training --sizes 256 512
 
 Features of one image, random weights of the paper's widths; `--training` measures forward and backward in float32.
 Every run is a process of its own, the paths take turns, and the least of the runs counts. Seconds are processor time,

@@ -1,6 +1,6 @@
 """Requests a second that `anydepth serve` answers with batches and without, with several clients at once.
 
-    python benchmarks/serve_batching.py --output benchmarks/results/serve_batching/cpu.json
+    python -m benchmarks.serve_batching --output benchmarks/results/serve_batching/cpu.json
 
 Two servers run on this machine at once, one with `--max-batch 1`; the same clients ask them in turn, some seconds
 each, so that what else the machine does meets both. Each model is one of `--models`; `tiny` is a ViT of four layers
