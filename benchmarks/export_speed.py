@@ -1,6 +1,7 @@
 """Exported files beside PyTorch eager: time, size and error of each format, in one process, in turns.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.export_speed --threads 1 --json benchmarks/export_speed.json
+    OMP_NUM_THREADS=2 python -m benchmarks.export_speed --json speed.json
+    python -m benchmarks.export_speed --table speed.json
 
 Needs the extra `openvino`. Models are presets at random weights: speed does not depend on them (integer files are
 calibrated on the photograph in the package). Seconds are the least of the runs, which take turns; a ratio is PyTorch's
@@ -10,6 +11,7 @@ are what counts on a machine that others use too.
 
 import argparse
 import importlib.metadata
+import json
 import os
 import sys
 import tempfile
@@ -21,6 +23,7 @@ import torch
 
 from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthForDepthEstimation, AnyDepthImageProcessor
 from anydepth_hf.atomic_write import atomic_write_json
+from anydepth_hf.benchmark_report import markdown_table
 from anydepth_hf.export_check import sample_images
 from anydepth_hf.export_formats import FILES, Exporter, open_file
 from anydepth_hf.export_metadata import describe_model
@@ -111,6 +114,21 @@ def measure(name: str, side: int, variants: list[str], threads: int, runs: int, 
     return results
 
 
+def table(results: list[dict]) -> str:
+    """A line for each model and variant: wall-clock seconds and ratio by number of threads, size, mean error."""
+    threads = sorted({result["threads"] for result in results})
+    header = ["model", "file", *(f"{count} thread{'s' * (count > 1)}, seconds (times as fast)" for count in threads)]
+    rows: dict[tuple, list[str]] = {}
+    for result in sorted(results, key=lambda result: result["threads"]):
+        row = rows.setdefault((result["model"], result["variant"]), [f"`{result['model']}`", f"`{result['variant']}`"])
+        row.append(f"{result['seconds']:.3f} ({result['ratio']:.2f})")
+    for result in results:
+        row = rows[result["model"], result["variant"]]
+        if len(row) == 2 + len(threads):
+            row += [f"{result['bytes'] / 1e6:.1f}", f"{result['mean_error']:.1e}"] if result["bytes"] else ["", ""]
+    return markdown_table([[*header, "MB", "mean error"], *rows.values()])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=MODELS, choices=preset_names(), metavar="PRESET")
@@ -120,7 +138,11 @@ def main():
     parser.add_argument("--runs", type=int, default=5, help="the fastest counts")
     parser.add_argument("--files", type=Path, help="folder to keep the exported files in (default: a temporary one)")
     parser.add_argument("--json", type=Path, help="file for the results")
+    parser.add_argument("--table", type=Path, nargs="+", help="print the results of such files as a table and end")
     args = parser.parse_args()
+    if args.table:
+        results = [result for path in args.table for result in json.loads(path.read_text())["results"]]
+        return print(table(results))
     if args.json and args.json.exists():
         sys.exit(f"{args.json} exists: give another name for --json.")
     versions = {name: importlib.metadata.version(name) for name in ("torch", "onnxruntime", "openvino", "nncf")}
