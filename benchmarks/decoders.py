@@ -308,28 +308,38 @@ def cost(config: AnyDepthConfig, size: int = 518) -> dict[str, float]:
 
 
 def table(folder: Path) -> str:
-    """A line for each decoder, data and kind of encoder: means over seeds, deviation of the held-out AbsRel."""
+    """A line for each kind of encoder, data and decoder: means over seeds, deviations of the held-out AbsRel."""
     runs: dict[tuple, list[dict]] = {}
     for path in sorted(folder.glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
-        runs.setdefault((result["data"], result["encoder"], result["decoder"]), []).append(result)
+        runs.setdefault((result["encoder"], result["data"], result["decoder"]), []).append(result)
     if not runs:
         raise ValueError(f"{folder} holds no results")
-    frames = list(next(iter(runs.values()))[0]["frames"])
+    first = next(iter(runs.values()))[0]
+    frames = first["frames"]
     lines = [
-        ["data", "encoder", "decoder", "parameters (M)", "GFLOPs at 518x518", "seeds", "held-out AbsRel", "delta1"]
+        ["encoder", "data", "decoder", "parameters (M)", "GFLOPs at 518x518", "seeds", "held-out AbsRel", "delta1"]
     ]
-    lines[0] += frames
-    for (data, encoder, decoder), results in runs.items():
+    lines[0] += [f"{group} ({errors['images']}), AbsRel" for group, errors in frames.items()]
+    order = list(DECODERS)
+    for (encoder, data, decoder), results in sorted(
+        runs.items(), key=lambda run: (run[0][:2], order.index(run[0][2]))
+    ):
         errors = [result["held_out"]["abs_rel"] for result in results]
         spread = f" ± {statistics.stdev(errors):.4f}" if len(errors) > 1 else ""
         lines.append([
-            data, encoder, decoder, f"{results[0]['decoder_parameters'] / 1e6:.2f}",
+            encoder, data, decoder, f"{results[0]['decoder_parameters'] / 1e6:.2f}",
             f"{results[0]['decoder_gflops_518']:.1f}", str(len(results)), f"{statistics.mean(errors):.4f}{spread}",
             f"{statistics.mean(result['held_out']['delta1'] for result in results):.4f}",
             *(f"{statistics.mean(result['frames'][group]['abs_rel'] for result in results):.3f}" for group in frames),
         ])  # fmt: skip
-    return markdown_table(lines)
+    settings = first["settings"]
+    arithmetic = "bfloat16" if settings["bf16"] else "float32"
+    note = f"{settings['count']} pictures of {'x'.join(map(str, settings['size']))}, {settings['held_out']} held out, "
+    note += (
+        f"{settings['steps']} steps of {settings['batch_size']}, {arithmetic}; scale and shift fitted in disparity."
+    )
+    return f"{markdown_table(lines)}\n\n{note}"
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pathlib import Path
 from anydepth_hf.atomic_write import atomic_write_text
 from anydepth_hf.benchmark_report import FLOPS_NOTE, conditions, efficiency_table, markdown_table, parameter_table
 from anydepth_hf.presets import preset, preset_names
+from benchmarks.decoders import table as decoder_table
 from training.evaluation.datasets import load_set
 from training.evaluation.report import other_measures
 
@@ -58,10 +59,12 @@ def published(results: Path) -> str:
 
 
 def measured(results: Path) -> str:
-    """Models by data sets; under the table, how each model's numbers came about."""
+    """Models by data sets, under the table how each model's numbers came about; decoders on one encoder."""
     stored = read_results(results / "accuracy")
+    compared = sorted(path for path in results.glob("decoders/*") if path.is_dir())
+    decoders = [f"Decoders on one encoder (`benchmarks.decoders`):\n\n{decoder_table(path)}" for path in compared]
     if not stored:
-        return "Not measured yet."
+        return "\n\n".join(decoders) or "Not measured yet."
     sets = list(dict.fromkeys(name for result in stored.values() for name in result["datasets"]))
     titles = {
         s: e["definition"]["title"] for r in stored.values() for s, e in r["datasets"].items() if "definition" in e
@@ -74,7 +77,7 @@ def measured(results: Path) -> str:
             cells.append(_cell(*(100 * metrics[key] for key in ("abs_rel", "delta1"))) if metrics else "-")
         rows.append([preset(model)["title"] if model in preset_names() else model, *cells])
     notes = [f"{model}: {result['protocol']}" for model, result in stored.items()]
-    return "\n\n".join([markdown_table(rows), "AbsRel % ↓ / δ1 % ↑, measured here.", *notes])
+    return "\n\n".join([markdown_table(rows), "AbsRel % ↓ / δ1 % ↑, measured here.", *notes, *decoders])
 
 
 GUESSES = {"bundled": "bundled model", "image-free-prior": "image-free prior", "constant": "constant"}

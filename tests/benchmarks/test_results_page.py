@@ -53,6 +53,26 @@ def test_measured_numbers_come_from_the_results(tmp_path):
     assert "mine: files: predicts disparity, scale and shift fitted in disparity" in text
 
 
+def test_decoders_stand_beside_each_other(tmp_path):
+    """A line for each, by the means of its seeds, in the order of the paper's table; fine-tuned encoders apart."""
+    result = {
+        "decoder_parameters": 0.66e6,
+        "decoder_gflops_518": 15.0,
+        "frames": {"rooms": {"abs_rel": 0.2, "delta1": 0.7, "images": 9}},
+        "settings": {"count": 1200, "held_out": 192, "steps": 300, "batch_size": 4, "size": [98, 126], "bf16": True},
+    }
+    runs = [("SDT, compact", 0, 0.25), ("SDT, compact", 1, 0.27), ("SDT of the paper", 0, 0.26)]
+    for decoder, seed, error in runs:
+        measured = {"decoder": decoder, "data": "pictures", "encoder": "frozen", "seed": seed}
+        measured |= {"held_out": {"abs_rel": error, "delta1": 0.67}, **result}
+        store(tmp_path / f"results/decoders/cpu/{decoder}.{seed}.json", measured)
+    text = fill(tmp_path, "measured")[1]
+    compact = "| frozen | pictures | SDT, compact | 0.66 | 15.0 | 2 | 0.2600 ± 0.0141 | 0.6700 | 0.200 |"
+    assert compact in text and "rooms (9), AbsRel" in text
+    assert text.index("SDT of the paper | 0.66 | 15.0 | 1 | 0.2600 | 0.6700") < text.index(compact)
+    assert "1200 pictures of 98x126, 192 held out, 300 steps of 4, bfloat16;" in text
+
+
 def test_efficiency_keeps_the_papers_figures_apart(tmp_path):
     counts = {"decoder_flops": 231.72e9, "official_decoder_flops": 233.85e9, "flops": 396.45e9}
     entry = {"model": "dinov3-large-sdt", "resolution": 256, "input_size": 256, **counts}
