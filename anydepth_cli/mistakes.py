@@ -1,7 +1,10 @@
 """How every program of this project ends: a user's mistake is one sentence on stderr and exit status 2."""
 
 import os
+import signal
 import sys
+import threading
+from types import FrameType
 
 from .sentences import one_line
 
@@ -33,11 +36,17 @@ class Mistakes:
         self.prog, self.mistakes, self.interrupted, self.status = prog, mistakes, interrupted, 0
 
     def __enter__(self) -> "Mistakes":
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        self.handles = in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if self.handles:
+            signal.signal(signal.SIGINT, interrupt)
         return self
 
     def __exit__(self, kind, error: BaseException | None, traceback) -> bool:
         from .parser import UsageError
 
+        if self.handles and signal.getsignal(signal.SIGINT) is interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         if isinstance(error, KeyboardInterrupt):
             self.status = 130
             say(self.prog, self.interrupted)
@@ -50,6 +59,18 @@ class Mistakes:
             self.status = 2
             say(self.prog, one_line(error))
         return self.status != 0
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Raises `KeyboardInterrupt`; later, where a `__del__` is running, in which Python would print it and go on."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            later = threading.Timer(0.01, os.kill, (os.getpid(), number))
+            later.daemon = True
+            later.start()
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 def _is_of_safetensors(error: BaseException | None) -> bool:
