@@ -4,6 +4,7 @@ import importlib.metadata
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -11,10 +12,10 @@ import torch
 PACKAGES = ("anydepth-hf", "torch", "transformers", "accelerate", "numpy", "safetensors", "datasets", "peft")
 
 
-def package_versions() -> dict[str, str]:
-    """Versions of Python and of those of `PACKAGES` that are installed."""
+def package_versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Versions of Python and of those of the packages that are installed."""
     versions = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in packages:
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

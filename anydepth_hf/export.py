@@ -4,7 +4,6 @@
 """
 
 import argparse
-import importlib.metadata
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from transformers.utils import logging
 
 from .atomic_write import atomic_write_json, atomic_write_text, move, temporary_name
 from .bundled_checkpoint import BUNDLED_CHECKPOINT
+from .environment import package_versions
 from .export_check import LIMITS, check_sizes, compare
 from .export_formats import FILES, Exporter, open_file, require_packages
 from .export_metadata import describe_model
@@ -237,12 +237,7 @@ def write_report(output: Path, results: list[dict[str, Any]], description: dict[
     earlier = []
     if (output / REPORT).exists():
         earlier = json.loads((output / REPORT).read_text(encoding="utf-8"))["files"]
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    versions = package_versions(PACKAGES)
     for result in results:
         result["versions"] = versions
     kept = [file for file in earlier if file["file"] not in written and (output / file["file"]).exists()]

@@ -1,20 +1,21 @@
-"""The three-dimensional files that a metric map becomes."""
+"""The three-dimensional files that a metric map becomes; PyTorch is needed for writing them alone."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from .atomic_write import atomic_write
-from .colmap_files import save_colmap
 from .depth_files import KEY, png_text
 from .depth_map import DepthMap
-from .geometry import EDGE_THRESHOLD, normals_to_rgb, surface_normals, unproject
-from .point_cloud import NO_INTRINSICS, PointCloud, mesh, point_cloud
+
+if TYPE_CHECKING:
+    from .point_cloud import PointCloud
 
 ENDINGS = {
     "ply": "_depth.ply",
@@ -38,7 +39,7 @@ class ShapeOptions:
     Args:
         points: points instead of a surface.
         max_points: at most so many; by default `MAX_POINTS`, and `MAX_POINTS_OF_PAGE` in pages.
-        edge_threshold: see `flying_pixels`; 0 keeps them.
+        edge_threshold: see `flying_pixels`, whose default is this one's too; 0 keeps them.
         voxel_size, max_depth: see `point_cloud`.
 
     Raises:
@@ -47,7 +48,7 @@ class ShapeOptions:
 
     points: bool = False
     max_points: int | None = None
-    edge_threshold: float = EDGE_THRESHOLD
+    edge_threshold: float | None = None
     voxel_size: float | None = None
     max_depth: float | None = None
 
@@ -55,11 +56,15 @@ class ShapeOptions:
         if self.voxel_size is not None and not self.points:
             raise ValueError("A voxel size is for points, not for a surface: --voxel-size needs --points.")
 
-    def build(self, depth: DepthMap, image: Image.Image, most: int = MAX_POINTS) -> PointCloud:
+    def build(self, depth: DepthMap, image: Image.Image, most: int = MAX_POINTS) -> "PointCloud":
         """The surface or the points of a map, of which there are at most `most` unless `max_points` says otherwise."""
+        from .geometry import EDGE_THRESHOLD
+        from .point_cloud import mesh, point_cloud
+
+        threshold = EDGE_THRESHOLD if self.edge_threshold is None else self.edge_threshold
         common = {
             "image": image,
-            "edge_threshold": self.edge_threshold or None,
+            "edge_threshold": threshold or None,
             "max_depth": self.max_depth,
             "max_points": self.max_points or most,
         }
@@ -100,11 +105,13 @@ class ShapeWriter:
         elif name == "normals_array":
             self._write_array(path)
         elif name == "colmap":
+            from .colmap_files import save_colmap
+
             save_colmap({self.depth.image or "image": self.cloud(MAX_POINTS_OF_PAGE)}, path.parent)
         else:
             self.cloud(MAX_POINTS_OF_PAGE if name == "html" else MAX_POINTS).save(path)
 
-    def cloud(self, most: int) -> PointCloud:
+    def cloud(self, most: int) -> "PointCloud":
         """The surface or points, at most so many where the options do not say."""
         most = self.options.max_points or most
         if most not in self._clouds:
@@ -114,6 +121,9 @@ class ShapeWriter:
     @cached_property
     def normals(self) -> np.ndarray:
         """(H, W, 3) float32, in the camera's axes, facing it; NaN where there are none."""
+        from .geometry import surface_normals, unproject
+        from .point_cloud import NO_INTRINSICS
+
         depth = self.depth.to_depth()
         if depth.intrinsics is None:
             raise ValueError(NO_INTRINSICS)
@@ -127,6 +137,8 @@ class ShapeWriter:
             np.savez(file, **arrays)
 
     def _write_picture(self, path: Path):
+        from .geometry import normals_to_rgb
+
         picture = Image.fromarray(normals_to_rgb(self.normals))
         about = self.depth.metadata(normals="red: to the right, green: up, blue: towards the camera; black: none")
         with atomic_write(path) as temporary:
