@@ -55,9 +55,10 @@ def sensitive_weights(model: nn.Module) -> list[np.ndarray]:
     return [part.numpy() for tensor in tensors for part in (tensor, *tensor.chunk(2, dim=1))]
 
 
-def fingerprint(weight: np.ndarray) -> tuple[int, str]:
-    """What an array shares with its transposed and reshaped copies: traced graphs name no layers."""
-    return weight.size, f"{np.abs(weight, dtype=np.float64).sum():.9g}"
+def fingerprint(weight: np.ndarray) -> tuple[int, int]:
+    """What an array shares with its transposed and reshaped copies, exactly: traced graphs name no layers."""
+    bits = np.ascontiguousarray(weight, dtype=np.float32).view(np.uint32)
+    return weight.size, int(bits.sum(dtype=np.uint64))
 
 
 def onnx_weights(graph: Any) -> Iterator[tuple[str, list[np.ndarray]]]:
