@@ -62,7 +62,10 @@ def measured(results: Path) -> str:
     """Models by data sets, under the table how each model's numbers came about; decoders on one encoder."""
     stored = read_results(results / "accuracy")
     compared = sorted(path for path in results.glob("decoders/*") if path.is_dir())
-    decoders = [f"Decoders on one encoder (`benchmarks.decoders`):\n\n{decoder_table(path)}" for path in compared]
+    decoders = [
+        f"Decoders on one encoder (`benchmarks.decoders`), {path.name.replace('-', ' ')}:\n\n{decoder_table(path)}"
+        for path in compared
+    ]
     if not stored:
         return "\n\n".join(decoders) or "Not measured yet."
     sets = list(dict.fromkeys(name for result in stored.values() for name in result["datasets"]))
