@@ -8,7 +8,6 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 
 import anydepth_hf
 from anydepth_hf import read_depth
@@ -148,9 +147,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_in_the_same_frames(model, save_t
     whole = predict_video(str(save_tiny_model()), source, tmp_path / "whole.mp4", **options)
     target = tmp_path / "cut.mp4"
     command = [sys.executable, "-c", KILLED, str(save_tiny_model()), str(source), str(target)]
-    # another number of threads rounds otherwise
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    assert subprocess.run(command, env=environment).returncode == -signal.SIGKILL
+    assert subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode == -signal.SIGKILL
     work = tmp_path / ".cut.mp4.partial"
     assert len(list(work.glob("*.npz"))) == 1 and not target.exists()
     steps = []
@@ -158,10 +155,12 @@ def test_a_run_that_was_killed_goes_on_and_ends_in_the_same_frames(model, save_t
         str(save_tiny_model()), source, target, progress=lambda *step: steps.append(step[0]), **options
     )
     assert steps[0] == 33  # what was complete is not predicted again
+    # to rounding, which another process need not share; a lossy encoder makes more of it
+    np.testing.assert_allclose(np.load(cut[2])["disparity"], np.load(whole[2])["disparity"], rtol=1e-5)
     for one, other in zip(whole[:2], cut[:2]):
-        np.testing.assert_array_equal(decoded(one)[0], decoded(other)[0])
+        frames, others = (np.stack(decoded(path)[0]).astype(int) for path in (one, other))
+        assert frames.shape == others.shape and abs(frames - others).mean() < 1
         assert decoded(one)[1] == decoded(other)[1]
-    np.testing.assert_array_equal(np.load(whole[2])["disparity"], np.load(cut[2])["disparity"])
     assert not work.exists()
 
 
