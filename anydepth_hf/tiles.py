@@ -57,6 +57,9 @@ def _intervals(length: int, side: float, overlap: float) -> list[tuple[int, int,
     """Start, end, and overlaps with the one before and the one after, of the tiles along one side."""
     count = 1 + max(0, int(np.ceil((length - side) / (side * (1 - overlap)) - 1e-9)))
     size = min(length, int(np.ceil(side)))
+    # steps are whole pixels: the longest must leave the overlap too
+    while count > 1 and size + (size - length) // (count - 1) < overlap * size - 1e-9:
+        size += 1
     starts = np.linspace(0, length - size, count).round().astype(int).tolist()
     shared = [0, *(before + size - after for before, after in zip(starts, starts[1:])), 0]
     return [(start, start + size, shared[k], shared[k + 1]) for k, start in enumerate(starts)]
