@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # it needs PyTorch, and a map without alignment does not
 
 KINDS = ("disparity", "depth")
 GENERATOR = "anydepth-hf"
+EDGE_THRESHOLD = 0.04
+"""Change of depth across a pixel, as a share, from which the pixel floats between two surfaces."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,4 +196,4 @@ def meaning(kind: str, unit: str | None) -> str:
     return f"relative {kind} ({near}), up to an unknown scale and shift"
 
 
-__all__ = ["GENERATOR", "KINDS", "DepthMap", "UnknownMeaning", "meaning", "parse_metadata"]
+__all__ = ["EDGE_THRESHOLD", "GENERATOR", "KINDS", "DepthMap", "UnknownMeaning", "meaning", "parse_metadata"]

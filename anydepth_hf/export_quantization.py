@@ -1,6 +1,6 @@
 """Static 8-bit quantisation with NNCF, and the layers that it leaves in floating point."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,29 +63,47 @@ def fingerprint(weight: np.ndarray) -> tuple[int, int]:
 
 def onnx_weights(graph: Any) -> Iterator[tuple[str, list[np.ndarray]]]:
     """Name and stored weights of each node of an `onnx_ir` graph that has some, also of those it rearranges first."""
+
+    def read(value: Any) -> np.ndarray | None:
+        return None if value.const_value is None else value.const_value.numpy()
+
+    def inputs(value: Any) -> Iterable[Any]:
+        node = value.producer()
+        return () if node is None or node.op_type in WEIGHTED else filter(None, node.inputs)
+
     for node in graph:
-        weights, above = [], [node.inputs[1]] if node.op_type in WEIGHTED else []
-        while above:
-            value = above.pop()
-            if value.const_value is not None:
-                weights.append(value.const_value.numpy())
-            elif value.producer() is not None and value.producer().op_type not in WEIGHTED:
-                above += [value for value in value.producer().inputs if value is not None]
-        yield node.name, weights
+        if node.op_type in WEIGHTED:
+            yield node.name, stored_above(node.inputs[1], read, inputs, name=lambda value: value.name)
 
 
 def openvino_weights(model: Any) -> Iterator[tuple[str, list[np.ndarray]]]:
     """The same of each operator of an OpenVINO model."""
+
+    def read(node: Any) -> np.ndarray | None:
+        return node.get_data() if node.get_type_name() == "Constant" else None
+
+    def inputs(node: Any) -> Iterable[Any]:
+        return () if node.get_type_name() in WEIGHTED else (value.get_node() for value in node.input_values())
+
     for operator in model.get_ordered_ops():
-        is_weighted = operator.get_type_name() in WEIGHTED
-        weights, above = [], [operator.input_value(1).get_node()] if is_weighted else []
-        while above:
-            node = above.pop()
-            if node.get_type_name() == "Constant":
-                weights.append(node.get_data())
-            elif node.get_type_name() not in WEIGHTED:
-                above += [value.get_node() for value in node.input_values()]
-        yield operator.get_friendly_name(), weights
+        if operator.get_type_name() in WEIGHTED:
+            start, name = operator.input_value(1).get_node(), operator.get_friendly_name()
+            yield name, stored_above(start, read, inputs, name=lambda node: node.get_friendly_name())
+
+
+def stored_above(start: Any, read: Callable, inputs: Callable, name: Callable) -> list[np.ndarray]:
+    """The arrays that a part of a graph is computed from: of each name on the way up once."""
+    arrays, todo, seen = [], [start], set()
+    while todo:
+        part = todo.pop()
+        if name(part) in seen:
+            continue
+        seen.add(name(part))
+        if (array := read(part)) is not None:
+            arrays.append(array)
+        else:
+            todo += inputs(part)
+    return arrays
 
 
 __all__ = ["nncf_config"]

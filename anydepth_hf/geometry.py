@@ -11,8 +11,7 @@ import torch.nn.functional as F
 
 from .alignment_spaces import as_tensor
 from .camera import Intrinsics
-
-EDGE_THRESHOLD = 0.04
+from .depth_map import EDGE_THRESHOLD
 
 
 def unproject(depth, intrinsics: Intrinsics):

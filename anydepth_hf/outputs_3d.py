@@ -12,7 +12,7 @@ from PIL import Image
 
 from .atomic_write import atomic_write
 from .depth_files import KEY, png_text
-from .depth_map import DepthMap
+from .depth_map import EDGE_THRESHOLD, DepthMap
 
 if TYPE_CHECKING:
     from .point_cloud import PointCloud
@@ -39,7 +39,7 @@ class ShapeOptions:
     Args:
         points: points instead of a surface.
         max_points: at most so many; by default `MAX_POINTS`, and `MAX_POINTS_OF_PAGE` in pages.
-        edge_threshold: see `flying_pixels`, whose default is this one's too; 0 keeps them.
+        edge_threshold: see `flying_pixels`; 0 keeps them.
         voxel_size, max_depth: see `point_cloud`.
 
     Raises:
@@ -48,7 +48,7 @@ class ShapeOptions:
 
     points: bool = False
     max_points: int | None = None
-    edge_threshold: float | None = None
+    edge_threshold: float = EDGE_THRESHOLD
     voxel_size: float | None = None
     max_depth: float | None = None
 
@@ -58,13 +58,11 @@ class ShapeOptions:
 
     def build(self, depth: DepthMap, image: Image.Image, most: int = MAX_POINTS) -> "PointCloud":
         """The surface or the points of a map, of which there are at most `most` unless `max_points` says otherwise."""
-        from .geometry import EDGE_THRESHOLD
         from .point_cloud import mesh, point_cloud
 
-        threshold = EDGE_THRESHOLD if self.edge_threshold is None else self.edge_threshold
         common = {
             "image": image,
-            "edge_threshold": threshold or None,
+            "edge_threshold": self.edge_threshold or None,
             "max_depth": self.max_depth,
             "max_points": self.max_points or most,
         }

@@ -118,15 +118,16 @@ def table(results: list[dict]) -> str:
     """A line for each model and variant: wall-clock seconds and ratio by number of threads, size, mean error."""
     threads = sorted({result["threads"] for result in results})
     header = ["model", "file", *(f"{count} thread{'s' * (count > 1)}, seconds (times as fast)" for count in threads)]
-    rows: dict[tuple, list[str]] = {}
-    for result in sorted(results, key=lambda result: result["threads"]):
-        row = rows.setdefault((result["model"], result["variant"]), [f"`{result['model']}`", f"`{result['variant']}`"])
-        row.append(f"{result['seconds']:.3f} ({result['ratio']:.2f})")
+    found: dict[tuple, dict[int, dict]] = {}
     for result in results:
-        row = rows[result["model"], result["variant"]]
-        if len(row) == 2 + len(threads):
-            row += [f"{result['bytes'] / 1e6:.1f}", f"{result['mean_error']:.1e}"] if result["bytes"] else ["", ""]
-    return markdown_table([[*header, "MB", "mean error"], *rows.values()])
+        found.setdefault((result["model"], result["variant"]), {})[result["threads"]] = result
+    rows = [[*header, "MB", "mean error"]]
+    for (model, variant), runs in found.items():
+        times = [f"{runs[count]['seconds']:.3f} ({runs[count]['ratio']:.2f})" for count in threads]
+        file = runs[threads[0]]
+        size, error = (f"{file['bytes'] / 1e6:.1f}", f"{file['mean_error']:.1e}") if file["bytes"] else ("", "")
+        rows.append([f"`{model}`", f"`{variant}`", *times, size, error])
+    return markdown_table(rows)
 
 
 def main():
