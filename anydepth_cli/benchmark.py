@@ -28,9 +28,3 @@ def add_arguments(parser: argparse.ArgumentParser):
     parser.add_argument("--threads", type=number(minimum=1), help="CPU threads")
     parser.add_argument("--memory", action="store_true", help="measure peak memory too")
     parser.add_argument("--json", help="file for the results")
-
-
-def run(args: argparse.Namespace) -> int:
-    from anydepth_hf.benchmark import run
-
-    return run(args)

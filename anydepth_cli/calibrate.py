@@ -70,9 +70,3 @@ def add_arguments(parser: argparse.ArgumentParser):
     parser.add_argument("--size", type=number(minimum=1), help="shortest side that the model sees (default: its own)")
     add_camera_arguments(parser)
     add_model_arguments(parser)
-
-
-def run(args: argparse.Namespace) -> int:
-    from anydepth_hf.calibrate import run
-
-    return run(args)

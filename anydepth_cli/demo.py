@@ -61,9 +61,3 @@ def add_arguments(parser: argparse.ArgumentParser):
         metavar="DIR",
         help="write a folder that is a Hub Space of this page, with the models of --model, and end",
     )
-
-
-def run(args: argparse.Namespace) -> int:
-    from anydepth_hf.demo import run
-
-    return run(args)

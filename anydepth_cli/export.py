@@ -42,9 +42,3 @@ def add_arguments(parser: argparse.ArgumentParser):
         help="config.json and preprocessor_config.json for transformers.js, in a folder of its own",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
-
-
-def run(args: argparse.Namespace) -> int:
-    from anydepth_hf.export import run
-
-    return run(args)

@@ -29,9 +29,3 @@ def add_arguments(parser: argparse.ArgumentParser):
         help="off: each frame for itself; causal: each agrees with those before it (default: causal)",
     )
     add_model_arguments(parser)
-
-
-def run(args: argparse.Namespace) -> int:
-    from anydepth_hf.live import run
-
-    return run(args)

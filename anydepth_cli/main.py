@@ -20,7 +20,7 @@ COMMANDS = {
     "demo": "a page in the browser: photographs and videos, metres, 3-D, downloads",
     "benchmark": "parameters, FLOPs, latency and memory of models",
 }
-"""Every command and what it does; each is the module of that name in this package."""
+"""Every command and what it does: options in the module of that name here, work in that of `anydepth_hf`."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,5 +55,6 @@ def _run(name: str | None, argv: list[str]) -> int:
     description = COMMANDS[name]
     parser = Parser(prog=f"anydepth {name}", description=f"{description[0].upper()}{description[1:]}.")
     command.add_arguments(parser)
-    # intermixed: files may stand before and behind options
-    return command.run(parser.parse_intermixed_args(argv[1:]))
+    args = parser.parse_intermixed_args(argv[1:])  # intermixed: files may stand before and behind options
+    module = command.module(args) if hasattr(command, "module") else name
+    return importlib.import_module(f"anydepth_hf.{module}").run(args)

@@ -130,13 +130,9 @@ def add_arguments(parser: argparse.ArgumentParser):
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    if is_onnx(args.model):
-        from anydepth_hf.onnx_predict import run
-    else:
-        from anydepth_hf.predict import run
-
-    return run(args)
+def module(args: argparse.Namespace) -> str:
+    """The module of `anydepth_hf` that predicts."""
+    return "onnx_predict" if is_onnx(args.model) else "predict"
 
 
 def is_onnx(model: str | None) -> bool:

@@ -12,10 +12,3 @@ def add_arguments(parser: argparse.ArgumentParser):
         metavar="DIR",
         help="folder for the model, new or empty (default: beside the Hub's cache, where every command finds it)",
     )
-
-
-def run(args: argparse.Namespace) -> int:
-    from anydepth_hf.pull import pull
-
-    print(pull(args.preset, args.output))
-    return 0

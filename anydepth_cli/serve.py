@@ -52,9 +52,3 @@ def add_arguments(parser: argparse.ArgumentParser):
     )
     parser.add_argument("--log-requests", action="store_true", help="print a line for each request")
     add_model_arguments(parser)
-
-
-def run(args: argparse.Namespace) -> int:
-    from anydepth_hf.serve import run
-
-    return run(args)

@@ -7,8 +7,8 @@ from typing import Any
 
 from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .calibration import Calibration, find_calibration
-from .catalog import catalog
 from .loading import load_model
+from .models import catalog
 from .prediction import Predictor, model_label
 
 BUNDLED = "bundled"

@@ -1,4 +1,4 @@
-"""Programs whose options stand in a dataclass (see `option_schema`): their command line and their end."""
+"""What programs share with the `anydepth` command: how they answer mistakes; and those with options in a dataclass."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from transformers import HfArgumentParser
 
 from anydepth_cli.mistakes import Mistakes
-from anydepth_cli.parser import StepParser
+from anydepth_cli.parser import Parser, StepParser, number
+from anydepth_cli.sentences import first_line, nearest, one_line
 
 
 class DataclassParser(StepParser, HfArgumentParser):
@@ -34,4 +35,14 @@ def run_program(
     return ending.status
 
 
-__all__ = ["DataclassParser", "run_program"]
+__all__ = [
+    "DataclassParser",
+    "Mistakes",
+    "Parser",
+    "StepParser",
+    "first_line",
+    "nearest",
+    "number",
+    "one_line",
+    "run_program",
+]

@@ -3,6 +3,7 @@
 The converter is the folder `conversion/` of a checkout; a wheel holds it inside this package.
 """
 
+import argparse
 import importlib
 import json
 import os
@@ -47,6 +48,12 @@ logger = logging.get_logger(__name__)
 
 class PullError(OSError, ValueError):
     """Published weights that cannot be had; the message is one sentence."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Pulls and prints the folder. Returns the exit status."""
+    print(pull(args.preset, args.output))
+    return 0
 
 
 def pull(name: str, output: str | os.PathLike | None = None) -> str:
@@ -291,4 +298,4 @@ def _converter(module: str) -> ModuleType:
         ) from error
 
 
-__all__ = ["PullError", "cached_folder", "from_preset", "pull", "resolve"]
+__all__ = ["PullError", "cached_folder", "from_preset", "pull", "resolve", "run"]

@@ -8,8 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from anydepth_cli.mistakes import Mistakes
-from anydepth_cli.parser import Parser
+from anydepth_hf.programs import Mistakes, Parser
 from conversion.converter import convert
 from conversion.reading import SOURCES
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForDepthEstimation
 
-from anydepth_cli.sentences import first_line
 from anydepth_hf.loading import require_complete
+from anydepth_hf.programs import first_line
 from anydepth_hf.quiet import quiet_transformers
 
 from .formats.renaming import ConversionError, Part

@@ -20,9 +20,7 @@ from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFound
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
-from anydepth_cli.mistakes import Mistakes
-from anydepth_cli.parser import Parser
-from anydepth_cli.sentences import one_line
+from anydepth_hf.programs import Mistakes, Parser, one_line
 from conversion.hub.exported import ExportedFilesError, show_in_card
 from conversion.hub.model_directory import UploadError, add_reference, check, collect_files, matches
 

@@ -16,12 +16,11 @@ from pathlib import Path
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError
 
-from anydepth_cli.mistakes import Mistakes
-from anydepth_cli.parser import Parser
 from anydepth_hf import AnyDepthConfig
 from anydepth_hf.atomic_write import atomic_directory
 from anydepth_hf.licenses import WEIGHTS
 from anydepth_hf.presets import preset, preset_names
+from anydepth_hf.programs import Mistakes, Parser
 from conversion.convert import convert
 from conversion.formats.renaming import ConversionError
 from conversion.hub.model_card import OWNER, preset_card, stored_results, write

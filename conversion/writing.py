@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from anydepth_cli.sentences import one_line
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
 from anydepth_hf.atomic_write import recover_directory, replaced_name
 from anydepth_hf.loading import require_complete
+from anydepth_hf.programs import one_line
 from anydepth_hf.quiet import quiet_transformers
 
 from .formats.renaming import ConversionError, Part, StateDict, describe_keys

@@ -17,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from anydepth_cli.mistakes import Mistakes
-from anydepth_cli.parser import Parser, StepParser, number
 from anydepth_hf.atomic_write import atomic_write_json, atomic_write_text
+from anydepth_hf.programs import Mistakes, Parser, StepParser, number
 from training.data.decoding import DataError
 from training.data.folders import check_listable, format_list
 from training.data.sources import DatasetSpec, PairDataset, open_dataset

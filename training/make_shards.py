@@ -21,10 +21,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from anydepth_cli.mistakes import Mistakes
-from anydepth_cli.parser import Parser, number
 from anydepth_hf.atomic_write import atomic_write
 from anydepth_hf.extras import require
+from anydepth_hf.programs import Mistakes, Parser, number
 from training.data.batches import unchanged
 from training.data.decoding import DataError
 from training.data.manifest import claim_folder

@@ -5,7 +5,7 @@ Options are in trainer/arguments.py, the loop in trainer/loop.py, how to use the
 
 import sys
 
-from anydepth_cli.mistakes import Mistakes
+from anydepth_hf.programs import Mistakes
 from training.data.decoding import DataError
 from training.trainer.arguments import parse_arguments
 from training.trainer.loop import Trainer

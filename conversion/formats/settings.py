@@ -6,8 +6,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Union
 
-from anydepth_cli.sentences import nearest
 from anydepth_hf import AnyDepthConfig
+from anydepth_hf.programs import nearest
 
 from .renaming import ConversionError
 

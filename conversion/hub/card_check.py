@@ -6,8 +6,8 @@ from pathlib import Path
 import yaml
 from huggingface_hub import ModelCard
 
-from anydepth_cli.sentences import one_line
 from anydepth_hf.licenses import FROM_SCRATCH, WEIGHTS, license_problems
+from anydepth_hf.programs import one_line
 
 PLACEHOLDER = re.compile(r"\[?More Information Needed\]?|\bTODO\b|\bTBD\b|\{\{.*?\}\}", re.IGNORECASE)
 

@@ -15,12 +15,11 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 import anydepth_hf
-from anydepth_cli.mistakes import Mistakes
-from anydepth_cli.parser import Parser
 from anydepth_hf import AnyDepthConfig
 from anydepth_hf.atomic_write import atomic_write_text
 from anydepth_hf.licenses import APACHE, WEIGHTS
 from anydepth_hf.presets import preset, preset_names
+from anydepth_hf.programs import Mistakes, Parser
 
 from . import card_text as text
 from .card_results import Measured, measured_index, published_index, read_results

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from transformers.dynamic_module_utils import get_relative_import_files
 
-from anydepth_cli.sentences import one_line
 from anydepth_hf import AnyDepthForDepthEstimation, AnyDepthImageProcessor
 from anydepth_hf.loading import require_complete
+from anydepth_hf.programs import one_line
 from anydepth_hf.quiet import quiet_transformers
 
 from .card_check import card_problems

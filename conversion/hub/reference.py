@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from anydepth_cli.sentences import one_line
+from anydepth_hf.programs import one_line
 
 REFERENCE_FILE = "reference.safetensors"
 # of the largest value: between float32 builds of torch a deep encoder differs by some 1e-5, a wrong weight by more

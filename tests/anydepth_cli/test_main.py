@@ -89,7 +89,7 @@ def test_what_ends_a_command_is_one_line(error, status, line, capsys, monkeypatc
 
 
 def test_files_may_stand_before_and_behind_options(monkeypatch):
-    from anydepth_cli import predict
+    from anydepth_hf import predict
 
     seen = []
     monkeypatch.setattr(predict, "run", lambda args: seen.extend(map(str, args.inputs)) or 0)

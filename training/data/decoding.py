@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from anydepth_cli.sentences import one_line
 from anydepth_hf.extras import require
 from anydepth_hf.image_io import ImageError, open_image
+from anydepth_hf.programs import one_line
 
 Source = str | os.PathLike | bytes
 """A path, or the bytes of a file (as the columns of Hugging Face data sets hold them)."""

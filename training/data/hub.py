@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from anydepth_cli.sentences import one_line
 from anydepth_hf.extras import require
+from anydepth_hf.programs import one_line
 from training.data.decoding import DataError
 from training.data.readers import DepthReader, DepthSample
 

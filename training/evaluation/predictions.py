@@ -15,11 +15,11 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstima
 from transformers.image_utils import SizeDict
 
 import anydepth_hf  # noqa: F401  (registers the model with the Auto classes)
-from anydepth_cli.sentences import one_line
 from anydepth_hf.image_processing_anydepth import get_resized_size
 from anydepth_hf.loading import ModelError, require_complete
 from anydepth_hf.metrics import image_free_prior
 from anydepth_hf.model_types import PREDICTS, model_type_rule
+from anydepth_hf.programs import one_line
 from anydepth_hf.pull import resolve
 from training.data.decoding import DataError, naming, read_npy, read_png16
 from training.data.manifest import stamp

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from anydepth_cli.sentences import one_line
 from anydepth_hf.atomic_write import atomic_write
 from anydepth_hf.extras import require
+from anydepth_hf.programs import one_line
 from training.data.decoding import DataError
 from training.data.manifest import claim_folder
 from training.data.sources import DatasetSpec, PairDataset, open_dataset

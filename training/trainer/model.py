@@ -8,12 +8,12 @@ from huggingface_hub.errors import GatedRepoError, StrictDataclassError
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
-from anydepth_cli.sentences import one_line
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
 from anydepth_hf.hub_files import explain
 from anydepth_hf.loading import require_complete
 from anydepth_hf.originals import encoder_source
 from anydepth_hf.presets import preset_config
+from anydepth_hf.programs import one_line
 from anydepth_hf.pull import resolve
 from training.trainer.arguments import TrainArguments
 

@@ -11,7 +11,6 @@ from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFound
 from safetensors import SafetensorError
 from torch import nn
 
-from anydepth_cli.sentences import one_line
 from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
 from anydepth_hf.atomic_write import (
     LEFTOVERS,
@@ -21,6 +20,7 @@ from anydepth_hf.atomic_write import (
     shared_temporary_name,
     temporary_directory,
 )
+from anydepth_hf.programs import one_line
 from training.trainer.arguments import TrainArguments
 from training.trainer.model import finished_model
 from training.trainer.provenance import missing_line, notices, provenance, starting_point

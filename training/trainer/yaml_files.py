@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from anydepth_cli.sentences import one_line
+from anydepth_hf.programs import one_line
 
 
 class _Loader(yaml.SafeLoader):

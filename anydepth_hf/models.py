@@ -1,10 +1,18 @@
 """The presets as a list: size, licence, what they predict, and whether their weights are on this disk."""
 
+import argparse
+import json
 from typing import Any
 
 from .originals import original
 from .presets import preset, preset_names
 from .pull import cached_folder
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the list, as JSON or as a table. Returns the exit status."""
+    print(json.dumps(catalog(), indent=2) if args.json else table())
+    return 0
 
 
 def catalog() -> list[dict[str, Any]]:
@@ -51,4 +59,4 @@ def table() -> str:
     return "\n".join(lines)
 
 
-__all__ = ["catalog", "table"]
+__all__ = ["catalog", "run", "table"]
