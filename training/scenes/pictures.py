@@ -13,7 +13,7 @@ from .world.catalogue import Catalogue
 from .world.furnishing import furnished_room
 from .world.outdoors import Outdoors
 from .world.scene import Camera, Scene
-from .world.stock import Furniture, OutdoorThings
+from .world.stock import Furniture, OutdoorThings, lacking
 from .world.street import build_street
 from .world.textures import TextureBank
 from .world.viewpoints import choose_camera
@@ -48,7 +48,8 @@ class Pictures:
         scale: of the pictures' sides; 1.2 makes 288x384 of 240x320.
 
     Raises:
-        FileNotFoundError: no furniture. ImportError: moderngl is missing. RuntimeError: no EGL.
+        FileNotFoundError: no furniture. ValueError: none for one of the kinds, or a file that is no library.
+        ImportError: moderngl is missing. RuntimeError: no EGL.
     """
 
     def __init__(
@@ -62,6 +63,12 @@ class Pictures:
         catalogue = Catalogue(furniture, cache)
         self.bank = TextureBank(catalogue, photographs)
         self.furniture, self.outdoors = Furniture(catalogue), OutdoorThings(catalogue)
+        for kind, share, stock in zip(KINDS, shares, (self.furniture, self.outdoors, self.outdoors), strict=True):
+            if share and lacking(stock):
+                raise ValueError(
+                    f"{furniture} has no models for {', '.join(lacking(stock))}, which {kind}s need: add libraries "
+                    f"to it, or leave {kind}s out with --shares."
+                )
         self.rasteriser = Rasteriser(self.bank)
         self.shares = np.asarray(shares, float) / np.sum(shares)
         self.scale = scale

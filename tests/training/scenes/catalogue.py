@@ -54,11 +54,11 @@ CUBE = "\n".join(
 MATERIALS = "newmtl side\nKd 0.8 0.4 0.2\nKs 0.5 0.5 0.5\nNs 80\nd 1.0\nnewmtl top\nKd 1 1 1\nmap_Kd wood.png\n"
 
 
-def write_library(folder: Path) -> Path:
+def write_library(folder: Path, models: list[tuple] = MODELS) -> Path:
     """`folder/Boxes.sh3f`; returns the folder."""
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8))
     lines = ["id=Boxes", "name=Boxes"]
-    for number, (name, category, width, depth, height, elevation, other) in enumerate(MODELS, start=1):
+    for number, (name, category, width, depth, height, elevation, other) in enumerate(models, start=1):
         values = {"name": name, "category": category, "model": "/boxes/cube.obj", "width": width, "depth": depth,
                   "height": height, "elevation": elevation, "creator": "Nobody"}  # fmt: skip
         lines += [f"{key}#{number}={value}" for key, value in values.items()]

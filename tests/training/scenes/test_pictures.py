@@ -1,5 +1,7 @@
 """Rendered rooms, streets and yards: models are read at their sizes, depth is exact, files are what training reads."""
 
+import zipfile
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -77,6 +79,32 @@ def test_faces_of_any_form_become_triangles():
 def test_folder_without_furniture_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="sweethome3d-furniture"):
         Catalogue(tmp_path, tmp_path)
+
+
+def test_a_file_that_is_no_library_is_named(tmp_path):
+    for content in (b"no archive", b"PK\5\6" + bytes(18)):  # the second is an empty archive
+        (tmp_path / "chairs.sh3f").write_bytes(content)
+        with pytest.raises(ValueError, match=r"chairs\.sh3f is no furniture library"):
+            Catalogue(tmp_path, tmp_path / "cache")
+
+
+def test_a_model_whose_file_is_missing_is_left_out(tmp_path):
+    library = write_library(tmp_path / "library", MODELS[:1])
+    whole = zipfile.ZipFile(library / "Boxes.sh3f")
+    with zipfile.ZipFile(library / "Boxes.sh3f.new", "w") as archive:
+        archive.writestr("PluginFurnitureCatalog.properties", whole.read("PluginFurnitureCatalog.properties"))
+    (library / "Boxes.sh3f.new").replace(library / "Boxes.sh3f")
+    catalogue = Catalogue(library, tmp_path / "cache")
+    assert catalogue.mesh(catalogue.models[0]) is None
+
+
+def test_libraries_that_lack_what_a_kind_of_world_needs_are_refused_at_once(tmp_path):
+    library = write_library(tmp_path / "library", [model for model in MODELS if model[0] not in ("Bus", "Pine")])
+    with pytest.raises(ValueError, match=r"no models for trucks, trees, which streets need.*--shares"):
+        Pictures(library, None, tmp_path / "cache", shares=(1, 1, 0))
+    library = write_library(tmp_path / "library", [model for model in MODELS if model[0] != "Bed"])
+    with pytest.raises(ValueError, match="no models for Bedroom, which rooms need"):
+        Pictures(library, None, tmp_path / "cache")
 
 
 def test_things_of_a_room_do_not_overlap_and_lie_inside(catalogue):

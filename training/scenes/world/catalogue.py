@@ -45,26 +45,26 @@ class Catalogue:
         cache: folder for parsed meshes.
 
     Raises:
-        FileNotFoundError: no library there.
+        FileNotFoundError: no library there. ValueError: one that cannot be read.
     """
 
     def __init__(self, folder: str | Path, cache: str | Path):
-        self.libraries = {path.stem: path for path in sorted(Path(folder).glob("*.sh3f"))}
-        if not self.libraries:
-            raise FileNotFoundError(f"{folder} holds no *.sh3f; Debian's package sweethome3d-furniture has them.")
+        self.models: list[Model] = []
         self._archives: dict[str, zipfile.ZipFile] = {}
         self._meshes: dict[Model, Mesh | None] = {}
         self.cache = Path(cache)
         self.cache.mkdir(parents=True, exist_ok=True)
-        self.models = [model for name, path in self.libraries.items() for model in read_models(name, path)]
-
-    def archive(self, library: str) -> zipfile.ZipFile:
-        if library not in self._archives:
-            self._archives[library] = zipfile.ZipFile(self.libraries[library])
-        return self._archives[library]
+        for path in sorted(Path(folder).glob("*.sh3f")):
+            try:
+                self._archives[path.stem] = zipfile.ZipFile(path)
+                self.models += read_models(path.stem, self._archives[path.stem])
+            except (zipfile.BadZipFile, KeyError, ValueError) as error:
+                raise ValueError(f"{path} is no furniture library of Sweet Home 3D: {error}") from error
+        if not self.models:
+            raise FileNotFoundError(f"{folder} holds no *.sh3f; Debian's package sweethome3d-furniture has them.")
 
     def mesh(self, model: Model) -> Mesh | None:
-        """The model at its size, standing on y = 0 and centred, facing +z; None if it is empty or too heavy."""
+        """The model at its size, on y = 0 and centred, facing +z; None if it is missing, empty or too heavy."""
         if model not in self._meshes:
             self._meshes[model] = self._stored(model)
         return self._meshes[model]
@@ -84,14 +84,12 @@ class Catalogue:
         return Mesh(vertices, parts, model.key) if len(vertices) else None
 
     def _read(self, model: Model) -> Mesh | None:
-        path = model.file.lstrip("/")
+        path = f"{model.library}/{model.file.lstrip('/')}"
         folder = path.rpartition("/")[0]
-        text = self.archive(model.library).read(path).decode("latin-1")
+        text = (self.file(path) or b"").decode("latin-1")
         materials = {}
         for name in re.findall(r"^mtllib\s+(.+?)\s*$", text, re.M):
-            mtl = self.file(f"{model.library}/{folder}/{name}")
-            if mtl is not None:
-                materials |= read_materials(mtl.decode("latin-1"), f"{model.library}/{folder}")
+            materials |= read_materials((self.file(f"{folder}/{name}") or b"").decode("latin-1"), folder)
         mesh = read_obj(text, materials)
         if not 0 < mesh.triangles <= MAX_TRIANGLES:
             return None
@@ -113,14 +111,14 @@ class Catalogue:
         """A file of a library, such as a texture that a material names, `LIBRARY/PATH`; None if it is not there."""
         library, _, path = key.partition("/")
         try:
-            return self.archive(library).read(path)
+            return self._archives[library].read(path)
         except KeyError:
             return None
 
 
-def read_models(library: str, path: Path) -> list[Model]:
+def read_models(library: str, archive: zipfile.ZipFile) -> list[Model]:
     """Entries of one library's catalogue."""
-    text = zipfile.ZipFile(path).read("PluginFurnitureCatalog.properties").decode("latin-1")
+    text = archive.read("PluginFurnitureCatalog.properties").decode("latin-1")
     entries: dict[str, dict[str, str]] = {}
     for field, number, value in re.findall(r"^([A-Za-z]+)#(\d+)\s*[=:]\s*(.*)$", text, re.M):
         entries.setdefault(number, {})[field] = value.strip()

@@ -64,6 +64,12 @@ class OutdoorThings:
         self.standing = [m for m in self.people if m.height > 1.4]
 
 
+def lacking(stock: Furniture | OutdoorThings) -> list[str]:
+    """What a stock has no model for."""
+    lists = vars(stock) | getattr(stock, "large", {})
+    return [name for name, models in lists.items() if models == []]
+
+
 def of(models: Iterable[Model], category: str) -> list[Model]:
     """Those of one of the catalogue's categories."""
     return [model for model in models if model.category == category]
