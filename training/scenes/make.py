@@ -7,6 +7,7 @@ a range that was interrupted goes on where it stopped. Files are `HEIGHTxWIDTH/S
 uint8 (3, h, w) and "depth" float16 (h, w), planar metres, 0 where the sky is.
 """
 
+import math
 import os
 import re
 import sys
@@ -27,9 +28,7 @@ DONE = "worlds"
 @dataclass
 class MakeArguments:
     output: str = field(metadata={"help": "folder to write into, which may hold pictures already"})
-    worlds: str = field(
-        default="0:1000", metadata={"help": "FIRST:END; a room gives up to six pictures, a street five"}
-    )
+    worlds: str = field(default="0:1000", metadata={"help": "FIRST:END; a room or a street gives up to six pictures"})
     seed: int = 0
     shares: list[float] = field(default_factory=lambda: list(SHARES), metadata={"help": f"of {', '.join(KINDS)}"})
     scale: float = field(default=1.0, metadata={"help": "of the pictures' sides: 1.2 makes 288x384 of 240x320"})
@@ -50,7 +49,9 @@ class MakeArguments:
         if not span or int(span[1]) >= int(span[2]):
             raise ValueError(f"--worlds {self.worlds}: write FIRST:END, such as 0:1000")
         self.range = range(int(span[1]), int(span[2]))
-        if len(self.shares) != len(KINDS) or min(self.shares) < 0 or not sum(self.shares):
+        if self.seed < 0:
+            raise ValueError(f"--seed {self.seed}: give a number from 0 on")
+        if len(self.shares) != len(KINDS) or min(self.shares) < 0 or not 0 < sum(self.shares) < math.inf:
             raise ValueError(
                 f"--shares needs {len(KINDS)} numbers from 0 on, for {', '.join(KINDS)}, not all of them 0"
             )
@@ -71,12 +72,15 @@ def make(arguments: MakeArguments) -> None:
         Path(arguments.furniture), photographs, output / ".meshes", tuple(arguments.shares), arguments.scale
     )
     (output / DONE).mkdir(parents=True, exist_ok=True)
-    for world in tqdm(arguments.range, unit="world"):
-        mark = output / DONE / f"{arguments.seed}-{world}"
-        if not mark.exists():
-            for picture in pictures.of_world(arguments.seed, world):
-                write_picture(output, picture.name, picture.image, picture.depth)
-            mark.touch()
+    finished = set(os.listdir(output / DONE))
+    worlds = [world for world in arguments.range if f"{arguments.seed}-{world}" not in finished]
+    if len(worlds) < len(arguments.range):
+        before = len(arguments.range) - len(worlds)
+        print(f"{before} of {len(arguments.range)} worlds were finished before, whatever their shares and scale.")
+    for world in tqdm(worlds, unit="world"):
+        for picture in pictures.of_world(arguments.seed, world):
+            write_picture(output, picture.name, picture.image, picture.depth)
+        (output / DONE / f"{arguments.seed}-{world}").touch()
     if arguments.sheet:
         write_sheet(output, Path(arguments.sheet))
 

@@ -27,6 +27,7 @@ def write_sheet(root: Path, path: Path, count: int = 12, columns: int = 3) -> No
     columns = min(columns, len(cells))
     cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
     rows = [np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)]
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
         Image.fromarray(np.vstack(rows)).save(temporary, quality=80)
 

@@ -239,7 +239,7 @@ def test_vessel_is_round():
     np.testing.assert_allclose(np.hypot(points[:, 0], points[:, 2]), 0.5, rtol=1e-5)
 
 
-def test_command_writes_files_and_goes_on_where_it_stopped(pictures, library, tmp_path):
+def test_command_writes_files_and_goes_on_where_it_stopped(pictures, library, tmp_path, capsys):
     options = ["--output", str(tmp_path), "--furniture", str(library), "--seed", "3", "--shares", "0", "0", "1"]
     assert make.main([*options, "--worlds", "0:3"]) == 0
     files = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*x*/*.safetensors")}
@@ -250,14 +250,20 @@ def test_command_writes_files_and_goes_on_where_it_stopped(pictures, library, tm
         assert picture["image"].shape == (3, *picture["depth"].shape)
     assert make.main([*options, "--worlds", "0:3"]) == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*x*/*.safetensors")} == files
+    capsys.readouterr()
+    assert make.main([*options, "--worlds", "0:4", "--scale", "0.5"]) == 0
+    assert "3 of 4 worlds were finished before" in capsys.readouterr().out
 
 
 def test_mistakes_of_the_command_are_one_line(library, tmp_path, capsys):
     for arguments, part in (
         (("--worlds", "5"), "write FIRST:END"),
         (("--shares", "1"), "needs 3 numbers"),
+        (("--shares", "nan", "0", "1"), "needs 3 numbers"),
+        (("--seed", "-1"), "--seed -1: give a number from 0 on"),
         (("--furniture", str(tmp_path)), "sweethome3d-furniture"),
         (("--photographs", str(tmp_path / "none")), "is no folder"),
+        (("--furniture", str(library), "--photographs", str(tmp_path)), "holds no JPEG file"),
     ):
         assert make.main(["--output", str(tmp_path / "out"), *arguments]) == 2
         message = capsys.readouterr().err

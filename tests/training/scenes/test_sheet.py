@@ -12,8 +12,8 @@ from training.scenes.sheet import write_sheet
 def test_a_sheet_shows_the_most_frequent_size_beside_its_disparity(tmp_path):
     write_pictures(tmp_path / "pictures", 5, 24, 32, street=True)
     write_pictures(tmp_path / "pictures", 2, 16, 52)
-    write_sheet(tmp_path / "pictures", tmp_path / "sheet.png", count=4, columns=3)
-    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    write_sheet(tmp_path / "pictures", tmp_path / "new" / "sheet.png", count=4, columns=3)
+    sheet = np.asarray(Image.open(tmp_path / "new" / "sheet.png"))
     assert sheet.shape == (2 * 24, 3 * 2 * 32, 3)
     assert (sheet[0, 32:64] == 0).all() and sheet[23, 32:64].any()  # the sky is black, the street is not
     assert not sheet[24:, 64:].any()  # the fourth is alone in its row

@@ -19,11 +19,17 @@ class TextureBank:
 
     Args:
         photographs: folder of JPEG files for posters, books, screens and surfaces; None without.
+
+    Raises:
+        FileNotFoundError: no JPEG file there.
     """
 
     def __init__(self, catalogue: Catalogue, photographs: str | Path | None):
         self.catalogue = catalogue
-        self.photographs = find_photographs(photographs) if photographs else []
+        paths = Path(photographs).rglob("*") if photographs else []
+        self.photographs = sorted(path for path in paths if path.suffix.lower() in (".jpg", ".jpeg"))
+        if photographs and not self.photographs:
+            raise FileNotFoundError(f"{photographs} holds no JPEG file (*.jpg, *.jpeg)")
 
     def photo(self, rng: np.random.Generator) -> str:
         """Key of a random photograph, or of a pattern where there are none."""
@@ -53,11 +59,6 @@ class TextureBank:
             return picture(open_image(source))
         except ImageError:
             return None
-
-
-def find_photographs(folder: str | Path) -> list[Path]:
-    """JPEG files anywhere below a folder, sorted."""
-    return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
 
 
 def picture(image: Image.Image) -> np.ndarray:
