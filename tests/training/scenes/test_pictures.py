@@ -76,6 +76,12 @@ def test_faces_of_any_form_become_triangles():
     np.testing.assert_allclose(mesh.vertices[:, 3:6], np.tile([0, 0, 1], (12, 1)), atol=1e-6)
 
 
+def test_negative_indices_count_back_from_their_face():
+    triangle = "v {0} 0 0\nv {0} 1 0\nv {0} 0 1\nvn {1} 0 0\nf -3//-1 -2//-1 -1//-1\n"
+    vertices = read_obj(triangle.format(1, 1) + triangle.format(2, -1), {}).vertices
+    np.testing.assert_array_equal(vertices[:, [0, 3]], [[1, 1]] * 3 + [[2, -1]] * 3)
+
+
 def test_folder_without_furniture_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="sweethome3d-furniture"):
         Catalogue(tmp_path, tmp_path)

@@ -37,67 +37,45 @@ def _material(values: dict) -> Material:
 
 def read_obj(text: str, materials: dict[str, Material]) -> Mesh:
     """Triangles of an OBJ file, in its own units; faces of more corners become fans, missing normals flat ones."""
-    kinds = {"v": [], "vn": [], "vt": [], "f": [], "usemtl": []}
+    lines: dict[str, list[str]] = {"v": [], "vt": [], "vn": []}
+    name, fans = "", {"": []}  # for each material: a triangle's number in its face, and its corners
     for line in text.splitlines():
         word, _, rest = line.partition(" ")
-        if word == "f":
-            kinds["f"].append(rest)
+        if word in lines:
+            lines[word].append(rest)
         elif word == "usemtl":
-            kinds["usemtl"].append((len(kinds["f"]), rest.strip()))
-        elif word in kinds:
-            kinds[word].append(rest)
-    points, normals = numbers(kinds["v"], 3), numbers(kinds["vn"], 3)
-    coordinates = numbers(kinds["vt"], 2)
-    corners = read_faces(kinds["f"], (len(points), len(coordinates), len(normals)))
-    normals = np.concatenate([np.zeros((1, 3), np.float32), normals])
-    coordinates = np.concatenate([np.zeros((1, 2), np.float32), coordinates])
-    starts = [0, *(face for face, _ in kinds["usemtl"])]
-    names = ["", *(name for _, name in kinds["usemtl"])]
-    owner = np.searchsorted(starts, corners[:, 3], side="right") - 1
-    chunks, parts, start = [], [], 0
-    for name in dict.fromkeys(names):
-        index = corners[np.isin(owner, [i for i, each in enumerate(names) if each == name])]
-        if not len(index):
+            name = rest.strip()
+            fans.setdefault(name, [])
+        elif word == "f":
+            face = rest.split()
+            if "-" in rest:
+                face = [from_start(corner, [len(each) for each in lines.values()]) for corner in face]
+            fans[name] += [(last, face[0], face[last - 1], face[last]) for last in range(2, len(face))]
+    points, coordinates, normals = numbers(lines["v"], 3), numbers(lines["vt"], 2), numbers(lines["vn"], 3)
+    chunks, parts, start = [np.zeros((0, FLOATS), np.float32)], [], 0
+    for name, fan in fans.items():
+        if not fan:
             continue
-        vertices = np.empty((len(index), FLOATS), np.float32)
-        vertices[:, :3] = points[index[:, 0] - 1]
-        vertices[:, 3:6] = normals[index[:, 2]]
-        vertices[:, 6:] = coordinates[index[:, 1]]
-        flat = flat_normals(vertices[:, :3].reshape(-1, 3, 3))
+        fan.sort(key=lambda triangle: triangle[0])
+        corners = [corner for _, *three in fan for corner in three]
+        index = np.array([int(part or 0) for corner in corners for part in (corner.split("/") + ["", ""])[:3]])
+        point, coordinate, normal = index.reshape(-1, 3).T
+        vertices = np.concatenate([points[point], normals[normal], coordinates[coordinate]], axis=1)
         missing = np.abs(vertices[:, 3:6]).sum(axis=1) < 1e-6
-        vertices[missing, 3:6] = np.repeat(flat, 3, axis=0)[missing]
+        vertices[missing, 3:6] = np.repeat(flat_normals(vertices[:, :3].reshape(-1, 3, 3)), 3, axis=0)[missing]
         parts.append((start, len(vertices), materials.get(name, Material())))
         chunks.append(vertices)
         start += len(vertices)
-    return Mesh(np.concatenate(chunks) if chunks else np.zeros((0, FLOATS), np.float32), tuple(parts))
+    return Mesh(np.concatenate(chunks), tuple(parts))
+
+
+def from_start(corner: str, counts: list[int]) -> str:
+    """A corner such as `-1/-1` with its indices counted from the first line, not back from the last so far."""
+    indices = zip(corner.split("/"), counts)
+    return "/".join(str(int(index) + count + 1) if index.startswith("-") else index for index, count in indices)
 
 
 def numbers(lines: list[str], columns: int) -> np.ndarray:
-    """The first `columns` numbers of each line, float32 (lines, columns)."""
-    if not lines:
-        return np.zeros((0, columns), np.float32)
-    values = np.array(" ".join(lines).split(), dtype=np.float32)
-    if len(values) % len(lines) == 0 and len(values) >= columns * len(lines):
-        return values.reshape(len(lines), -1)[:, :columns]
-    return np.array([(line.split() + ["0"] * columns)[:columns] for line in lines], dtype=np.float32)
-
-
-def read_faces(lines: list[str], counts: tuple[int, int, int]) -> np.ndarray:
-    """Corners of the triangles, int (3 * triangles, 4): point, texture and normal, from 1 on, 0 if absent; face."""
-    faces = [line.split() for line in lines]
-    sizes = np.array([len(face) for face in faces], dtype=int)
-    words = [word for face in faces for word in face]
-    parts = [int(part or 0) for word in words for part in (word.split("/") + ["", ""])[:3]]
-    index = np.array(parts, dtype=np.int64).reshape(-1, 3)
-    index = np.where(index < 0, index + np.array(counts) + 1, index)
-    first = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int) if len(sizes) else np.zeros(0, int)
-    triangles = []
-    for last in range(2, int(sizes.max(initial=0))):
-        which = np.flatnonzero(sizes > last)
-        start = first[which]
-        triangles.append(np.stack([start, start + last - 1, start + last, which], axis=1))
-    if not triangles:
-        return np.zeros((0, 4), np.int64)
-    triangles = np.concatenate(triangles)
-    corners = index[triangles[:, :3].reshape(-1)]
-    return np.concatenate([corners, np.repeat(triangles[:, 3:], 3, axis=0)], axis=1)
+    """The first `columns` numbers of each line after a line of zeros, float32 (1 + lines, columns)."""
+    values = [value for line in lines for value in (line.split() + ["0"] * columns)[:columns]]
+    return np.array(["0"] * columns + values, dtype=np.float32).reshape(-1, columns)
