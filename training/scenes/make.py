@@ -39,7 +39,6 @@ class MakeArguments:
     photographs: str | None = field(
         default=None, metadata={"help": "folder with JPEG files for posters and surfaces (default: patterns)"}
     )
-
     sheet: str | None = field(
         default=None, metadata={"help": "PNG or JPEG to write at the end: a dozen of the pictures and their disparity"}
     )

@@ -22,27 +22,18 @@ def write_picture(folder: Path, name: str, image: np.ndarray, depth: np.ndarray)
 def read_image(path: str | Path) -> np.ndarray:
     """`image` uint8 (h, w, 3) of a file."""
     with safe_open(path, "np") as file:
-        return _image(file)
+        return np.ascontiguousarray(file.get_tensor("image").transpose(1, 2, 0))
 
 
 def read_depth(path: str | Path) -> np.ndarray:
     """`depth` float32 (h, w) of a file."""
     with safe_open(path, "np") as file:
-        return _depth(file)
+        return file.get_tensor("depth").astype(np.float32)
 
 
 def read_picture(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """`image` uint8 (h, w, 3) and `depth` float32 (h, w) of a file."""
-    with safe_open(path, "np") as file:
-        return _image(file), _depth(file)
-
-
-def _image(file) -> np.ndarray:
-    return np.ascontiguousarray(file.get_tensor("image").transpose(1, 2, 0))
-
-
-def _depth(file) -> np.ndarray:
-    return file.get_tensor("depth").astype(np.float32)
+    return read_image(path), read_depth(path)
 
 
 def list_pictures(root: str | Path) -> dict[tuple[int, int], list[Path]]:

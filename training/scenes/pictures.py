@@ -1,8 +1,7 @@
 """Pictures of rooms, streets and yards: builds a world for each seed and looks at it from several places."""
 
-import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -96,20 +95,16 @@ class Pictures:
         world = Outdoors(rng, self.outdoors, self.bank, street=True)
         car, walker = build_street(world)
         views = [(car, WIDE), (walker, USUAL)]
-        views += [(forward(car, rng.uniform(0, 40)), WIDE) for _ in range(STREET_VIEWS - 1)]
+        for _ in range(STREET_VIEWS - 1):  # further down the road
+            step = np.array([0.0, 0.0, -rng.uniform(0, 40)])
+            views.append((replace(car, eye=car.eye + step, target=car.target + step), WIDE))
         if rng.random() < 0.5:
-            views.append((copy.copy(car), USUAL))
+            views.append((car, USUAL))
         return world.scene, views
 
     def _yard(self, rng: np.random.Generator) -> tuple[Scene, list[View]]:
         world = Outdoors(rng, self.outdoors, self.bank, street=False)
         return world.scene, [(build_yard(world), UPRIGHT if rng.random() < 0.3 else USUAL)]
-
-
-def forward(camera: Camera, metres: float) -> Camera:
-    """The camera further down the road."""
-    step = np.array([0.0, 0.0, -metres])
-    return Camera(camera.eye + step, camera.target + step, camera.fov, camera.roll)
 
 
 def shows_something(depth: np.ndarray, near: float) -> bool:

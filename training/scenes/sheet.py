@@ -22,18 +22,16 @@ def write_sheet(root: Path, path: Path, count: int = 12, columns: int = 3) -> No
     if not files:
         raise ValueError(f"{root}: no pictures for the sheet")
     chosen = np.unique(np.linspace(0, len(files) - 1, count).astype(int))
-    pictures = [read_picture(files[index]) for index in chosen]
-    cells = [np.hstack([image, _colored(depth)]) for image, depth in pictures]
+    cells = []
+    for index in chosen:
+        image, depth = read_picture(files[index])
+        seen = depth > 0
+        disparity = np.where(seen, 1 / np.where(seen, depth, 1), 0)
+        colors = colorize(disparity, valid=seen, limits=value_range(disparity, seen, robust=0.02))
+        cells.append(np.hstack([image, np.asarray(colors)]))
     columns = min(columns, len(cells))
     cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
     rows = [np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)]
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
         Image.fromarray(np.vstack(rows)).save(temporary, quality=80)
-
-
-def _colored(depth: np.ndarray) -> np.ndarray:
-    """Disparity between its 2nd and 98th percentile as uint8 (h, w, 3)."""
-    seen = depth > 0
-    disparity = np.where(seen, 1 / np.where(seen, depth, 1), 0)
-    return np.asarray(colorize(disparity, valid=seen, limits=value_range(disparity, seen, robust=0.02)))

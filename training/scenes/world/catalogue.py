@@ -91,7 +91,7 @@ class Catalogue:
         for name in re.findall(r"^mtllib\s+(.+?)\s*$", text, re.M):
             materials |= read_materials((self.file(f"{folder}/{name}") or b"").decode("latin-1"), folder)
         mesh = read_obj(text, materials)
-        if not 0 < mesh.triangles <= MAX_TRIANGLES:
+        if not 0 < len(mesh.vertices) <= 3 * MAX_TRIANGLES:
             return None
         vertices = mesh.vertices.copy()
         if model.rotation:

@@ -48,7 +48,8 @@ def scatter(room: Room, spot: Placed, count: int, large: bool = False) -> None:
     taken: list[tuple[float, float, float]] = []  # x, z and reach
     cluster = rng.uniform(spot.low, spot.high)[[0, 2]] if rng.random() < 0.4 else None
     for _ in range(count):
-        thing = draw_thing(room, large)
+        kind = rng.random()
+        thing = draw_model(room, large) if kind < 0.55 else draw_box(room, large) if kind < 0.85 else draw_vessel(room)
         at = None if thing is None else find_place(rng, spot, thing.reach, cluster, taken)
         if at is None or large and under_furniture(room, at, thing.reach):
             continue
@@ -62,13 +63,8 @@ def scatter(room: Room, spot: Placed, count: int, large: bool = False) -> None:
             room.scene.add(BOX, lid, Material((0.8,) * 3, room.bank.photo(rng)))
 
 
-def draw_thing(room: Room, large: bool) -> Thing | None:
-    """A model of the catalogue, a box or a vessel; None if the model has no mesh."""
-    kind = room.rng.random()
-    return draw_model(room, large) if kind < 0.55 else draw_box(room, large) if kind < 0.85 else draw_vessel(room)
-
-
 def draw_model(room: Room, large: bool) -> Thing | None:
+    """A model of the catalogue; None if it has no mesh."""
     rng, furniture = room.rng, room.furniture
     model = pick(rng, furniture.tiny if rng.random() < 0.4 and not large else furniture.small)
     mesh = furniture.catalogue.mesh(model)

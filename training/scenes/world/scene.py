@@ -39,15 +39,12 @@ class Mesh:
     Attributes:
         vertices: float32 (3 * triangles, `FLOATS`), metres, y up.
         parts: (first vertex, number of vertices, material) in the order of `vertices`.
+        key: name under which the renderer keeps it; without one, it does as long as the object lives.
     """
 
     vertices: np.ndarray
     parts: tuple[tuple[int, int, Material], ...]
     key: str = ""
-
-    @property
-    def triangles(self) -> int:
-        return len(self.vertices) // 3
 
 
 @dataclass

@@ -39,13 +39,12 @@ class Roadside:
 
     Attributes:
         side: -1 left, 1 right. kerb, back: where the pavement begins and ends, metres from the road's middle.
-        rise: height of the pavement. style: one of `STYLES`.
+        style: one of `STYLES`.
     """
 
     side: int
     kerb: float
     back: float
-    rise: float
     style: str
 
 
@@ -95,7 +94,7 @@ def add_roadside(world: Outdoors, road: Road, side: int) -> None:
     walk, rise = rng.uniform(1.2, 4), rng.uniform(0.05, 0.16)
     pavement = road.paving if rng.random() < 0.8 else road.grass
     world.strip(side * (kerb + walk / 2), walk, 0, rise, pavement)
-    here = Roadside(side, kerb, kerb + walk, rise, rng.choice(STYLES, p=COUNTRY if road.rural else TOWN))
+    here = Roadside(side, kerb, kerb + walk, rng.choice(STYLES, p=COUNTRY if road.rural else TOWN))
     add_houses(world, road, here)
     if here.style in ("garden", "wall", "trees") and rng.random() < 0.7:
         add_hedges(world, here)

@@ -45,24 +45,21 @@ class TextureBank:
         """uint8 (h, w, 4), bottom row first; None for one that the catalogue does not have or that cannot be read."""
         kind, _, name = key.partition("/")
         if kind == "photo":
-            return self._picture(self.photographs[int(name)])
+            return read_texture(self.photographs[int(name)])
         if kind in KINDS:
             rng = np.random.default_rng([list(KINDS).index(kind), int(name)])
             rgb = np.clip(KINDS[kind](rng), 0, 1)
             return np.concatenate([(rgb * 255).astype(np.uint8), np.full((*rgb.shape[:2], 1), 255, np.uint8)], 2)
         data = self.catalogue.file(key)
-        return None if data is None else self._picture(data)
-
-    @staticmethod
-    def _picture(source: Path | bytes) -> np.ndarray | None:
-        try:
-            return picture(open_image(source))
-        except ImageError:
-            return None
+        return None if data is None else read_texture(data)
 
 
-def picture(image: Image.Image) -> np.ndarray:
-    image = image.convert("RGBA")
+def read_texture(source: Path | bytes) -> np.ndarray | None:
+    """An image file as `TextureBank.texture` gives it, its longer side at most 512; None if it cannot be read."""
+    try:
+        image = open_image(source).convert("RGBA")
+    except ImageError:
+        return None
     scale = min(1.0, 512 / max(image.size))
     if scale < 1:
         image = image.resize([max(1, round(side * scale)) for side in image.size], Image.BILINEAR)

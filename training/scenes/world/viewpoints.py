@@ -24,7 +24,8 @@ def choose_camera(room: Room) -> Camera:
             eye, target = view_across(room, kind)
             if np.hypot(*(target - eye)[[0, 2]]) < 0.8:
                 continue
-            target[1] = eye[1] + np.tan(draw_pitch(rng, kind)) * np.hypot(*(target - eye)[[0, 2]])
+            pitches = dict(eye=rng.uniform(-0.5, 0.08), robot=rng.uniform(-0.2, 0.12), high=rng.uniform(-0.9, -0.3))
+            target[1] = eye[1] + np.tan(pitches.get(kind, -0.5)) * np.hypot(*(target - eye)[[0, 2]])
         if room.inside(eye, 0.1) and 0.08 < eye[1] < h - 0.08 and room.free(eye):
             return Camera(eye, target, fov, roll)
     return Camera(np.array([w / 2, 1.4, 0.3]), np.array([w / 2, 1.0, d]), fov, roll)
@@ -49,9 +50,3 @@ def view_across(room: Room, kind: str) -> tuple[np.ndarray, np.ndarray]:
         axis = int(rng.integers(2)) * 2
         eye[axis] = rng.choice([0.2, (w if axis == 0 else d) - 0.2])
     return eye, np.array([rng.uniform(0, w), 0, rng.uniform(0, d)])
-
-
-def draw_pitch(rng: np.random.Generator, kind: str) -> float:
-    """How far a view leans up, radians."""
-    pitches = {"eye": rng.uniform(-0.5, 0.08), "robot": rng.uniform(-0.2, 0.12), "high": rng.uniform(-0.9, -0.3)}
-    return pitches.get(kind, -0.5)
