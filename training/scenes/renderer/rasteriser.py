@@ -10,17 +10,9 @@ from anydepth_hf.extras import require
 from ..world.scene import Instance, Light, Material, Mesh, Scene
 from ..world.shapes import lathe, place
 from ..world.textures import TextureBank
+from . import shaders
 from .projection import look_at, parallel, perspective
-from .shaders import (
-    FRAGMENT,
-    RESOLVE,
-    SCREEN_VERTEX,
-    SHADOW_FRAGMENT,
-    SHADOW_SIDE,
-    SHADOW_VERTEX,
-    SUPERSAMPLING,
-    VERTEX,
-)
+from .shaders import SHADOW_SIDE, SUPERSAMPLING
 
 NEAR, FAR = 0.05, 400.0
 KEPT = 2**30
@@ -41,18 +33,17 @@ class Rasteriser:
     """
 
     def __init__(self, bank: TextureBank):
-        moderngl = require("moderngl", "scenes", "Rendering pictures")
-        self.gl = moderngl
+        self.gl = require("moderngl", "scenes", "Rendering pictures")
         try:
-            self.context = moderngl.create_standalone_context(backend="egl", require=330)
+            self.context = self.gl.create_standalone_context(backend="egl", require=330)
         except Exception as error:  # of whatever type the system's libraries make it
             raise RuntimeError(
                 f"Rendering needs EGL with OpenGL 3.3 (Debian: libegl1 and libgl1-mesa-dri): {error}."
             ) from error
         self.bank = bank
-        self.program = self.context.program(VERTEX, FRAGMENT)
-        self.shadow_program = self.context.program(SHADOW_VERTEX, SHADOW_FRAGMENT)
-        self.resolve = self.context.program(SCREEN_VERTEX, RESOLVE)
+        self.program = self.context.program(shaders.VERTEX, shaders.FRAGMENT)
+        self.shadow_program = self.context.program(shaders.SHADOW_VERTEX, shaders.SHADOW_FRAGMENT)
+        self.resolve = self.context.program(shaders.SCREEN_VERTEX, shaders.RESOLVE)
         screen = self.context.buffer(np.array([-1, -1, 3, -1, -1, 3], np.float32))
         self.screen = self.context.vertex_array(self.resolve, [(screen, "2f", "position")])
         self.shadow_map = self.context.depth_texture((SHADOW_SIDE, SHADOW_SIDE))
@@ -63,9 +54,8 @@ class Rasteriser:
         self.textures: OrderedDict = OrderedDict()
         self.meshes: OrderedDict = OrderedDict()
         self.frames: dict[tuple[int, int], tuple] = {}
-        self.dome = lathe(
-            [(FAR * 0.7, -60.0), (FAR * 0.7, 0.0), (FAR * 0.6, 120.0), (FAR * 0.3, 200.0), (0.1, 230.0)], key="dome"
-        )
+        profile = [(FAR * 0.7, -60.0), (FAR * 0.7, 0.0), (FAR * 0.6, 120.0), (FAR * 0.3, 200.0), (0.1, 230.0)]
+        self.dome = lathe(profile, key="dome")
 
     def _set(self, name: str, value) -> None:
         if name in self.program:
@@ -75,32 +65,28 @@ class Rasteriser:
             else:
                 uniform.value = value if np.isscalar(value) else tuple(float(v) for v in value)
 
-    def _texture(self, key: str | None):
-        if key is None:
-            return None
-        if key in self.textures:
-            self.textures.move_to_end(key)
-            return self.textures[key]
-        pixels = self.bank.texture(key)
-        texture = None
-        if pixels is not None:
-            texture = self.context.texture(pixels.shape[1::-1], 4, np.ascontiguousarray(pixels).tobytes())
-            texture.build_mipmaps()
-            texture.filter = self.gl.LINEAR_MIPMAP_LINEAR, self.gl.LINEAR
-        self.textures[key] = texture
-        _trim(self.textures, lambda t: t.width * t.height * 5.4 if t else 0)
-        return texture
+    def _texture(self, key: str):
+        """The texture of a name; None if the bank has none."""
+        if key not in self.textures:
+            pixels, texture = self.bank.texture(key), None
+            if pixels is not None:
+                texture = self.context.texture(pixels.shape[1::-1], 4, pixels.tobytes())
+                texture.build_mipmaps()
+                texture.filter = self.gl.LINEAR_MIPMAP_LINEAR, self.gl.LINEAR
+            self.textures[key] = texture
+            _trim(self.textures, lambda t: t.width * t.height * 5.4 if t else 0)
+        self.textures.move_to_end(key)
+        return self.textures[key]
 
     def _mesh(self, mesh: Mesh) -> tuple:
-        """Vertex arrays of the picture and of the shadows, each with the first vertices of its parts."""
+        """The vertex arrays of a mesh, for the picture and for its shadow."""
         key = mesh.key or id(mesh)
         if key not in self.meshes:
-            buffer = self.context.buffer(np.ascontiguousarray(mesh.vertices))
-            arrays = (
-                self.context.vertex_array(self.program, [(buffer, "3f 3f 2f", "position", "normal", "coordinates")]),
-                self.context.vertex_array(self.shadow_program, [(buffer, "3f 5x4", "position")]),
-            )
-            self.meshes[key] = (mesh, buffer, *arrays)
+            buffer = self.context.buffer(mesh.vertices.tobytes())
+            content = (buffer, "3f 3f 2f", "position", "normal", "coordinates")
+            seen = self.context.vertex_array(self.program, [content])
+            shadow = self.context.vertex_array(self.shadow_program, [(buffer, "3f 5x4", "position")])
+            self.meshes[key] = mesh, buffer, seen, shadow
             _trim(self.meshes, lambda entry: entry[1].size)
         self.meshes.move_to_end(key)
         return self.meshes[key][2:]
@@ -195,7 +181,7 @@ class Rasteriser:
         for first, count, material in instance.parts():
             if not wanted(material):
                 continue
-            texture = self._texture(material.texture)
+            texture = material.texture and self._texture(material.texture)
             self._set("mapping", 0 if texture is None else 2 if material.metres else 1)
             (texture or self.white).use(0)
             for name in ("color", "alpha", "gloss", "shininess", "emission"):

@@ -28,9 +28,8 @@ def develop(rng: np.random.Generator, light: np.ndarray, depth: np.ndarray) -> n
     values = values + rng.standard_normal(values.shape, np.float32) * noise * np.sqrt(np.maximum(values, 0.003))
     knee = rng.uniform(0.6, 1.0)  # highlights roll off
     values = np.maximum(values, 0)
-    values = np.where(
-        values > knee, 1 - (1 - knee) * np.exp(-np.maximum(values - knee, 0) / max(1 - knee, 1e-3)), values
-    )
+    rolled = 1 - (1 - knee) * np.exp(-np.maximum(values - knee, 0) / max(1 - knee, 1e-3))
+    values = np.where(values > knee, rolled, values)
     values = np.clip(values, 0, 1) ** (1 / rng.uniform(1.9, 2.5))
     contrast = rng.uniform(0, 0.6)  # an S curve
     values = values + contrast * (values * values * (3 - 2 * values) - values)

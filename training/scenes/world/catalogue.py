@@ -65,11 +65,8 @@ class Catalogue:
 
     def mesh(self, model: Model) -> Mesh | None:
         """The model at its size, on y = 0 and centred, facing +z; None if it is missing, empty or too heavy."""
-        if model not in self._meshes:
-            self._meshes[model] = self._stored(model)
-        return self._meshes[model]
-
-    def _stored(self, model: Model) -> Mesh | None:
+        if model in self._meshes:
+            return self._meshes[model]
         file = self.cache / (model.key.strip("/").replace("/", "_") + ".npz")
         if not file.exists():
             mesh = self._read(model) or Mesh(np.zeros((0, FLOATS), np.float32), ())
@@ -77,11 +74,12 @@ class Catalogue:
             with atomic_write(file) as temporary:
                 np.savez(temporary, vertices=mesh.vertices, parts=parts)
         with np.load(file) as stored:
-            parts = json.loads(str(stored["parts"]))
-            vertices = stored["vertices"]
-        materials = [Material(**{k: tuple(v) if isinstance(v, list) else v for k, v in m.items()}) for *_, m in parts]
-        parts = tuple((first, count, material) for (first, count, _), material in zip(parts, materials, strict=True))
-        return Mesh(vertices, parts, model.key) if len(vertices) else None
+            vertices, parts = stored["vertices"], json.loads(str(stored["parts"]))
+        for part in parts:
+            part[2] = Material(**{k: tuple(v) if isinstance(v, list) else v for k, v in part[2].items()})
+        parts = tuple(map(tuple, parts))
+        self._meshes[model] = Mesh(vertices, parts, model.key) if len(vertices) else None
+        return self._meshes[model]
 
     def _read(self, model: Model) -> Mesh | None:
         path = f"{model.library}/{model.file.lstrip('/')}"
@@ -124,21 +122,13 @@ def read_models(library: str, archive: zipfile.ZipFile) -> list[Model]:
         entries.setdefault(number, {})[field] = value.strip()
     models = []
     for entry in entries.values():
-        width, depth, height = (float(entry[side]) / 100 for side in ("width", "depth", "height"))
-        top = float(entry.get("dropOnTopElevation", 100 * height)) / 100
+        sides = {side: float(entry[side]) / 100 for side in ("width", "depth", "height")}
+        top = float(entry.get("dropOnTopElevation", 100 * sides["height"])) / 100
         rotation = tuple(float(value) for value in entry.get("modelRotation", "").split())
-        models.append(
-            Model(
-                library=library,
-                name=entry["name"],
-                category=entry["category"],
-                file=entry["model"],
-                width=width,
-                depth=depth,
-                height=height,
-                elevation=float(entry.get("elevation", 0)) / 100,
-                top=top if top > 0 else None,
-                rotation=rotation if len(rotation) == 9 else None,
-            )
-        )
+        model = Model(
+            library=library, name=entry["name"], category=entry["category"], file=entry["model"], **sides,
+            elevation=float(entry.get("elevation", 0)) / 100, top=top if top > 0 else None,
+            rotation=rotation if len(rotation) == 9 else None,
+        )  # fmt: skip
+        models.append(model)
     return models

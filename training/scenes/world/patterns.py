@@ -28,10 +28,8 @@ def noise(
         row, column = y.astype(int), x.astype(int)
         fy, fx = (y - row)[:, None], (x - column)[None]
         fy, fx = fy * fy * (3 - 2 * fy), fx * fx * (3 - 2 * fx)
-        corner = [grid[row + i][:, column + j] for i in (0, 1) for j in (0, 1)]
-        total += amount * (
-            (corner[0] * (1 - fx) + corner[1] * fx) * (1 - fy) + (corner[2] * (1 - fx) + corner[3] * fx) * fy
-        )
+        upper, lower = (grid[row + i][:, column] * (1 - fx) + grid[row + i][:, column + 1] * fx for i in (0, 1))
+        total += amount * (upper * (1 - fy) + lower * fy)
         weight += amount
         amount *= persistence
     return np.clip((total / weight - 0.5) * 1.8 + 0.5, 0, 1)
@@ -64,16 +62,10 @@ def wallpaper(rng: Generator) -> np.ndarray:
     b = np.clip(a * rng.uniform(0.6, 1.3) + rng.normal(0, 0.05, 3), 0, 1)
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE * 2 * np.pi
     n, m = rng.integers(2, 12, 2)
-    shape = rng.integers(4)
-    mask = [
-        np.sin(n * x),
-        np.sin(n * x) * np.sin(m * y),
-        np.sin(n * x + np.sin(m * y)),
-        np.cos(n * x) + np.cos(n * y),
-    ][shape]
-    return blend(np.clip(mask * rng.uniform(1, 6) + rng.uniform(-1, 0.5), 0, 1), a, b) * (
-        0.94 + 0.06 * noise(rng)[..., None]
-    )
+    kind, stripes = rng.integers(4), np.sin(n * x)
+    mask = [stripes, stripes * np.sin(m * y), np.sin(n * x + np.sin(m * y)), np.cos(n * x) + np.cos(n * y)][kind]
+    rgb = blend(np.clip(mask * rng.uniform(1, 6) + rng.uniform(-1, 0.5), 0, 1), a, b)
+    return rgb * (0.94 + 0.06 * noise(rng)[..., None])
 
 
 def wood(rng: Generator) -> np.ndarray:
@@ -131,9 +123,8 @@ def fabric(rng: Generator) -> np.ndarray:
     stripes = (np.sin(x * 2 * np.pi * count / SIDE) > rng.uniform(-0.5, 0.8)).astype(float)
     check = (stripes + (np.sin(y * 2 * np.pi * count / SIDE) > 0)) / 2
     mask = [np.zeros((SIDE, SIDE)), stripes, check][kind]
-    return (
-        blend(mask, a, a + (b - a) * rng.uniform(0.2, 1)) * (0.75 + 0.15 * weave + 0.2 * noise(rng, 7, 0.8))[..., None]
-    )
+    rgb = blend(mask, a, a + (b - a) * rng.uniform(0.2, 1))
+    return rgb * (0.75 + 0.15 * weave + 0.2 * noise(rng, 7, 0.8))[..., None]
 
 
 def carpet(rng: Generator) -> np.ndarray:
@@ -146,9 +137,8 @@ def carpet(rng: Generator) -> np.ndarray:
 def stone(rng: Generator) -> np.ndarray:
     tone = color(rng, (0, 0.25), (0.25, 0.9))
     veins = np.abs(noise(rng, 7, 0.65) - 0.5) * 2
-    return blend(veins ** rng.uniform(0.3, 2), tone * rng.uniform(0.4, 0.9), tone) * (
-        0.9 + 0.15 * noise(rng, 8, 0.9)[..., None]
-    )
+    rgb = blend(veins ** rng.uniform(0.3, 2), tone * rng.uniform(0.4, 0.9), tone)
+    return rgb * (0.9 + 0.15 * noise(rng, 8, 0.9)[..., None])
 
 
 def asphalt(rng: Generator) -> np.ndarray:
@@ -181,9 +171,8 @@ def facade(rng: Generator) -> np.ndarray:
     inside = (np.abs(x - 0.5) < w / 2) & (y > low) & (y < low + h)
     frame = (np.abs(x - 0.5) < w / 2 + 0.04) & (y > low - 0.03) & (y < low + h + 0.03) & ~inside
     bars = inside & ((np.abs(x - 0.5) < 0.015) | (np.abs(y - low - h * 0.6) < 0.012))
-    glass = np.clip(
-        color(rng, (0, 0.4), (0.05, 0.5), (0.5, 0.7)) + (noise(rng, 3) - 0.5)[..., None] * rng.uniform(0, 0.6), 0, 1
-    )
+    glass = color(rng, (0, 0.4), (0.05, 0.5), (0.5, 0.7))
+    glass = np.clip(glass + (noise(rng, 3) - 0.5)[..., None] * rng.uniform(0, 0.6), 0, 1)
     trim = color(rng, (0, 0.3), (0.4, 1.0))
     rgb = np.where(inside[..., None], glass, base)
     rgb = np.where((frame | bars)[..., None], trim, rgb)
@@ -197,9 +186,8 @@ def metal(rng: Generator) -> np.ndarray:
 
 
 def rust(rng: Generator) -> np.ndarray:
-    return blend(
-        noise(rng, 7, 0.7) ** 2, color(rng, (0, 0.7), (0.15, 0.9)), color(rng, (0.3, 0.8), (0.15, 0.5), (0.02, 0.1))
-    )
+    spots, tone = noise(rng, 7, 0.7) ** 2, color(rng, (0, 0.7), (0.15, 0.9))
+    return blend(spots, tone, color(rng, (0.3, 0.8), (0.15, 0.5), (0.02, 0.1)))
 
 
 def sky(rng: Generator) -> np.ndarray:
