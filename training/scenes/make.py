@@ -14,12 +14,15 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
+from anydepth_hf.atomic_write import atomic_write
 from anydepth_hf.programs import run_program
-from training.scenes.picture_files import write_picture
+from anydepth_hf.visualization import colorize, value_range
+from training.scenes.picture_files import list_pictures, read_picture, write_picture
 from training.scenes.pictures import KINDS, SHARES, Pictures
-from training.scenes.sheet import write_sheet
 
 DONE = "worlds"
 """Folder of empty files, one for each world that is finished."""
@@ -82,6 +85,33 @@ def make(arguments: MakeArguments) -> None:
         (output / DONE / f"{arguments.seed}-{world}").touch()
     if arguments.sheet:
         write_sheet(output, Path(arguments.sheet))
+
+
+def write_sheet(root: Path, path: Path, count: int = 12, columns: int = 3) -> None:
+    """
+    Writes a contact sheet: `count` pictures of a folder's most frequent size, spread over it, each beside its
+    disparity (near red, far blue, sky black), as PNG or JPEG.
+
+    Raises:
+        ValueError: there are no pictures.
+    """
+    files = max(list_pictures(root).values(), key=len, default=[])
+    if not files:
+        raise ValueError(f"{root}: no pictures for the sheet")
+    chosen = np.unique(np.linspace(0, len(files) - 1, count).astype(int))
+    cells = []
+    for index in chosen:
+        image, depth = read_picture(files[index])
+        seen = depth > 0
+        disparity = np.where(seen, 1 / np.where(seen, depth, 1), 0)
+        colors = colorize(disparity, valid=seen, limits=value_range(disparity, seen, robust=0.02))
+        cells.append(np.hstack([image, np.asarray(colors)]))
+    columns = min(columns, len(cells))
+    cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
+    rows = [np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as temporary:
+        Image.fromarray(np.vstack(rows)).save(temporary, quality=80)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -116,10 +116,13 @@ class Rasteriser:
         self._set_scene(scene, width / height, shadows)
         self._draw_sky(scene)
         for instance in scene.instances:
-            self._draw_parts(instance, lambda m: m.alpha >= OPAQUE)
+            self._draw_parts(instance, lowest=OPAQUE)
         context.enable(self.gl.BLEND)
-        for instance in scene.instances:
-            self._draw_blended(frame, instance)
+        for instance in scene.instances:  # glass, which lets the depth behind it stand, then what else is blended
+            frame.color_mask, frame.depth_mask = ((True,) * 4, (False,) * 4), False
+            self._draw_parts(instance, below=GLASS)
+            frame.color_mask, frame.depth_mask = ((True,) * 4, (True,) * 4), True
+            self._draw_parts(instance, lowest=GLASS, below=OPAQUE)
         context.disable(self.gl.BLEND)
         context.disable(self.gl.DEPTH_TEST)
         small.use()
@@ -162,25 +165,18 @@ class Rasteriser:
         self._set("is_sky", 1)
         if scene.sky:
             x, _, z = scene.camera.eye
-            self._draw_parts(Instance(self.dome, place(x, 0, z), (Material((1, 1, 1), scene.sky),)), lambda m: True)
+            self._draw_parts(Instance(self.dome, place(x, 0, z), (Material((1, 1, 1), scene.sky),)))
         self._set("is_sky", 0)
 
-    def _draw_blended(self, frame, instance: Instance) -> None:
-        """What one sees through: first glass, which lets the depth behind it stand, then the rest."""
-        if all(material.alpha >= OPAQUE for *_, material in instance.parts()):
+    def _draw_parts(self, instance: Instance, lowest: float = 0.0, below: float = np.inf) -> None:
+        """The parts with an alpha from `lowest` on and below `below`."""
+        parts = [part for part in instance.parts() if lowest <= part[2].alpha < below]
+        if not parts:
             return
-        for glass in (True, False):
-            frame.color_mask = ((True,) * 4, (not glass,) * 4)
-            frame.depth_mask = not glass
-            self._draw_parts(instance, lambda m, g=glass: m.alpha < OPAQUE and (m.alpha < GLASS) == g)
-
-    def _draw_parts(self, instance: Instance, wanted: Callable[[Material], bool]) -> None:
         array, _ = self._mesh(instance.mesh)
         self._set("model", instance.transform)
         self._set("model_scale", np.linalg.norm(instance.transform[:3, :3], axis=0))
-        for first, count, material in instance.parts():
-            if not wanted(material):
-                continue
+        for first, count, material in parts:
             texture = material.texture and self._texture(material.texture)
             self._set("mapping", 0 if texture is None else 2 if material.metres else 1)
             (texture or self.white).use(0)

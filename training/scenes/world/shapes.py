@@ -42,20 +42,6 @@ def flat_normals(corners: np.ndarray) -> np.ndarray:
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
-def box() -> Mesh:
-    """Unit box: x and z in [-0.5, 0.5], y in [0, 1]; each face has the texture once."""
-    positions = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (0, 1) for z in (-0.5, 0.5)])
-    quads = [(0, 1, 3, 2), (5, 4, 6, 7), (4, 0, 2, 6), (1, 5, 7, 3), (2, 3, 7, 6), (4, 5, 1, 0)]
-    faces = [face for a, b, c, d in quads for face in ((a, b, c), (a, c, d))]
-    return from_faces(positions, faces, np.tile(SQUARE, (len(quads), 1, 1)), key="box")
-
-
-def quad() -> Mesh:
-    """Unit square in the plane z = 0, facing +z: x in [-0.5, 0.5], y in [0, 1]."""
-    positions = np.array([[-0.5, 0, 0], [0.5, 0, 0], [0.5, 1, 0], [-0.5, 1, 0]])
-    return from_faces(positions, [(0, 1, 2), (0, 2, 3)], SQUARE, key="quad")
-
-
 def lathe(profile: ArrayLike, segments: int = 24, key: str = "") -> Mesh:
     """Surface of revolution about y of `profile` (n, 2) radii and heights, smooth around, texture once around."""
     profile = np.asarray(profile, np.float64)
@@ -102,4 +88,10 @@ def grid_triangles(grid: np.ndarray) -> np.ndarray:
     return np.stack([a, b, c, a, c, d], axis=2).reshape(-1, grid.shape[2])
 
 
-BOX, QUAD = box(), quad()
+CORNERS = [[x, y, z] for x in (-0.5, 0.5) for y in (0, 1) for z in (-0.5, 0.5)]
+SIDES = [(0, 1, 3, 2), (5, 4, 6, 7), (4, 0, 2, 6), (1, 5, 7, 3), (2, 3, 7, 6), (4, 5, 1, 0)]
+FACES = [face for a, b, c, d in SIDES for face in ((a, b, c), (a, c, d))]
+BOX = from_faces(CORNERS, FACES, np.tile(SQUARE, (len(SIDES), 1, 1)), key="box")
+"""Unit box: x and z in [-0.5, 0.5], y in [0, 1]; each face has the texture once."""
+QUAD = from_faces([[-0.5, 0, 0], [0.5, 0, 0], [0.5, 1, 0], [-0.5, 1, 0]], [(0, 1, 2), (0, 2, 3)], SQUARE, key="quad")
+"""Unit square in the plane z = 0, facing +z: x in [-0.5, 0.5], y in [0, 1]."""

@@ -6,7 +6,7 @@ from PIL import Image
 
 from tests.training.drawn import write_pictures
 from training.scenes import make
-from training.scenes.sheet import write_sheet
+from training.scenes.make import write_sheet
 
 
 def test_a_sheet_shows_the_most_frequent_size_beside_its_disparity(tmp_path):
