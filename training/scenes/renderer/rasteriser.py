@@ -157,7 +157,7 @@ class Rasteriser:
             if instance.casts_shadow:
                 _, array = self._mesh(instance.mesh)
                 self.shadow_program["model"].write(instance.transform.T.astype(np.float32).tobytes())
-                for first, count, material in instance.parts():
+                for first, count, material in instance.parts:
                     if material.alpha > GLASS:
                         array.render(vertices=count, first=first)
 
@@ -165,12 +165,13 @@ class Rasteriser:
         self._set("is_sky", 1)
         if scene.sky:
             x, _, z = scene.camera.eye
-            self._draw_parts(Instance(self.dome, place(x, 0, z), (Material((1, 1, 1), scene.sky),)))
+            whole = (0, len(self.dome.vertices), Material((1, 1, 1), scene.sky))
+            self._draw_parts(Instance(self.dome, place(x, 0, z), (whole,)))
         self._set("is_sky", 0)
 
     def _draw_parts(self, instance: Instance, lowest: float = 0.0, below: float = np.inf) -> None:
         """The parts with an alpha from `lowest` on and below `below`."""
-        parts = [part for part in instance.parts() if lowest <= part[2].alpha < below]
+        parts = [part for part in instance.parts if lowest <= part[2].alpha < below]
         if not parts:
             return
         array, _ = self._mesh(instance.mesh)

@@ -49,17 +49,12 @@ class Mesh:
 
 @dataclass
 class Instance:
-    """A mesh in the world. `transform` float32 (4, 4), column vectors; `materials` replace the parts' own."""
+    """A mesh in the world. `transform` float32 (4, 4), column vectors; `parts` as the mesh's, in other materials."""
 
     mesh: Mesh
     transform: np.ndarray
-    materials: tuple[Material, ...] | None = None
+    parts: tuple[tuple[int, int, Material], ...]
     casts_shadow: bool = True
-
-    def parts(self) -> list[tuple[int, int, Material]]:
-        """First vertex, number of vertices and material of each part."""
-        materials = self.materials or [material for *_, material in self.mesh.parts]
-        return [(first, count, own) for (first, count, _), own in zip(self.mesh.parts, materials)]
 
 
 @dataclass
@@ -107,6 +102,8 @@ class Scene:
         casts_shadow: bool = True,
     ) -> None:
         """Places a mesh, with its own materials, one for all of its parts, or one for each."""
-        if isinstance(materials, Material):
-            materials = tuple(materials for _ in mesh.parts)
-        self.instances.append(Instance(mesh, transform, materials, casts_shadow))
+        parts = mesh.parts
+        if materials is not None:
+            each = [materials] * len(parts) if isinstance(materials, Material) else materials
+            parts = tuple((first, count, own) for (first, count, _), own in zip(parts, each, strict=True))
+        self.instances.append(Instance(mesh, transform, parts, casts_shadow))
