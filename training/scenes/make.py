@@ -3,8 +3,7 @@
     python -m training.scenes.make --output runs/pictures --worlds 0:2000 --photographs DIR
 
 A world is a function of the seed and its number, so that several processes can share the work by ranges of worlds, and
-a range that was interrupted goes on where it stopped. Files are `HEIGHTxWIDTH/SEED-WORLD-VIEW.safetensors`: "image"
-uint8 (3, h, w) and "depth" float16 (h, w), planar metres, 0 where the sky is.
+a range that was interrupted goes on where it stopped. `picture_files.py` says what a file holds.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Pictures as files: `HEIGHTxWIDTH/NAME.safetensors`, "image" uint8 (3, h, w) and "depth" float16 (h, w)."""
+"""Pictures as files: `HEIGHTxWIDTH/SEED-WORLD-VIEW.safetensors`, "image" uint8 (3, h, w), "depth" float16 (h, w)."""
 
 from pathlib import Path
 

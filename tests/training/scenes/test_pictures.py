@@ -62,6 +62,14 @@ def test_materials_and_textures_of_a_model(catalogue):
     assert TextureBank(catalogue, None).texture(wood.texture).shape == (16, 16, 4)
 
 
+def test_a_library_may_have_the_name_of_a_pattern(tmp_path):
+    write_library(tmp_path, MODELS[:1])
+    (tmp_path / "Boxes.sh3f").rename(tmp_path / "wood.sh3f")
+    bank = TextureBank(Catalogue(tmp_path, tmp_path / "cache"), None)
+    assert bank.texture("wood/boxes/wood.png").shape == (16, 16, 4)
+    assert bank.texture("wood/1").shape == (256, 256, 4)
+
+
 def test_second_reading_comes_from_the_cache(library, tmp_path):
     first = Catalogue(library, tmp_path).mesh(Catalogue(library, tmp_path).models[0])
     again = Catalogue(library, tmp_path)

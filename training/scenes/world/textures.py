@@ -15,7 +15,7 @@ PATTERNS = 24
 
 
 class TextureBank:
-    """Gives textures by key, sRGB and alpha: `photo/K`, `KIND/K` of `KINDS`, all others from the catalogue.
+    """Gives textures by key, sRGB and alpha: `photo/K`, `KIND/K` of `KINDS`, and `LIBRARY/PATH` from the catalogue.
 
     Args:
         photographs: folder of JPEG files for posters, books, screens and surfaces; None without.
@@ -44,14 +44,14 @@ class TextureBank:
     def texture(self, key: str) -> np.ndarray | None:
         """uint8 (h, w, 4), bottom row first; None for one that the catalogue does not have or that cannot be read."""
         kind, _, name = key.partition("/")
+        if not name.isdigit():
+            data = self.catalogue.file(key)
+            return None if data is None else read_texture(data)
         if kind == "photo":
             return read_texture(self.photographs[int(name)])
-        if kind in KINDS:
-            rng = np.random.default_rng([list(KINDS).index(kind), int(name)])
-            rgb = np.clip(KINDS[kind](rng), 0, 1)
-            return np.concatenate([(rgb * 255).astype(np.uint8), np.full((*rgb.shape[:2], 1), 255, np.uint8)], 2)
-        data = self.catalogue.file(key)
-        return None if data is None else read_texture(data)
+        rng = np.random.default_rng([list(KINDS).index(kind), int(name)])
+        rgb = np.clip(KINDS[kind](rng), 0, 1)
+        return np.concatenate([(rgb * 255).astype(np.uint8), np.full((*rgb.shape[:2], 1), 255, np.uint8)], 2)
 
 
 def read_texture(source: Path | bytes) -> np.ndarray | None:
