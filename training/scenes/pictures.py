@@ -63,10 +63,10 @@ class Pictures:
         self.bank = TextureBank(catalogue, photographs)
         self.furniture, self.outdoors = Furniture(catalogue), OutdoorThings(catalogue)
         for kind, share, stock in zip(KINDS, shares, (self.furniture, self.outdoors, self.outdoors), strict=True):
-            if share and lacking(stock):
+            if share and (missing := ", ".join(lacking(stock))):
                 raise ValueError(
-                    f"{furniture} has no models for {', '.join(lacking(stock))}, which {kind}s need: add libraries "
-                    f"to it, or leave {kind}s out with --shares."
+                    f"{furniture} has no models for {missing}, which {kind}s need: add libraries to it, "
+                    f"or leave {kind}s out with --shares."
                 )
         self.rasteriser = Rasteriser(self.bank)
         self.shares = np.asarray(shares, float) / np.sum(shares)

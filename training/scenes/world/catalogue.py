@@ -52,8 +52,6 @@ class Catalogue:
         self.models: list[Model] = []
         self._archives: dict[str, zipfile.ZipFile] = {}
         self._meshes: dict[Model, Mesh | None] = {}
-        self.cache = Path(cache)
-        self.cache.mkdir(parents=True, exist_ok=True)
         for path in sorted(Path(folder).glob("*.sh3f")):
             try:
                 self._archives[path.stem] = zipfile.ZipFile(path)
@@ -62,6 +60,8 @@ class Catalogue:
                 raise ValueError(f"{path} is no furniture library of Sweet Home 3D: {error}") from error
         if not self.models:
             raise FileNotFoundError(f"{folder} holds no *.sh3f; Debian's package sweethome3d-furniture has them.")
+        self.cache = Path(cache)
+        self.cache.mkdir(parents=True, exist_ok=True)
 
     def mesh(self, model: Model) -> Mesh | None:
         """The model at its size, on y = 0 and centred, facing +z; None if it is missing, empty or too heavy."""

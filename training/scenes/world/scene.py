@@ -39,7 +39,7 @@ class Mesh:
     Attributes:
         vertices: float32 (3 * triangles, `FLOATS`), metres, y up.
         parts: (first vertex, number of vertices, material) in the order of `vertices`.
-        key: name under which the renderer keeps it; without one, it does as long as the object lives.
+        key: name by which the renderer knows it again; without one it knows the object.
     """
 
     vertices: np.ndarray
