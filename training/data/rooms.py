@@ -15,7 +15,7 @@ class Rooms:
     """Rooms with furniture from the `*.sh3f` libraries of a folder. Raises what `Pictures` does."""
 
     def __init__(self, furniture: Path, cache: Path):
-        self._parts = Pictures(furniture, None, cache)
+        self._parts = Pictures(furniture, None, cache, shares=(1, 0, 0))
         self.rasteriser = self._parts.rasteriser
 
     def of_world(self, seed: int, world: int) -> tuple[Scene, Camera]:
