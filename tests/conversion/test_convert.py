@@ -403,6 +403,15 @@ def test_half_precision_becomes_float32(reference, tmp_path):
     assert {tensor.dtype for tensor in load(tmp_path / "model").state_dict().values()} == {torch.float32}
 
 
+def test_eight_bit_floats_become_float32(reference, tmp_path):
+    official = torch.load(reference / "dav2.original.pth")
+    name = "depth_head.scratch.output_conv1.weight"
+    official[name] = official[name].to(torch.float8_e4m3fn)
+    save_file(official, tmp_path / "float8.safetensors")
+    convert("dav2", tmp_path / "float8.safetensors", tmp_path / "model", [HEADS])
+    assert torch.equal(load(tmp_path / "model").head.output_conv1.weight, official[name].float())
+
+
 def test_save_load_save_is_equal_and_pipeline_runs(reference, tmp_path):
     convert("anydepth", reference / "anydepth_dinov3.pth", tmp_path / "model")
     load(tmp_path / "model").save_pretrained(tmp_path / "again")

