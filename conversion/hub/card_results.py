@@ -28,7 +28,7 @@ def read_results(paths: list[Path]) -> list[Measured]:
     The data sets in files that `training.evaluate` wrote (`summary.json`).
 
     Raises:
-        ValueError: a file that is no such result, or a result of a few images only (`--limit`).
+        ValueError: a file that is no such result, one of a few images only (`--limit`), or of other measures.
     """
     measured = []
     for path in paths:
@@ -37,7 +37,11 @@ def read_results(paths: list[Path]) -> list[Measured]:
             protocol = results["protocol"].partition(": ")[2].rstrip(".")
             for key, entry in results["datasets"].items():
                 images = entry["images"] - len(entry["without_valid_pixels"])
-                measured.append(Measured(key, entry["title"], images, entry["metrics"], protocol))
+                metrics = entry["metrics"] or {}
+                if None in map(metrics.get, METRICS):
+                    wanted = " and ".join(METRICS)
+                    raise ValueError(f"{path} has no {wanted} of {key}; evaluate by a protocol that measures them.")
+                measured.append(Measured(key, entry["title"], images, metrics, protocol))
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} is no summary.json of training.evaluate ({error!r}).") from None
         if results["limit"]:
@@ -48,8 +52,8 @@ def read_results(paths: list[Path]) -> list[Measured]:
 def measured_table(measured: list[Measured]) -> str:
     lines = ["| data | images | AbsRel % ↓ | δ1 % ↑ | RMSE ↓ | conditions |", "|---|---|---|---|---|---|"]
     for entry in measured:
-        abs_rel, delta1, rmse = (entry.metrics[name] for name in ("abs_rel", "delta1", "rmse"))
-        values = f"{100 * abs_rel:.1f} | {100 * delta1:.1f} | {rmse:.3g}"
+        abs_rel, delta1, rmse = (entry.metrics.get(name) for name in ("abs_rel", "delta1", "rmse"))
+        values = f"{100 * abs_rel:.1f} | {100 * delta1:.1f} | {'-' if rmse is None else f'{rmse:.3g}'}"
         lines.append(f"| {entry.title} | {entry.images} | {values} | {entry.protocol} |")
     return "\n".join(lines)
 

@@ -142,7 +142,12 @@ def test_only_the_authors_weights_carry_the_papers_results(name):
 
 @pytest.mark.parametrize(
     ("edit", "expected"),
-    [(lambda r: r.pop("datasets"), "is no summary.json"), (lambda r: r.update(limit=5), "the first 5 images only")],
+    [
+        (lambda r: r.pop("datasets"), "is no summary.json"),
+        (lambda r: r.update(limit=5), "the first 5 images only"),
+        (lambda r: r["datasets"]["own"].update(metrics=None), "has no abs_rel and delta1 of own"),
+        (lambda r: r["datasets"]["own"].update(metrics={"boundary_f1": 0.5}), "has no abs_rel and delta1 of own"),
+    ],
 )
 def test_results_that_a_card_cannot_show(results, edit, expected):
     contents = json.loads(results.read_text())
@@ -150,6 +155,13 @@ def test_results_that_a_card_cannot_show(results, edit, expected):
     results.write_text(json.dumps(contents))
     with pytest.raises(ValueError, match=expected):
         read_results([results])
+
+
+def test_a_protocol_without_rmse_leaves_a_gap(results):
+    contents = json.loads(results.read_text())
+    contents["datasets"]["own"]["metrics"] = {"abs_rel": 0.125, "delta1": 0.5}  # as MoGe's protocols
+    results.write_text(json.dumps(contents))
+    assert "| held-out scenes | 9 | 12.5 | 50.0 | - |" in preset_card("dav2-base-sdt", results=[results]).text
 
 
 def test_the_bundled_models_card(save_tiny_model, results, tmp_path):
