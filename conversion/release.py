@@ -17,7 +17,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError
 
 from anydepth_hf import AnyDepthConfig
-from anydepth_hf.atomic_write import atomic_directory
+from anydepth_hf.atomic_write import atomic_directory, remove_directory
 from anydepth_hf.licenses import WEIGHTS
 from anydepth_hf.presets import preset, preset_names
 from anydepth_hf.programs import Mistakes, Parser
@@ -89,12 +89,17 @@ def prepare(name: str, weights: Path, output: Path, owner: str = OWNER, settings
     inputs, directory = find_inputs(name, weights), output / name
     if inputs.missing:
         raise UploadError(f"{', '.join(map(str, inputs.missing))} is missing.")
-    if not (directory / "config.json").is_file():
-        output.mkdir(parents=True, exist_ok=True)
+    is_new = not (directory / "config.json").is_file()
+    if is_new:
         with atomic_directory(directory) as built:
             build(name, inputs, built, settings or [])
             check_architecture(name, AnyDepthConfig.from_pretrained(built))
-    add_reference(directory)
+    try:
+        add_reference(directory)
+    except UploadError:
+        if is_new:  # it would be taken for the preset the next time
+            remove_directory(directory)
+        raise
     if inputs.license is not None:
         shutil.copyfile(inputs.license, directory / "LICENSE.md")
     write(preset_card(name, owner, directory, stored_results(name)), directory / "README.md")

@@ -119,6 +119,15 @@ def test_files_of_another_row_are_refused(weights, tmp_path, monkeypatch, capsys
     assert not any((tmp_path / "new").iterdir()), "nothing half-made stays"
 
 
+def test_a_training_that_has_not_ended_is_not_taken_for_the_preset(weights, tmp_path, capsys, unchecked):
+    trained = weights / "trained" / "dinov3-small-sdt" / "model.safetensors"
+    trained.rename(tmp_path / "later")
+    command = ["--weights", str(weights), "--output", str(tmp_path / "out"), "--presets", "dinov3-small-sdt"]
+    assert main(command) == 1 and "dinov3-small-sdt: FAILED. " in capsys.readouterr().out
+    (tmp_path / "later").rename(trained)
+    assert main(command) == 0 and "dinov3-small-sdt: ready" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_every_row_has_its_inputs_and_its_architecture(name, tmp_path):
     """A preset's files have places of their own, and its configuration passes the check that a release makes."""
