@@ -15,8 +15,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from anydepth_hf.programs import one_line
-
 REFERENCE_FILE = "reference.safetensors"
 # of the largest value: between float32 builds of torch a deep encoder differs by some 1e-5, a wrong weight by more
 TOLERANCE = 1e-3
@@ -129,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     except ReferenceMismatch as error:
         sentence = str(error)
     except Exception as error:  # OSError, ValueError, SafetensorError ... of whatever the directory holds
-        sentence = f"{arguments.directory} does not load: {one_line(error)}"
+        sentence = f"{arguments.directory} does not load: {' '.join(str(error).split()) or type(error).__name__}"
     print(f"reference.py: {sentence}", file=sys.stderr)
     return 2
 

@@ -254,6 +254,14 @@ def test_dinov3_needs_its_licence_and_its_name_and_a_model_must_load(directory):
     assert "\n" not in str(caught.value) and "Traceback" not in str(caught.value)
 
 
+def test_the_check_needs_nothing_of_the_project(run_process):
+    script = "import runpy, sys; sys.modules.update(anydepth_cli=None, anydepth_hf=None);"
+    script += "sys.argv[1:] = ['--help']; runpy.run_path(sys.argv[0], run_name='__main__')"
+    reference = SCRIPT.parent / "hub" / "reference.py"
+    done = run_process("-c", script.replace("sys.argv[0]", repr(str(reference))))
+    assert (done.returncode, done.stderr) == (0, "") and "directory" in done.stdout
+
+
 def test_a_changed_configuration_is_noticed(directory):
     config = json.loads((directory / "config.json").read_text())
     config["min_depth"] = 0.5
