@@ -53,7 +53,11 @@ class Server:
             text=True,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
         )
-        self.url = re.search(r"http://\S+", self.process.stdout.readline())[0]
+        address = re.search(r"http://\S+", self.process.stdout.readline())
+        if address is None:  # it has said why
+            self.process.wait()
+            sys.exit(f"serve_batching: no server for {model}.")
+        self.url = address[0]
 
     def health(self) -> dict:
         with urllib.request.urlopen(f"{self.url}/health") as response:
@@ -98,12 +102,14 @@ def measure(server: Server, photo: bytes, clients: int, seconds: float) -> dict:
 def compare(model: str, photo: bytes, args: argparse.Namespace) -> dict:
     """Both servers in turn; medians of the rounds, and how many times better batches are in each."""
     size = ["--size", args.size] if args.size else []
-    servers = {
-        "alone": Server(model, "--max-batch", 1, *size),
-        "together": Server(model, "--max-batch", args.max_batch, "--max-wait-ms", args.max_wait_ms, *size),
+    options = {
+        "alone": ("--max-batch", 1, *size),
+        "together": ("--max-batch", args.max_batch, "--max-wait-ms", args.max_wait_ms, *size),
     }
-    rounds = {name: [] for name in servers}
+    servers, rounds = {}, {name: [] for name in options}
     try:
+        for name in options:
+            servers[name] = Server(model, *options[name])
         for index in range(args.rounds + 1):
             for name, server in servers.items():
                 figures = measure(server, photo, args.clients, args.seconds)
