@@ -79,6 +79,9 @@ class DecoderArguments:
     def __post_init__(self):
         if not self.table and not (self.encoder and self.pictures and self.output):
             raise ValueError("give --encoder, --pictures and --output, or --table")
+        names = [Path(root).name for root in self.pictures]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"--pictures: two folders are called {twice[0]}, as their results would be; rename one")
 
 
 def main(argv: list[str] | None = None) -> int:
