@@ -11,7 +11,7 @@ from anydepth_hf.programs import first_line
 from anydepth_hf.quiet import quiet_transformers
 
 from .formats.renaming import ConversionError, Part
-from .formats.settings import Settings, encoder_config
+from .formats.settings import Settings, encoder_config, field_types
 
 # Whole depth models that hold an encoder as `backbone`, and encoders themselves.
 DEPTH_MODELS = ("depth_anything", "anydepth")
@@ -61,24 +61,22 @@ def read_pretrained_encoder(name: str | Path, settings: Settings) -> Part:
     except Exception as error:  # OSError, SafetensorError, ModelError ... of whatever the directory holds
         reason = first_line(error).rstrip(".")
         raise ConversionError(f"The model in {name} cannot be loaded ({reason}).") from None
-    encoder = model.backbone if config.model_type in DEPTH_MODELS else model
+    encoder = model if is_encoder else model.backbone
     config, notes = encoder.config, []
     if config.model_type not in (*ENCODERS, "depth_anything_3", "vggt"):
         raise ConversionError(f"{name} has an encoder of type {config.model_type!r}, which AnyDepth cannot use.")
     state_dict = encoder.state_dict()
-    own = type(config).__annotations__
-    read = {field: getattr(config, field) for field in own if field[0] != "_" and field not in IGNORED_FIELDS}
+    read = {field: getattr(config, field) for field in field_types(type(config), exclude=IGNORED_FIELDS)}
     if config.model_type == "dinov2":
         read["use_mask_token"] = False
         if state_dict.pop("embeddings.mask_token", None) is not None:
             notes.append("Dropped mask_token, which only pretraining uses.")
     if len(config.out_indices) == 4:
         read["out_indices"] = list(config.out_indices)
-    is_dinov3 = config.model_type == "dinov3_vit"
     return Part(
         state_dict,
         backbone_config=encoder_config(type(config), settings, **read),
         fields={"apply_backbone_norm": config.model_type == "dinov2"},
-        processor={} if is_dinov3 else {"size": {"shortest_edge": config.image_size}},
+        processor={} if config.model_type == "dinov3_vit" else {"size": {"shortest_edge": config.image_size}},
         notes=notes,
     )

@@ -77,23 +77,7 @@ class _Inert:
     def __new__(cls, *args, **kwargs):
         return object.__new__(cls)
 
-    def __init__(self, *args, **kwargs):
+    def ignore(self, *args, **kwargs):
         pass
 
-    def __setstate__(self, state):
-        pass
-
-    def __setitem__(self, key, value):
-        pass
-
-    def append(self, value):
-        pass
-
-    def extend(self, values):
-        pass
-
-    def add(self, value):
-        pass
-
-    def update(self, values):
-        pass
+    __init__ = __setstate__ = __setitem__ = append = extend = add = update = ignore

@@ -8,7 +8,7 @@ from anydepth_hf.configuration_anydepth import BACKBONE_PRESETS
 from anydepth_hf.configuration_depth_anything_3 import DepthAnything3Config
 from anydepth_hf.presets import preset
 
-from .dinov2 import DINOV2, convert_dinov2_state_dict, read_sizes
+from .dinov2 import DINOV2, read_sizes
 from .dpt import DEPTH_ANYTHING, convert_dpt_state_dict, read_dpt_sizes
 from .renaming import CheckpointFormat, ConversionError, Part, StateDict
 from .settings import Settings, encoder_config
@@ -23,7 +23,7 @@ PRESETS = {
     "da3metric-large": "da3-metric-large",
 }
 ANYVIEW_OUT_LAYERS = {12: (5, 7, 9, 11), 24: (11, 15, 19, 23), 40: (19, 27, 33, 39)}
-METRIC_NOTE = preset("da3-metric-large-dpt")["note"]
+PROCESSOR = {"size": {"longest_edge": 504}}  # the official default
 # Official heads: depth = exp(x), up to a scale.
 DEPTH_FIELDS = {
     "num_output_channels": 1,
@@ -69,7 +69,7 @@ def use_preset(checkpoint: str | Path, state_dict: StateDict, settings: Settings
         )
     if not {"out_layers", "out_indices"} & settings.backbone.keys():
         settings.backbone["out_indices"] = expected["out_indices"]
-    return [METRIC_NOTE] if known == "da3-metric-large" else []
+    return [preset("da3-metric-large-dpt")["note"]] if known == "da3-metric-large" else []
 
 
 def read_anyview(state_dict: StateDict, settings: Settings) -> Part:
@@ -86,17 +86,12 @@ def read_anyview(state_dict: StateDict, settings: Settings) -> Part:
         cat_token=True,
         **read_sizes(state_dict),
     )
-    return Part(convert_dinov2_state_dict(state_dict), backbone_config=config, processor=processor())
+    return Part(DINOV2.convert(state_dict), backbone_config=config, processor=PROCESSOR)
 
 
 def read_mono(state_dict: StateDict, settings: Settings) -> Part:
     config = encoder_config(DepthAnything3Config, settings, alt_start=None, cat_token=False, **read_sizes(state_dict))
-    return Part(convert_dinov2_state_dict(state_dict), backbone_config=config, processor=processor())
-
-
-def processor() -> dict:
-    """The official default: the longer side to 504 pixels."""
-    return {"size": {"longest_edge": 504}}
+    return Part(DINOV2.convert(state_dict), backbone_config=config, processor=PROCESSOR)
 
 
 def read_dual_dpt(state_dict: StateDict, settings: Settings) -> Part:
@@ -112,10 +107,9 @@ def read_mono_dpt(state_dict: StateDict, settings: Settings) -> Part:
 def read_head(state_dict: StateDict, num_dropped: int, branch: str, **fields) -> Part:
     converted = convert_dpt_state_dict(state_dict)
     sizes = read_dpt_sizes(converted)
-    confidence = {"predict_confidence": sizes["num_output_channels"] == 2}
-    norm = {"head_input_norm": "norm.weight" in converted}
+    fields |= {"predict_confidence": sizes["num_output_channels"] == 2, "head_input_norm": "norm.weight" in converted}
     notes = [f"Dropped the {num_dropped} tensors of the head's {branch} branch."] if num_dropped else []
-    return Part(converted, fields={**sizes, **DEPTH_FIELDS, **confidence, **norm, **fields}, notes=notes)
+    return Part(converted, fields={**sizes, **DEPTH_FIELDS, **fields}, notes=notes)
 
 
 HEAD_KEYS = ("scratch.layer1_rn.weight", "projects.0.weight", "scratch.output_conv2.2.weight")

@@ -54,23 +54,6 @@ def read_config(converted: StateDict, settings: Settings, **read) -> dict:
     )
 
 
-def apply_bias_masks(state_dict: StateDict) -> None:
-    """Multiplies the `qkv` biases by their stored masks, in place: Meta's code does so in every forward."""
-    for name in [name for name in state_dict if name.endswith(".bias_mask")]:
-        bias = name.removesuffix("_mask")
-        state_dict[bias] = state_dict[bias] * state_dict.pop(name)
-
-
-def drop_zero_key_biases(converted: StateDict) -> bool:
-    """Removes the key biases if all are zero, as masked ones are; whether it did."""
-    names = [name for name in converted if name.endswith(".k_proj.bias")]
-    if not names or any(converted[name].any() for name in names):
-        return False
-    for name in names:
-        del converted[name]
-    return True
-
-
 def check_periods(periods: torch.Tensor, config: dict) -> None:
     """
     Raises:
@@ -106,10 +89,16 @@ def read_meta(state_dict: StateDict, settings: Settings) -> Part:
         del state_dict[name]
     if local_norm:
         notes.append("Dropped local_cls_norm, which only pretraining uses.")
-    apply_bias_masks(state_dict)
+    # Meta's code multiplies by these masks in every forward
+    for name in [name for name in state_dict if name.endswith(".bias_mask")]:
+        bias = name.removesuffix("_mask")
+        state_dict[bias] = state_dict[bias] * state_dict.pop(name)
     periods = state_dict.pop("rope_embed.periods", None)
     converted = META.convert(state_dict)
-    if drop_zero_key_biases(converted):
+    key_biases = [name for name in converted if name.endswith(".k_proj.bias")]
+    if key_biases and not any(converted[name].any() for name in key_biases):
+        for name in key_biases:
+            del converted[name]
         notes.append("Dropped the key biases, which are all masked.")
     fill_tokens(converted)
     read = {}

@@ -42,15 +42,7 @@ UNUSED = "fusion.0.lateral."
 
 
 def convert_dpt_state_dict(state_dict: StateDict) -> StateDict:
-    """
-    Rename the tensors of a DPT head of the Depth Anything family.
-
-    Args:
-        state_dict: the head's tensors under their original names, without a prefix (`scratch.layer1_rn.weight`).
-
-    Returns:
-        The same tensors under [`DPTHead`]'s names. Names it does not know pass through.
-    """
+    """The tensors of a head of the Depth Anything family under [`DPTHead`]'s names; unknown names pass through."""
     converted = DEPTH_ANYTHING.convert(state_dict)
     return {name: tensor for name, tensor in converted.items() if not name.startswith(UNUSED)}
 

@@ -35,10 +35,6 @@ def read_aggregator(state_dict: StateDict, settings: Settings) -> Part:
     return Part(VGGT.convert(state_dict), backbone_config=config, processor={"size": {"longest_edge": 518}})
 
 
-def read_depth_head(state_dict: StateDict, settings: Settings) -> Part:
-    return read_head(state_dict, 0, "", head_type="dpt", dpt_style="vggt")
-
-
 ENCODERS = (
     CheckpointFormat(
         "VGGT aggregator",
@@ -60,7 +56,7 @@ HEADS = (
         "DPT depth head of VGGT",
         "vggt",
         (*HEAD_KEYS, "norm.weight"),
-        read_depth_head,
+        lambda state_dict, settings: read_head(state_dict, 0, "", head_type="dpt", dpt_style="vggt"),
         DEPTH_ANYTHING,
         absent=("scratch.output_conv1_aux.0.0.weight",),
         head_type="dpt",
