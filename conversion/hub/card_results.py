@@ -70,36 +70,35 @@ def measured_index(measured: list[Measured]) -> list[EvalResult]:
     for entry in measured:
         dataset = entry.key if entry.key in BENCHMARKS else entry.title.replace(" ", "-")
         conditions = {"protocol": entry.protocol, "images": entry.images}
-        for metric, name in METRICS.items():
-            value = round(entry.metrics[metric], 4)
-            results.append(_result(dataset, entry.title, metric, name, value, conditions=conditions))
+        results += _results(dataset, entry.title, entry.metrics, conditions)
     return results
 
 
 def published_index(published: dict[str, Any]) -> list[EvalResult]:
     """The paper's results of these very weights; what it does not say of its protocol is not filled in."""
-    source = published["source"]
     conditions = {"protocol": "zero-shot, affine-invariant; alignment, counts and sizes not stated in the paper"}
     results = []
     for dataset, title in BENCHMARKS.items():
-        for metric, name in METRICS.items():
-            value, name = round(published[f"{metric}_percent"][dataset] / 100, 4), f"{name} (reported in {source})"
-            results.append(_result(dataset, title, metric, name, value, conditions=conditions, source=source))
+        values = {metric: published[f"{metric}_percent"][dataset] / 100 for metric in METRICS}
+        results += _results(dataset, title, values, conditions, published["source"])
     return results
 
 
-def _result(
-    dataset: str, title: str, metric: str, name: str, value: float, conditions: dict, source: str | None = None
-) -> EvalResult:
-    return EvalResult(
-        task_type="depth-estimation",
-        task_name="Monocular depth estimation",
-        dataset_type=dataset,
-        dataset_name=title,
-        metric_type=metric,
-        metric_name=name,
-        metric_value=value,
-        metric_args=conditions,
-        source_name=source,
-        source_url=source and PAPER,
-    )
+def _results(
+    dataset: str, title: str, values: dict[str, float], conditions: dict, source: str | None = None
+) -> list[EvalResult]:
+    return [
+        EvalResult(
+            task_type="depth-estimation",
+            task_name="Monocular depth estimation",
+            dataset_type=dataset,
+            dataset_name=title,
+            metric_type=metric,
+            metric_name=f"{name} (reported in {source})" if source else name,
+            metric_value=round(values[metric], 4),
+            metric_args=conditions,
+            source_name=source,
+            source_url=source and PAPER,
+        )
+        for metric, name in METRICS.items()
+    ]

@@ -14,12 +14,13 @@ from pathlib import Path
 import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
+from anydepth_cli.mistakes import Mistakes
+from anydepth_cli.parser import Parser
 from anydepth_hf.atomic_write import atomic_write_text
 
 from .card_results import METRICS, Measured, read_results
 
 FOLDER = ".eval_results"
-FILE = "anydepth-hf.yaml"
 
 
 def entries(measured: list[Measured], dataset_ids: dict[str, str], url: str | None = None) -> list[EvalResultEntry]:
@@ -52,33 +53,32 @@ def entries(measured: list[Measured], dataset_ids: dict[str, str], url: str | No
     ]
 
 
-def write(directory: Path, found: list[EvalResultEntry]) -> Path:
-    """Writes the entries into a model directory; a file of ours there is replaced."""
-    path = directory / FOLDER / FILE
-    path.parent.mkdir(exist_ok=True)
-    atomic_write_text(path, yaml.safe_dump(eval_result_entries_to_yaml(found), sort_keys=False, allow_unicode=True))
-    return path
-
-
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m conversion.hub.eval_results", description=__doc__.split("\n")[0])
+    """Writes the file, in the place of an earlier one; 0, or 2 after a mistake."""
+    with Mistakes("eval_results.py") as ending:
+        arguments = parse_arguments(argv)
+        if not (arguments.directory / "config.json").is_file():
+            raise ValueError(f"{arguments.directory} is no model directory: it has no config.json.")
+        pairs = [text.partition("=") for text in arguments.dataset]
+        if wrong := [name for name, equals, dataset_id in pairs if not equals or dataset_id.count("/") != 1]:
+            raise ValueError(f"--dataset {wrong[0]}: write SET=OWNER/NAME, for instance nyuv2=owner/nyu_depth_v2.")
+        ids = {name: dataset_id for name, _, dataset_id in pairs}
+        found = eval_result_entries_to_yaml(entries(read_results(arguments.results), ids, arguments.url))
+        path = arguments.directory / FOLDER / "anydepth-hf.yaml"
+        path.parent.mkdir(exist_ok=True)
+        atomic_write_text(path, yaml.safe_dump(found, sort_keys=False, allow_unicode=True))
+        print(f"wrote {path}")
+    return ending.status
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser(prog="python -m conversion.hub.eval_results", description=__doc__.split("\n")[0])
     parser.add_argument("directory", type=Path, help="model directory")
     parser.add_argument("results", type=Path, nargs="+", help="summary.json of training.evaluate")
     parser.add_argument("--dataset", nargs="+", required=True, metavar="SET=OWNER/NAME", help="data sets on the Hub")
     parser.add_argument("--url", help="where the evaluation can be looked at")
-    args = parser.parse_args(argv)
-    try:
-        if not (args.directory / "config.json").is_file():
-            raise ValueError(f"{args.directory} is no model directory: it has no config.json.")
-        pairs = [text.partition("=") for text in args.dataset]
-        if wrong := [name for name, equals, dataset_id in pairs if not equals or dataset_id.count("/") != 1]:
-            raise ValueError(f"--dataset {wrong[0]}: write SET=OWNER/NAME, for instance nyuv2=owner/nyu_depth_v2.")
-        ids = {name: dataset_id for name, _, dataset_id in pairs}
-        print(f"wrote {write(args.directory, entries(read_results(args.results), ids, args.url))}")
-    except (ValueError, OSError) as error:
-        print(f"eval_results: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

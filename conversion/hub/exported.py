@@ -34,8 +34,8 @@ def read_report(directory: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        entries = [file for file in json.loads(path.read_text(encoding="utf-8"))["files"]]
-        entries = [file for file in entries if file["format"] in UPLOADED_FORMATS]
+        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        entries = [file for file in files if file["format"] in UPLOADED_FORMATS]
         for entry in entries:
             file = directory / entry["file"]
             is_inside = file.resolve().is_relative_to(directory.resolve())
@@ -147,6 +147,3 @@ def show_in_card(directory: Path, repo_id: str) -> None:
     new = before + (section(entries, repo_id) + "\n" if entries else "") + after
     if new.rstrip() != text.rstrip():
         atomic_write_text(path, new.rstrip() + "\n")
-
-
-__all__ = ["ExportedFilesError", "check_exported", "exported_files", "read_report", "section", "show_in_card"]

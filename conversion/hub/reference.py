@@ -123,13 +123,12 @@ def main(argv: list[str] | None = None) -> int:
         else:
             difference = check_reference(model, processor, arguments.directory)
             print(f"matches its reference output to {difference:.1g} of the largest value")
-        return 0
-    except ReferenceMismatch as error:
-        sentence = str(error)
     except Exception as error:  # OSError, ValueError, SafetensorError ... of whatever the directory holds
-        sentence = f"{arguments.directory} does not load: {' '.join(str(error).split()) or type(error).__name__}"
-    print(f"reference.py: {sentence}", file=sys.stderr)
-    return 2
+        place = "" if isinstance(error, ReferenceMismatch) else f"{arguments.directory} does not load: "
+        reason = " ".join(str(error).split()) or type(error).__name__
+        print(f"reference.py: {place}{reason}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
