@@ -10,6 +10,7 @@ interrupted release is gone on with by the same command.
 import argparse
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,16 +59,11 @@ def find_inputs(name: str, weights: Path) -> Inputs:
     text = folder / "LICENSE.md" if WEIGHTS[encoder["id"]].needs_copy else None
     if item.origin == "trained":
         return Inputs(None, weights / "trained" / name / "config.json", text)
-    head = weights / item.decoder if item.decoder else None
-    whole = head is not None and head.is_file() and _is_whole(head)
-    return Inputs(None if whole else folder / encoder["file"], head, text)
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    try:
-        return holds_encoder(checkpoint)
-    except ConversionError:
-        return False  # said when it is converted
+    head, is_whole = weights / item.decoder if item.decoder else None, False
+    if head is not None and head.is_file():
+        with suppress(ConversionError):  # which is said when it is converted
+            is_whole = holds_encoder(head)
+    return Inputs(None if is_whole else folder / encoder["file"], head, text)
 
 
 def prepare(name: str, weights: Path, output: Path, owner: str = OWNER, settings: list[str] | None = None) -> Path:
@@ -110,10 +106,9 @@ def build(name: str, inputs: Inputs, directory: Path, settings: list[str]) -> No
     """The weights, configuration and processor of a preset."""
     item = release(name)
     if item.origin == "trained":
-        source = inputs.head.parent
-        files = [path for path in source.iterdir() if matches(path.name, UPLOADED) and path.is_file()]
-        for path in files:
-            shutil.copyfile(path, directory / path.name)
+        for path in inputs.head.parent.iterdir():
+            if matches(path.name, UPLOADED) and path.is_file():
+                shutil.copyfile(path, directory / path.name)
     elif item.origin == "authors":
         print(convert("anydepth", inputs.head, directory, settings, encoder=inputs.encoder))
     else:
@@ -144,8 +139,6 @@ def run(arguments: argparse.Namespace) -> int:
             else:
                 lines.append(f"{name}: ready in {directory}, {check(directory, collect_files(directory)[0])}")
             done += 1
-        except (UploadError, ConversionError) as error:
-            failed, lines = True, [*lines, f"{name}: FAILED. {error}"]
         except (HTTPError, OSError, RuntimeError, ValueError) as error:
             failed, lines = True, [*lines, f"{name}: FAILED. {explain(error, repo_id, api.endpoint)}"]
     print("\n".join(lines))
