@@ -9,6 +9,8 @@ there are none. What runs out of time is killed, and the rest goes on.
 """
 
 import argparse
+import gc
+import statistics
 import subprocess
 import sys
 import time
@@ -18,19 +20,16 @@ from pathlib import Path
 
 import torch
 
+from anydepth_hf import AnyDepthForDepthEstimation
 from anydepth_hf.atomic_write import atomic_write_json
 from anydepth_hf.benchmark import DTYPES, build, decoder_call, input_size, latencies, model_config
+from anydepth_hf.benchmark_report import PUBLISHED_EFFICIENCY
 from anydepth_hf.environment import describe_device
-from benchmarks.train_step import MODES, largest_batch, measure
+from anydepth_hf.presets import preset_config
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results/gpu"
 SIZES = (256, 512, 1024)
-PAPER_MS = {  # arXiv 2601.02760, Table 4: ViT-L on an H100, means; a type of numbers is not stated
-    256: {"SDT": 6.10, "DPT": 6.66},
-    512: {"SDT": 23.17, "DPT": 24.65},
-    1024: {"SDT": 93.09, "DPT": 99.79},
-}
 MODELS = (
     "dinov3-small-sdt-compact",
     "dinov3-small-sdt",
@@ -39,6 +38,8 @@ MODELS = (
     "depth-anything-v2-small",
 )
 COMPILED = ("dinov3-small-sdt-compact", "dinov3-small-sdt", "depth-anything-v2-small")
+TRAINING_MODES = {"frozen": True, "in autograd": False}
+"""Whether the encoder is frozen, as AnyDepth trains, or kept in autograd, as in a plain loop."""
 
 
 @torch.inference_mode()
@@ -58,7 +59,8 @@ def timed(functions: dict[str, Callable], device: torch.device, runs: int) -> di
 
 
 def heads(device: torch.device, smoke: bool, dtype: str) -> list[dict]:
-    """SDT's inference path, its layers one by one, and the paper's DPT on a ViT-L's features: the paper's Table 4."""
+    """SDT's inference path, its layers one by one, and the paper's DPT on a ViT-L's features: the paper's Table 4,
+    which does not say in which type of numbers."""
     encoder, sizes = ("small", (64,)) if smoke else ("large", SIZES)
     sdt = build(model_config(f"dinov3-{encoder}-sdt"), device, DTYPES[dtype])
     dpt = build(model_config(f"dinov3-{encoder}-dpt"), device, DTYPES[dtype])
@@ -73,7 +75,8 @@ def heads(device: torch.device, smoke: bool, dtype: str) -> list[dict]:
             exact, layers = (calls[name]()[0].float() for name in list(calls)[:2])
         difference = float((exact - layers).abs().max())
         for name, figures in timed(calls, device, 3 if smoke else 30).items():
-            paper = PAPER_MS.get(size, {}).get(name.partition(" ")[0].rstrip(",")) if encoder == "large" else None
+            published = PUBLISHED_EFFICIENCY[f"dinov3-large-{name[:3].lower()}"]
+            paper = None if smoke else float(published[size][1].split()[0])
             records.append(
                 {"head": name, "size": size, "dtype": dtype, "encoder": encoder, "paper_ms": paper, **figures}
             )
@@ -111,16 +114,75 @@ def models(device: torch.device, smoke: bool, batch_size: int, mode: str) -> lis
     ]
 
 
+class Steps:
+    """A model whose head is trained with bf16 autocast; a call is one step on `batch_size` random images."""
+
+    def __init__(self, preset: str, frozen: bool, size: int, device: torch.device):
+        torch.manual_seed(0)
+        self.model = AnyDepthForDepthEstimation(preset_config(preset, freeze_backbone=frozen)).to(device)
+        self.model.to(memory_format=torch.channels_last).train()
+        self.optimizer = torch.optim.AdamW(self.model.head.parameters())
+        self.size, self.device = size, device
+
+    def __call__(self, batch_size: int) -> None:
+        shape = (self.size, self.size)
+        pixel_values = torch.randn(batch_size, 3, *shape, device=self.device)
+        labels = torch.rand(batch_size, *shape, device=self.device) + 1
+        with torch.autocast(self.device.type, torch.bfloat16):
+            loss = self.model(pixel_values, labels=labels).loss
+        loss.backward()
+        self.optimizer.step()
+        self.model.zero_grad()
+
+    def timed(self, batch_size: int) -> float:
+        started = time.perf_counter()
+        self(batch_size)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+
+def free_memory(device: torch.device) -> None:
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def largest_batch(preset: str, frozen: bool, size: int, device: torch.device, limit: int) -> int:
+    """Largest power of two that one step fits into the device's memory; `limit` at most."""
+    steps, batch_size = Steps(preset, frozen, size, device), 1
+    while batch_size < limit:
+        try:
+            steps(2 * batch_size)
+        except torch.OutOfMemoryError:
+            break
+        finally:
+            steps.model.zero_grad()
+            free_memory(device)
+        batch_size *= 2
+    return batch_size
+
+
 def training(device: torch.device, smoke: bool, encoder: str) -> list[dict]:
-    """Training images per second, and a plain loop with the encoder in autograd; each at its own largest batch."""
+    """Median images per second and a step's peak memory in both modes, at one batch size and at each's largest."""
     preset, size, limit = f"dinov3-{encoder}-sdt", 64 if smoke else 768, 1 if smoke else 256
-    largest = {mode: largest_batch(preset, frozen, size, device, limit) for mode, frozen in MODES.items()}
-    common = dict.fromkeys(MODES, min(largest.values()))
-    return [
-        {"preset": preset, "size": size, "batch": batch, "mode": mode, **figures}
-        for batch, batches in (("same", common), ("largest", largest))
-        for mode, figures in measure(preset, batches, size, device, 1 if smoke else 5).items()
-    ]
+    largest = {mode: largest_batch(preset, frozen, size, device, limit) for mode, frozen in TRAINING_MODES.items()}
+    common = dict.fromkeys(TRAINING_MODES, min(largest.values()))
+    records = []
+    for batch, batches in (("same", common), ("largest", largest)):
+        for mode, batch_size in batches.items():
+            steps = Steps(preset, TRAINING_MODES[mode], size, device)
+            steps(batch_size)
+            free_memory(device)
+            steps(batch_size)
+            peak = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None
+            rate = batch_size / statistics.median(steps.timed(batch_size) for _ in range(1 if smoke else 5))
+            record = {"preset": preset, "size": size, "batch": batch, "mode": mode, "batch_size": batch_size}
+            records.append({**record, "images_per_second": rate, "peak_memory_gib": peak})
+            del steps
+            free_memory(device)
+    return records
 
 
 PARTS: dict[str, Callable[[torch.device, bool], list[dict]]] = {
