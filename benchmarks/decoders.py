@@ -102,7 +102,7 @@ def run(arguments: DecoderArguments) -> None:
         name, paths = next(iter(files.items()))
         data["filtered"] = filtered(paths, arguments.count)
     decoders = [COMPACT] if len(data) > 1 else list(DECODERS)
-    comparison.hold_out(held_out)
+    comparison.held_out = comparison.read(held_out)
     for name, paths in data.items():
         pictures = comparison.read(paths)
         for seed in arguments.seeds:
@@ -193,9 +193,6 @@ class Comparison:
         half = len(levels) // 2
         return SimpleNamespace(depths=depths, pixels=pixels, maps=levels[:half], tokens=levels[half:])
 
-    def hold_out(self, paths: list[Path]) -> None:
-        self.held_out = self.read(paths)
-
     def measure(self, decoder: str, seed: int, pictures: SimpleNamespace, data: str) -> None:
         """Trains one decoder and writes what it gives, unless its file is there."""
         mode = "fine-tuned" if self.arguments.fine_tune else "frozen"
@@ -205,7 +202,7 @@ class Comparison:
         start = time.perf_counter()
         model = self.model(decoder, seed)
         loss = self.train(model, pictures, seed)
-        seconds = time.perf_counter() - start
+        seconds, counts = time.perf_counter() - start, count(model.config, 518, 518)
         result = {
             "decoder": decoder,
             "data": data,
@@ -219,7 +216,8 @@ class Comparison:
             },
             "held_out": self.errors(model),
             "frames": self.frame_errors(model),
-            **cost(model.config),
+            "decoder_parameters": counts.decoder_parameters,
+            "decoder_gflops_518": counts.decoder_flops / 1e9,
         }
         atomic_write_json(path, result)
         frames = {group: round(errors["abs_rel"], 3) for group, errors in result["frames"].items()}
@@ -303,11 +301,6 @@ def record(prediction: np.ndarray, depth: np.ndarray) -> dict[str, float]:
 
 def means(records: list[dict]) -> dict[str, float]:
     return {name: float(np.mean([each[name] for each in records])) for name in ("abs_rel", "delta1")}
-
-
-def cost(config: AnyDepthConfig, size: int = 518) -> dict[str, float]:
-    counts = count(config, size, size)
-    return {"decoder_parameters": counts.decoder_parameters, "decoder_gflops_518": counts.decoder_flops / 1e9}
 
 
 def table(folder: Path) -> str:

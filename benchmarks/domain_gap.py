@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from safetensors.torch import load_file
 from torch.nn import functional as F
-from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 import anydepth_hf
 from anydepth_hf import AnyDepthForDepthEstimation
 from anydepth_hf.image_io import open_image
+from training.data.picture_batches import read_sample
+from training.data.transforms import normalize
 
 SIZE = (224, 168)
 FOLDS = 5
@@ -28,13 +28,10 @@ FOLDS = 5
 
 def read(path: Path) -> torch.Tensor:
     """Normalised (1, 3, 168, 224)."""
-    if path.suffix == ".safetensors":
-        image = Image.fromarray(load_file(path)["image"].permute(1, 2, 0).contiguous().numpy())
-    else:
-        image = open_image(path).convert("RGB")
+    rendered = path.suffix == ".safetensors"
+    image = Image.fromarray(read_sample(path).image) if rendered else open_image(path).convert("RGB")
     pixels = np.asarray(ImageOps.fit(image, SIZE, Image.BILINEAR), np.float32) / 255
-    pixels = (pixels - np.array(IMAGENET_DEFAULT_MEAN)) / np.array(IMAGENET_DEFAULT_STD)
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
+    return normalize(torch.from_numpy(pixels).permute(2, 0, 1)[None])
 
 
 @torch.inference_mode()
@@ -81,9 +78,13 @@ def main():
     arguments = parser.parse_args()
     model = AnyDepthForDepthEstimation.from_pretrained(arguments.encoder).eval()
     photographs = sorted(arguments.photographs.glob("*.jpg"))[: arguments.count]
+    if not photographs:
+        parser.error(f"--photographs {arguments.photographs}: there is no .jpg file")
     real = features(model, photographs)
     for folder in arguments.rendered:
         files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.jpg")])
+        if not files:
+            parser.error(f"--rendered {folder}: there is no .safetensors or .jpg file")
         chosen = np.linspace(0, len(files) - 1, min(len(real), len(files))).astype(int)
         drawn = features(model, [files[index] for index in chosen])
         count = min(len(real), len(drawn))

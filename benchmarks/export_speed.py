@@ -3,14 +3,13 @@
     OMP_NUM_THREADS=2 python -m benchmarks.export_speed --json speed.json
     python -m benchmarks.export_speed --table speed.json
 
-Needs the extra `openvino`. Models are presets at random weights: speed does not depend on them (integer files are
-calibrated on the photograph in the package). Seconds are the least of the runs, which take turns; a ratio is PyTorch's
-seconds by the file's, so 2 is twice as fast. Processor seconds are those of all threads together: with one thread they
-are what counts on a machine that others use too.
+Needs the extra `openvino`, or `export` for ONNX alone. Models are presets at random weights: speed does not depend on
+them (integer files are calibrated on the photograph in the package). Seconds are the least of the runs, which take
+turns; a ratio is PyTorch's seconds by the file's, so 2 is twice as fast. Processor seconds are those of all threads
+together: with one thread they are what counts on a machine that others use too.
 """
 
 import argparse
-import importlib.metadata
 import json
 import os
 import sys
@@ -24,6 +23,8 @@ import torch
 from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthForDepthEstimation, AnyDepthImageProcessor
 from anydepth_hf.atomic_write import atomic_write_json
 from anydepth_hf.benchmark_report import markdown_table
+from anydepth_hf.environment import package_versions
+from anydepth_hf.export import parts
 from anydepth_hf.export_check import sample_images
 from anydepth_hf.export_formats import FILES, Exporter, open_file
 from anydepth_hf.export_metadata import describe_model
@@ -77,10 +78,10 @@ def measure(name: str, side: int, variants: list[str], threads: int, runs: int, 
     runners = {"pytorch eager": lambda values: model(values).predicted_depth}
     for variant, path in paths.items():
         with quiet_exporters():
-            bfloat16 = variant.endswith("bf16")
-            runners[variant] = (
-                open_openvino_bfloat16(path, threads) if bfloat16 else open_file(variant.split(":")[0], path, threads)
-            )
+            if variant == "openvino:bf16":
+                runners[variant] = open_openvino_bfloat16(path, threads)
+            else:
+                runners[variant] = open_file(variant.split(":")[0], path, threads)
     values = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     times, outputs = {variant: [] for variant in runners}, {}
     for step in range(runs + 1):
@@ -94,9 +95,7 @@ def measure(name: str, side: int, variants: list[str], threads: int, runs: int, 
     least = {variant: [min(column) for column in zip(*rows)] for variant, rows in times.items()}
     for variant, (seconds, cpu_seconds) in least.items():
         difference = (outputs[variant] - expected).abs() / (expected.max() - expected.min())
-        size = None
-        if variant in paths:
-            size = sum(file.stat().st_size for file in paths[variant].parent.glob(f"{paths[variant].stem}.*"))
+        size = sum(file.stat().st_size for file in parts(paths[variant])) if variant in paths else None
         results.append(
             {
                 "model": name,
@@ -146,7 +145,7 @@ def main():
         return print(table(results))
     if args.json and args.json.exists():
         sys.exit(f"{args.json} exists: give another name for --json.")
-    versions = {name: importlib.metadata.version(name) for name in ("torch", "onnxruntime", "openvino", "nncf")}
+    versions = package_versions(("torch", "onnxruntime", "openvino", "nncf"))
     print(", ".join(f"{name} {version}" for name, version in versions.items()) + f"; least of {args.runs} runs")
     print(
         "model                     side threads variant              seconds ratio  processor ratio     MB mean error"

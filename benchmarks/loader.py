@@ -16,18 +16,15 @@ import psutil
 import torch
 from torch.nn import functional as F
 from torch.utils.data import default_collate
-from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from anydepth_hf.image_processing_anydepth import resize_image
 from training.data.decoding import DataError, read_rgb
 from training.data.loader import build_train_loader
 from training.data.readers import DepthSample
 from training.data.sources import PairDataset, open_dataset
-from training.data.transforms import TrainTransform, resize_nearest, rotate
+from training.data.transforms import TrainTransform, normalize, resize_nearest, rotate
 from training.data.worker_memory import keep_freed_memory
 from training.filtering.scores import ScoreOptions, score_depth
-
-MEAN, STD = (torch.tensor(value).view(3, 1, 1) for value in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
 
 
 def plain_transform(sample: DepthSample, size: int, rng: np.random.Generator) -> dict:
@@ -51,7 +48,7 @@ def plain_transform(sample: DepthSample, size: int, rng: np.random.Generator) ->
         image = F.grid_sample(image, grid, mode="bilinear", align_corners=False)
         depth = F.grid_sample(depth, grid, mode="nearest", align_corners=False)
     top, left = (int(rng.integers(side - size + 1)) for side in target)
-    image = (image[0, :, top : top + size, left : left + size] - MEAN) / STD
+    image = normalize(image[0, :, top : top + size, left : left + size])
     return {"pixel_values": image, "labels": depth[0, 0, top : top + size, left : left + size], "name": sample.name}
 
 
@@ -107,9 +104,8 @@ def milliseconds(function: Callable, repeats: int) -> float:
 def breakdown(dataset: PairDataset, size: int, batch_size: int) -> dict[str, float]:
     """Milliseconds of each part of one sample's way, in one thread with a worker's treatment of memory."""
     keep_freed_memory()
-    indices = range(min(len(dataset), 16))
     parts: dict[str, list[float]] = {}
-    for index in indices:
+    for index in range(min(len(dataset), 16)):
         rgb, _ = dataset.paths(index)
         sample = dataset[index]
         side = min(sample.depth.shape)
@@ -151,7 +147,7 @@ def main() -> None:
         for index in range(min(len(dataset), arguments.samples)):
             sample = dataset[index]
     except DataError as error:
-        sys.exit(f"benchmark_loader.py: {error}")
+        sys.exit(f"loader.py: {error}")
     height, width = sample.depth.shape
     names = " ".join(arguments.dataset)
     print(f"{names}: {height}x{width} to {arguments.size}x{arguments.size}, {os.cpu_count()} cores\n")

@@ -167,14 +167,7 @@ def _figure(value) -> str:
     return "-" if value is None else str(value)
 
 
-TABLES = {
-    "parameters": parameters,
-    "efficiency": efficiency,
-    "published": published,
-    "measured": measured,
-    "protocols": protocols,
-    "gpu": gpu,
-}
+TABLES = {table.__name__: table for table in (parameters, efficiency, published, measured, protocols, gpu)}
 
 
 def fill(text: str, results: Path) -> str:

@@ -21,8 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from anydepth_hf import SDTHead
 from anydepth_hf.atomic_write import atomic_write_json
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+from anydepth_hf.benchmark import DTYPES
 
 
 def build(fast: bool, dtype: torch.dtype, training: bool) -> SDTHead:

@@ -10,7 +10,9 @@ import argparse
 import copy
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -79,16 +81,11 @@ def known_flow(depth: np.ndarray, before: np.ndarray, camera, camera_before) -> 
 def predict(predictor: Predictor, pictures: np.ndarray, folder: Path) -> SegmentStore:
     """The maps of a clip, put away as `anydepth predict` does it."""
     store = SegmentStore(folder, {})
-
-    class Frame:
-        def __init__(self, index):
-            self.name = str(index)
-            self.index = index
-
-        def open(self):
-            return Image.fromarray(pictures[self.index])
-
-    results = list(predictor.stream(map(Frame, range(len(pictures)))))
+    frames = [
+        SimpleNamespace(name=str(index), open=partial(Image.fromarray, picture))
+        for index, picture in enumerate(pictures)
+    ]
+    results = list(predictor.stream(frames))
     for number, start in enumerate(range(0, len(results), 16)):
         part = results[start : start + 16]
         maps = np.stack([result.depth.values for result in part])
@@ -147,10 +144,9 @@ def run_clip(predictor: Predictor, rooms: Rooms, world: int, frames: int, moving
 
 def draw(kept: dict[str, torch.Tensor], pictures: np.ndarray, path: Path):
     """The middle column of every frame, side by side: what is still makes even stripes."""
-    rows = []
     column = WIDTH // 2
     strip = np.repeat(pictures[:, :, column].transpose(1, 0, 2), 10, axis=1)
-    rows.append(("one column of the pictures, frame after frame", strip))
+    rows = [("one column of the pictures, frame after frame", strip)]
     limits = value_range(kept["off"].numpy(), robust=0.01)
     for mode, maps in kept.items():
         colors = colorize(np.repeat(maps[:, :, column].numpy().T, 10, axis=1), limits=limits)
