@@ -3,6 +3,7 @@
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ import torch
 from safetensors.torch import load_file
 
 from .formats.renaming import ConversionError, StateDict
-from .torch_archive import DamagedArchive, check_archive
 
 # Components that wrappers (DDP, torch.compile, FSDP, activation checkpointing) put into names.
 WRAPPERS = re.compile(r"(?<![^.])(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+
+LARGEST_RATIO = 100
+"""Unpacked to packed size of a file; weights hardly shrink at all."""
 
 
 def load_state_dict(path: str | Path) -> StateDict:
@@ -81,3 +84,75 @@ def flatten(values: Any, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]
     elif isinstance(values, Mapping):
         for key, value in values.items():
             yield from flatten(value, f"{prefix}{key}.")
+
+
+class DamagedArchive(ValueError):
+    """Why an archive must not be read; a part of a sentence."""
+
+
+def check_archive(path: Path) -> bool:
+    """
+    Checks a zip archive of `torch.save` before torch reads it: whole, unaltered, no bomb.
+
+    Mapped into memory, torch takes a tensor's bytes from where its record begins, as many as the pickle says. Of a
+    record that is compressed or short these would be other bytes than were saved, without a word; and nothing compares
+    checksums.
+
+    Returns:
+        Whether the archive can be mapped into memory: no record is compressed.
+
+    Raises:
+        DamagedArchive, zipfile.BadZipFile: the archive is damaged, or not one that `torch.save` writes.
+    """
+    with zipfile.ZipFile(path) as archive:
+        records = {record.filename: record for record in archive.infolist()}
+        if len(records) != len(archive.infolist()):
+            raise DamagedArchive("two records have one name")
+        if sum(record.file_size for record in records.values()) > LARGEST_RATIO * path.stat().st_size:
+            raise DamagedArchive("it would unpack to more than a hundred times its size")
+        if broken := archive.testzip():
+            raise DamagedArchive(f"the record {broken} does not have the checksum that the file states")
+        names = [name for name in records if name.endswith("/data.pkl")]
+        if len(names) != 1:
+            raise DamagedArchive("it has no data.pkl, so torch.save did not write it")
+        folder = names[0].removesuffix("data.pkl")
+        with archive.open(names[0]) as file:
+            claims = _StorageClaims(file).collect()
+    for key, size in claims.items():
+        record = records.get(f"{folder}data/{key}")
+        if record is None:
+            raise DamagedArchive(f"the record {folder}data/{key} is missing")
+        if record.file_size < size:
+            raise DamagedArchive(f"the record {record.filename} has {record.file_size} bytes of {size}")
+    return all(record.compress_type == zipfile.ZIP_STORED for record in records.values())
+
+
+class _StorageClaims(pickle.Unpickler):
+    """Reads only how many bytes each storage is said to have; whatever the pickle names stays inert."""
+
+    def collect(self) -> dict[str, int]:
+        self.sizes: dict[str, int] = {}
+        self.load()
+        return self.sizes
+
+    def find_class(self, module: str, name: str) -> Any:
+        return type(name, (_Inert,), {})  # nothing is imported: the name alone counts
+
+    def persistent_load(self, claim: Any) -> Any:
+        _, storage, key, _, count = claim
+        kind = getattr(torch, storage.__name__)
+        itemsize = 1 if kind is torch.UntypedStorage else kind.dtype.itemsize
+        self.sizes[key] = max(self.sizes.get(key, 0), count * itemsize)
+        return _Inert()
+
+
+class _Inert:
+    """Stands for every object of a pickle and takes whatever is done to it."""
+
+    def __new__(cls, *args, **kwargs):
+        return object.__new__(cls)
+
+    def ignore(self, *args, **kwargs):
+        pass
+
+    __init__ = __setstate__ = __setitem__ = append = extend = add = update = ignore

@@ -23,13 +23,8 @@ IGNORED_FIELDS = ("apply_layernorm", "reshape_hidden_states")
 def is_pretrained(name: str | Path) -> bool:
     """Whether this is a directory or looks like a Hub id, and is not a file."""
     path = Path(name)
-    looks_like_id = re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)) and path.suffix not in (
-        ".bin",
-        ".ckpt",
-        ".pt",
-        ".pth",
-        ".safetensors",
-    )
+    is_weights = path.suffix in (".bin", ".ckpt", ".pt", ".pth", ".safetensors")
+    looks_like_id = not is_weights and re.fullmatch(r"[\w.-]+/[\w.-]+", str(name))
     return path.is_dir() or bool(looks_like_id and not path.exists())
 
 

@@ -1,6 +1,7 @@
 """Finds the encoder and the head in a checkpoint and reads them."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,20 +110,11 @@ def check_rest(rest: StateDict, notes: list[str]) -> None:
     Raises:
         ConversionError: tensors that belong to no part and to nothing that may stand beside them.
     """
-    counts: dict[str, int] = {}
-    unknown = []
-    for name in rest:
-        match = UNUSED.search(name)
-        if match:
-            counts[match[1]] = counts.get(match[1], 0) + 1
-        else:
-            unknown.append(name)
+    unknown = {name: tensor for name, tensor in rest.items() if not UNUSED.search(name)}
     if unknown:
-        hint = describe_source({name: rest[name] for name in unknown})
-        raise ConversionError(
-            f"The checkpoint does not fit: {len(unknown)} unexpected ({describe_keys(unknown)}){hint}."
-        )
-    if counts:
+        names, hint = describe_keys(list(unknown)), describe_source(unknown)
+        raise ConversionError(f"The checkpoint does not fit: {len(unknown)} unexpected ({names}){hint}.")
+    if counts := Counter(UNUSED.search(name)[1] for name in rest):
         listing = ", ".join(f"{name} ({count})" for name, count in counts.items())
         notes.append(f"Left out tensors that are of no use here: {listing}.")
 
