@@ -23,7 +23,7 @@ from anydepth_hf.programs import Mistakes, Parser
 
 from . import card_text as text
 from .card_results import measured_index, published_index, read_results
-from .release_list import release, released_config
+from .release_list import check_architecture, release, released_config
 
 CARDS = Path(__file__).resolve().parents[2] / "model_cards"
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
@@ -179,10 +179,13 @@ def run(arguments: argparse.Namespace) -> None:
         for name, card in stored_cards().items():
             write(card, CARDS / name)
         return
-    path = arguments.directory / "README.md"
+    directory, path = arguments.directory, arguments.directory / "README.md"
+    if not (directory / "config.json").is_file():
+        raise ValueError(f"{directory} is no model directory: it has no config.json.")
     if path.exists() and not arguments.overwrite:
         raise ValueError(f"{path} exists; give --overwrite to replace it.")
-    write(preset_card(arguments.preset, arguments.owner, arguments.directory, stored_results(arguments.preset)), path)
+    check_architecture(arguments.preset, AnyDepthConfig.from_pretrained(directory))
+    write(preset_card(arguments.preset, arguments.owner, directory, stored_results(arguments.preset)), path)
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:

@@ -52,7 +52,7 @@ def code_files(directory: Path) -> dict[str, Path]:
     for name in ("config.json", "preprocessor_config.json"):
         try:
             auto_map = json.loads((directory / name).read_text(encoding="utf-8"))["auto_map"]
-        except (json.JSONDecodeError, KeyError):
+        except (ValueError, KeyError, TypeError):
             raise UploadError(
                 f"{directory / name} has no `auto_map`: load and save the directory with this version of anydepth_hf, "
                 "so that it loads without the package."

@@ -223,6 +223,7 @@ def remove(name):
         (remove(REFERENCE_FILE), f"has no {REFERENCE_FILE}"),
         (remove("model.safetensors"), "has no model.safetensors"),
         (edit("config.json", "auto_map", "some_map"), "has no `auto_map`"),
+        (lambda path: (path / "preprocessor_config.json").write_text("[]"), "has no `auto_map`"),
         (edit("config.json", "modeling_anydepth.", "modeling_other."), "modeling_other.py"),
         (edit("README.md", "license: apache-2.0\n", ""), "states no licence"),
         (edit("README.md", "disparity, from", "depth, from"), "the tag `disparity`"),

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from huggingface_hub import ModelCard
@@ -11,7 +12,7 @@ from anydepth_hf.licenses import WEIGHTS, license_problems
 from anydepth_hf.presets import preset, preset_names
 from conversion.hub.card_check import card_problems
 from conversion.hub.card_results import read_results
-from conversion.hub.model_card import BUNDLED, CARDS, bundled_card, preset_card, stored_cards, write
+from conversion.hub.model_card import BUNDLED, CARDS, bundled_card, main, preset_card, stored_cards, write
 from conversion.hub.release_list import release, released_config
 from tests.card_schema import card_errors
 from tests.hub_server import Repository
@@ -155,6 +156,16 @@ def test_results_that_a_card_cannot_show(results, edit, expected):
     results.write_text(json.dumps(contents))
     with pytest.raises(ValueError, match=expected):
         read_results([results])
+
+
+def test_a_preset_that_the_directory_does_not_hold_gets_no_card(save_tiny_model, tmp_path, capsys):
+    """Its card would state another model's licence."""
+    shutil.copytree(save_tiny_model(), tmp_path / "model")
+    assert main(["dav2-small-dpt", "--directory", str(tmp_path / "model")]) == 2
+    assert "This is not dav2-small-dpt: its encoder is dinov3_vit" in capsys.readouterr().err
+    assert main(["dav2-small-dpt", "--directory", str(tmp_path / "none")]) == 2
+    assert "none is no model directory: it has no config.json" in capsys.readouterr().err
+    assert not (tmp_path / "model" / "README.md").exists()
 
 
 def test_a_protocol_without_rmse_leaves_a_gap(results):
