@@ -231,6 +231,8 @@ class Comparison:
             learning = [parameter for parameter in model.backbone.parameters() if parameter.requires_grad]
             groups.append({"params": learning, "share": ENCODER_SHARE})
         optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, weight_decay=0.01, fused=self.device.type == "cuda")
+        names = ("prediction_type", "depth_estimation_type", "relative_loss", "gradient_matching_weight", "max_depth")
+        options = {name: getattr(model.config, name) for name in names}
         model.train()
         losses, order = [], []
         for step in range(arguments.steps):
@@ -242,7 +244,7 @@ class Comparison:
                 group["lr"] = LEARNING_RATE * group["share"] * min(progress / WARM_UP, 1) * (1 - progress)
             with self.autocast:
                 prediction = self.predict(model, pictures, index)
-            loss = relative_loss(model, prediction, pictures.depths[index])
+            loss = depth_loss(prediction.float(), pictures.depths[index], **options)
             loss.backward()
             torch.nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], 1.0)
             optimizer.step()
@@ -289,11 +291,6 @@ def read_frames(root: Path) -> Iterator[tuple[str, torch.Tensor, np.ndarray]]:
             yield folder.name, torch.from_numpy(image).permute(2, 0, 1)[None], np.where(frame.valid, frame.depth, 0)
 
 
-def relative_loss(model: AnyDepthForDepthEstimation, prediction: torch.Tensor, depths: torch.Tensor) -> torch.Tensor:
-    names = ("prediction_type", "depth_estimation_type", "relative_loss", "gradient_matching_weight", "max_depth")
-    return depth_loss(prediction.float(), depths, **{name: getattr(model.config, name) for name in names})
-
-
 def record(prediction: np.ndarray, depth: np.ndarray) -> dict[str, float]:
     valid = (depth > 1e-3) & (depth < 80)
     return evaluate_depth(prediction, depth, valid, alignment="disparity", min_depth=1e-3, max_depth=80)
@@ -313,10 +310,8 @@ def table(folder: Path) -> str:
         raise ValueError(f"{folder} holds no results")
     first = next(iter(runs.values()))[0]
     frames = first["frames"]
-    lines = [
-        ["encoder", "data", "decoder", "parameters (M)", "GFLOPs at 518x518", "seeds", "held-out AbsRel", "delta1"]
-    ]
-    lines[0] += [f"{group} ({errors['images']}), AbsRel" for group, errors in frames.items()]
+    header = "encoder|data|decoder|parameters (M)|GFLOPs at 518x518|seeds|held-out AbsRel|delta1".split("|")
+    lines = [[*header, *(f"{group} ({errors['images']}), AbsRel" for group, errors in frames.items())]]
     order = list(DECODERS)
     for (encoder, data, decoder), results in sorted(
         runs.items(), key=lambda run: (run[0][:2], order.index(run[0][2]))

@@ -89,6 +89,8 @@ def main():
     parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="of `predict`, given to both")
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     args = parser.parse_args()
+    if args.images < 3:
+        parser.error("--images must be at least 3: the first photograph is not counted")
     checkouts = {"baseline": args.baseline.resolve(), "current": ROOT}
     times = {name: [] for name in checkouts}
     with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +101,7 @@ def main():
             for name, checkout in checkouts.items():
                 first, rest = run(checkout, photographs, Path(folder) / f"{name}{index}", args.options)
                 # one call costs the same before its photographs in both
-                per_image = [(b - a) / (args.images - 2) for a, b in zip(first, rest)] if args.images > 2 else rest
+                per_image = [(b - a) / (args.images - 2) for a, b in zip(first, rest)]
                 times[name].append(per_image)
                 print(f"{name}: {per_image[0]:.3f} s a photograph, {per_image[1]:.3f} s of processor", flush=True)
         equal = differences(Path(folder) / "baseline0/rest", Path(folder) / "current0/rest")

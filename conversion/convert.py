@@ -21,7 +21,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     parser = Parser(
         prog="python -m conversion.convert", description="Convert an original checkpoint to Transformers' format."
     )

@@ -104,7 +104,7 @@ def push(
         tag: set on the result; an existing one must be there already.
         create: make the repository, `private` or not, where it does not exist.
         include: patterns of further files of the directory.
-        dry_run: check and list, and change nothing.
+        dry_run: check and list, and change nothing on the Hub.
         create_pr: open a pull request instead of committing, as anybody may in a repository that is not theirs.
 
     Returns:
@@ -204,7 +204,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     parser = Parser(prog="python -m conversion.push_to_hub", description=__doc__.split("\n")[0])
     parser.add_argument("directory", type=Path, help="converted or trained model")
     parser.add_argument("repo_id", help="name on the Hub: owner/model")

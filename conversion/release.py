@@ -68,16 +68,7 @@ def find_inputs(name: str, weights: Path) -> Inputs:
 
 def prepare(name: str, weights: Path, output: Path, owner: str = OWNER, settings: list[str] | None = None) -> Path:
     """
-    Makes the directory of a preset below `output`, complete with reference output, licence and card.
-
-    Args:
-        name: of the preset.
-        weights, output: folders.
-        owner: of the repository, for the card.
-        settings: `key=value` for the converter.
-
-    Returns:
-        The directory.
+    Makes and returns the directory of a preset below `output`, complete with reference output, licence and card.
 
     Raises:
         ValueError, ConversionError, UploadError: with what is wrong, in a sentence.
@@ -146,7 +137,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     parser = Parser(prog="python -m conversion.release", description=__doc__.split("\n")[0])
     parser.add_argument("--weights", type=Path, required=True, help="folder of the original files (docs/release.md)")
     parser.add_argument("--output", type=Path, required=True, help="folder for one directory per preset")

@@ -57,8 +57,6 @@ def encoder_config(
     An encoder's configuration from what was read off its tensors, completed and overruled by the settings.
 
     Args:
-        config_class: the encoder's configuration class.
-        settings: of this conversion.
         out_layers: exported blocks (0-based) by number of blocks, for when they are not set.
         read: fields; `hidden_size` and `num_hidden_layers` at least. Heads are 64 wide unless given.
 

@@ -72,7 +72,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     parser = Parser(prog="python -m conversion.hub.eval_results", description=__doc__.split("\n")[0])
     parser.add_argument("directory", type=Path, help="model directory")
     parser.add_argument("results", type=Path, nargs="+", help="summary.json of training.evaluate")

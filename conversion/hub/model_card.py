@@ -43,8 +43,6 @@ def preset_card(
     The card of a preset.
 
     Args:
-        name: of the preset.
-        owner: of the repository on the Hub.
         directory: the model that the card is for; its configuration counts, and whether it was trained here. Without
             one, the preset's.
         results: files of `training/evaluate.py` that were measured with these weights.
@@ -174,7 +172,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Writes one card or all."""
     if arguments.preset is None:
         for name, card in stored_cards().items():
             write(card, CARDS / name)
@@ -189,7 +186,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     parser = Parser(prog="python -m conversion.hub.model_card", description=__doc__.split("\n")[0])
     parser.add_argument("preset", nargs="?", help="a preset; all of model_cards/ without one")
     parser.add_argument("--directory", type=Path, help="the preset's model directory: write its README.md")
