@@ -16,9 +16,11 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from anydepth_cli.sentences import one_line
 from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthImageProcessor, load_model
 from anydepth_hf.export import REPORT
 from anydepth_hf.export_formats import open_file
+from training.data.decoding import DataError
 from training.data.sources import PairDataset, open_dataset
 from training.evaluation import evaluate_depth
 
@@ -44,13 +46,17 @@ def main():
     parser.add_argument("--min-depth", type=float, default=0.001)
     parser.add_argument("--max-depth", type=float, default=80.0)
     args = parser.parse_args()
+    try:
+        frames = open_dataset({"name": "frames", "root": str(args.frames), "depth_scale": args.depth_scale})
+        entries = json.loads((args.files / REPORT).read_text(encoding="utf-8"))["files"]
+    except (DataError, OSError) as error:
+        parser.error(one_line(error))
     model, processor = load_model(args.model, "cpu")
-    frames = open_dataset({"name": "frames", "root": str(args.frames), "depth_scale": args.depth_scale})
     limits = (args.min_depth, args.max_depth)
     reference = abs_rel(lambda values: model(values).predicted_depth, processor, frames, limits)
     print(f"{len(frames)} frames\nfile                                       AbsRel   change")
     print(f"{'PyTorch':<42} {reference:.4f}")
-    for entry in json.loads((args.files / REPORT).read_text(encoding="utf-8"))["files"]:
+    for entry in entries:
         if entry["format"] == "executorch":
             continue
         runner = open_file(entry["format"], args.files / entry["file"])

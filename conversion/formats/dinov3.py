@@ -40,16 +40,11 @@ def read_config(converted: StateDict, settings: Settings, **read) -> dict:
         num_register_tokens=converted["embeddings.register_tokens"].shape[1],
         use_gated_mlp=gated,
         hidden_act="silu" if gated else "gelu",
-        **{
-            f"{name}_bias": f"{FIRST}{module}.bias" in converted
-            for name, module in {
-                "query": "attention.q_proj",
-                "key": "attention.k_proj",
-                "value": "attention.v_proj",
-                "proj": "attention.o_proj",
-                "mlp": "mlp.up_proj",
-            }.items()
-        },
+        query_bias=f"{FIRST}attention.q_proj.bias" in converted,
+        key_bias=f"{FIRST}attention.k_proj.bias" in converted,
+        value_bias=f"{FIRST}attention.v_proj.bias" in converted,
+        proj_bias=f"{FIRST}attention.o_proj.bias" in converted,
+        mlp_bias=f"{FIRST}mlp.up_proj.bias" in converted,
         **read,
     )
 

@@ -19,15 +19,10 @@ from .settings import Settings, encoder_config
 
 PREFIX = "backbone."
 NAMES = RenamingTable(
-    *(
-        (f"encoder.layer.#.attention.{old}", f"encoder.layer.#.attention.{new}")
-        for old, new in {
-            "attention.query": "q_proj",
-            "attention.key": "k_proj",
-            "attention.value": "v_proj",
-            "output.dense": "o_proj",
-        }.items()
-    )
+    ("encoder.layer.#.attention.attention.query", "encoder.layer.#.attention.q_proj"),
+    ("encoder.layer.#.attention.attention.key", "encoder.layer.#.attention.k_proj"),
+    ("encoder.layer.#.attention.attention.value", "encoder.layer.#.attention.v_proj"),
+    ("encoder.layer.#.attention.output.dense", "encoder.layer.#.attention.o_proj"),
 )
 TOLERANCE = 1e-4
 """Largest relative difference to the graph's features."""
