@@ -132,7 +132,8 @@ def table(results: list[dict]) -> str:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=MODELS, choices=preset_names(), metavar="PRESET")
-    parser.add_argument("--variants", nargs="+", default=VARIANTS, metavar="FORMAT:PRECISION")
+    known = [*map(":".join, FILES), "openvino:bf16"]
+    parser.add_argument("--variants", nargs="+", default=VARIANTS, choices=known, metavar="FORMAT:PRECISION")
     parser.add_argument("--size", type=int, default=512, help="side; taken to the next multiple of the patch size")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--runs", type=int, default=5, help="the fastest counts")
