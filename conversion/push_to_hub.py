@@ -207,7 +207,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(prog="python -m conversion.push_to_hub", description=__doc__.split("\n")[0])
     parser.add_argument("directory", type=Path, help="converted or trained model")
     parser.add_argument("repo_id", help="name on the Hub: owner/model")
-    parser.add_argument("--dry-run", action="store_true", help="check and list the files; change nothing")
+    parser.add_argument("--dry-run", action="store_true", help="check and list the files; change nothing on the Hub")
     parser.add_argument("--create", action="store_true", help="make the repository where it does not exist")
     parser.add_argument("--private", action="store_true", help="with --create: make it private")
     parser.add_argument("--revision", default="main", help="branch; made from main where it does not exist")
