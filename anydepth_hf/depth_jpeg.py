@@ -23,7 +23,7 @@ from PIL import Image
 
 from .depth_map import DepthMap, UnknownMeaning, parse_metadata
 from .depth_quantization import quantize
-from .image_io import open_image
+from .image_io import as_rgb, open_image
 from .visualization import colorize
 
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -66,7 +66,7 @@ def write_jpeg(path: Path, depth: DepthMap, photo: Image.Image | None = None, **
     for start in range(0, len(extension), _CHUNK):
         header = digest.encode() + struct.pack(">II", len(extension), start)
         parts.append(_segment(_EXTENSION + header + extension[start : start + _CHUNK]))
-    picture = (photo or colorize(depth.values, depth.kind, depth.valid)).convert("RGB")
+    picture = as_rgb(photo) if photo else colorize(depth.values, depth.kind, depth.valid)
     jpeg = io.BytesIO()
     picture.save(jpeg, "JPEG", quality=95, subsampling=0)
     data = jpeg.getvalue()

@@ -1,6 +1,6 @@
 """The one place where image files are opened: formats by an explicit list, orientation, damaged files, huge ones.
 
-Needs Pillow only; HEIC files need the extra `formats`.
+HEIC files need the extra `formats`.
 """
 
 import io
@@ -15,6 +15,7 @@ from PIL import ExifTags, Image, ImageOps, features
 from anydepth_cli.sentences import one_line
 
 from .extras import require
+from .pixels_anydepth import pil_to_rgb
 from .tiff_io import open_tiff
 
 ImageSource = str | os.PathLike | bytes | BinaryIO
@@ -138,6 +139,13 @@ def upright(image: Image.Image) -> Image.Image:
         return image
 
 
+def as_rgb(image: Image.Image) -> Image.Image:
+    """The image upright in mode RGB, as models see it: 16-bit gray scaled to 8 bits, transparency laid on white."""
+    image = upright(image)
+    plain = image.mode == "RGB" and "transparency" not in image.info
+    return image if plain else Image.fromarray(pil_to_rgb(image))
+
+
 def find_images(
     folder: str | os.PathLike, recursive: bool = True, suffixes: Collection[str] = IMAGE_SUFFIXES
 ) -> list[Path]:
@@ -162,6 +170,7 @@ __all__ = [
     "ImageSource",
     "TooManyPixels",
     "UnknownFormat",
+    "as_rgb",
     "find_images",
     "open_image",
     "upright",

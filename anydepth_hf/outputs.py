@@ -10,6 +10,7 @@ from PIL import Image
 from .atomic_write import atomic_write
 from .depth_files import has_mark, png_text, save_picture, sidecar, write_depth
 from .depth_map import DepthMap
+from .image_io import as_rgb
 from .outputs_3d import ENDINGS, ShapeOptions, ShapeWriter
 from .visualization import add_legend, colorize, grid, value_range
 
@@ -97,7 +98,7 @@ def _write_color(path: Path, depth: DepthMap, image: Image.Image, options: Outpu
     limits = options.limits or value_range(depth.values, depth.valid, options.robust)
     picture = colorize(depth.values, depth.kind, depth.valid, options.colormap, limits)
     if options.beside:
-        picture = grid([image.convert("RGB"), picture], columns=2)
+        picture = grid([as_rgb(image), picture], columns=2)
     if options.legend:
         picture = add_legend(picture, limits, depth.kind, depth.unit, options.colormap)
     text = png_text(depth.metadata(colormap=options.colormap, limits=limits))

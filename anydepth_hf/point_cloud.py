@@ -10,7 +10,7 @@ from PIL import Image
 from .camera import Intrinsics
 from .depth_map import DepthMap
 from .geometry import EDGE_THRESHOLD, flying_pixels, surface_normals, unproject
-from .image_io import open_image
+from .image_io import as_rgb, open_image
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ class _Maps:
                 image = open_image(image)
             elif not isinstance(image, Image.Image):
                 image = Image.fromarray(np.asarray(image))
-            colors = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS))
+            colors = np.asarray(as_rgb(image).resize((width, height), Image.Resampling.LANCZOS))
         if (intrinsics.width, intrinsics.height) != (width, height):
             intrinsics = intrinsics.resized(width, height)
         return cls(points, direction, colors, keep, intrinsics, info)

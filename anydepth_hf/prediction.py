@@ -19,13 +19,12 @@ from .alignment import Alignment
 from .calibration import Calibration
 from .camera import Intrinsics
 from .depth_map import DepthMap
-from .image_io import upright
+from .image_io import as_rgb, upright
 from .image_processing_anydepth import get_resized_size
 from .inputs import Source
 from .loading import load_model
 from .memory import check_memory
 from .model_types import prediction_kind
-from .pixels_anydepth import pil_to_rgb
 from .tiles import refine
 
 MAX_PATCHES = 16384
@@ -216,9 +215,8 @@ class Predictor:
             return [layers["values"] for layers in maps]
 
         # once for all tiles, since what 16-bit numbers mean is seen from the whole picture
-        picture = image if image.mode == "RGB" else Image.fromarray(pil_to_rgb(image))
         detail = max(image.height / height, image.width / width)
-        return refine(values, picture, predict, count, detail, self.batch_size)
+        return refine(values, as_rgb(image), predict, count, detail, self.batch_size)
 
     @torch.inference_mode()
     def forward(

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from .extras import require
+from .image_io import as_rgb
 from .point_cloud import PointCloud
 
 
@@ -65,7 +66,7 @@ class RerunLog:
             stream.log("camera/picture", pinhole)
         if image is not None:
             size = image.size if cloud.intrinsics is None else (cloud.intrinsics.width, cloud.intrinsics.height)
-            stream.log("camera/picture/photograph", rerun.Image(np.asarray(image.convert("RGB").resize(size))))
+            stream.log("camera/picture/photograph", rerun.Image(np.asarray(as_rgb(image).resize(size))))
         if depth is not None:
             stream.log("camera/picture/depth", rerun.DepthImage(np.nan_to_num(depth, nan=0.0), meter=1.0))
         if cloud.triangles is None:

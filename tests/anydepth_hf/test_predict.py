@@ -16,6 +16,8 @@ from anydepth_cli.main import main
 from anydepth_hf import AnyDepthImageProcessor, read_depth
 from anydepth_hf.alignment import Alignment
 from anydepth_hf.calibration import Calibration
+from anydepth_hf.camera import Intrinsics
+from anydepth_hf.point_cloud import point_cloud
 
 
 @pytest.fixture
@@ -121,6 +123,25 @@ def test_pictures_may_have_a_legend_a_range_and_the_photograph_beside_them(predi
     with Image.open(tmp_path / "out" / "a_disparity_color.png") as picture:
         assert picture.width > 2 * 60 and picture.height > 40
         assert json.loads(picture.text["anydepth"])["limits"] == [0, 9]
+
+
+@pytest.mark.parametrize("mode", ["I;16", "RGBA"])
+def test_the_photograph_beside_and_around_a_map_is_as_the_model_sees_it(predict, tmp_path, mode):
+    ramp = np.linspace(0, 60000, 40 * 60).reshape(40, 60)
+    if mode == "I;16":
+        pixels = ramp.astype(np.uint16)
+        seen = np.repeat((ramp / 257)[..., None], 3, axis=2)
+    else:
+        pixels = np.zeros((40, 60, 4), np.uint8)  # black, and transparent from left to right
+        pixels[..., 3] = np.linspace(0, 255, 60)
+        seen = np.repeat(255.0 - pixels[..., 3:], 3, axis=2)
+    Image.fromarray(pixels).save(tmp_path / "deep.png")
+    assert predict(tmp_path / "deep.png", "--format", "color", "jpeg", "--side-by-side") == 0
+    for name, error in (("deep_disparity_color.png", 1), ("deep_disparity.jpg", 9)):
+        with Image.open(tmp_path / "out" / name) as picture:
+            assert np.abs(np.asarray(picture, float)[:, :60] - seen).max() <= error
+    cloud = point_cloud(np.ones((40, 60)), Intrinsics.from_fov(60, 60, 40), tmp_path / "deep.png")
+    assert np.abs(cloud.colors.reshape(40, 60, 3) - seen).max() <= 1
 
 
 def test_existing_results_are_kept_unless_asked(predict, folder, tmp_path, capsys):
