@@ -47,6 +47,9 @@ class Intrinsics:
             raise ValueError(f"Focal lengths and the picture's sides must be positive numbers, got {positive}.")
         if not (math.isfinite(self.cx) and math.isfinite(self.cy)):
             raise ValueError(f"The principal point must be two finite numbers, got {(self.cx, self.cy)}.")
+        for name in ("fx", "fy", "cx", "cy", "width", "height"):  # NumPy's numbers are neither JSON nor COLMAP's text
+            kind = int if name in ("width", "height") else float
+            object.__setattr__(self, name, kind(getattr(self, name)))
 
     @classmethod
     def from_focal(cls, focal: float, width: int, height: int, source: str = "given") -> "Intrinsics":

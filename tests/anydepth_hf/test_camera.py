@@ -62,6 +62,13 @@ def test_matrix_and_json_round_trips():
         Intrinsics.from_matrix(camera.matrix() + np.eye(3)[[1, 0, 2]], 640, 480)
 
 
+def test_numbers_of_arrays_become_plain_ones():
+    matrix = np.array([[500.0, 0, 310], [0, 510, 240], [0, 0, 1]], np.float32)
+    camera = Intrinsics(matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2], *np.array([640, 480]))
+    assert json.loads(json.dumps(camera.to_dict())) == Intrinsics(500, 510, 310, 240, 640, 480).to_dict()
+    assert f"{camera.fx!r} {camera.width!r}" == "500.0 640"
+
+
 @pytest.mark.parametrize(
     "make",
     [
