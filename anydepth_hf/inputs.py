@@ -23,7 +23,7 @@ from .video_files import VIDEO_SUFFIXES, is_video
 MAX_DOWNLOAD = 2**29
 """Bytes that a downloaded picture may have."""
 _TIMEOUT = 60  # seconds without an answer
-_OURS = re.compile(r"_(disparity|depth|prediction)(_[a-z]+)?\.[a-z0-9]+$")
+_OURS = re.compile(r"_(disparity|depth|normals|prediction)(_[a-z]+)?\.[a-z0-9]+$")
 
 
 @dataclass(frozen=True)

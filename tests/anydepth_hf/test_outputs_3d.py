@@ -8,6 +8,7 @@ from anydepth_cli.main import main
 from anydepth_hf import predict_depth, read_depth
 from anydepth_hf.alignment import Alignment
 from anydepth_hf.calibration import Calibration
+from anydepth_hf.inputs import find_sources
 from anydepth_hf.point_cloud import mesh, point_cloud
 from anydepth_hf.prediction import Predictor
 from tests.anydepth_hf.rendered import CAMERA, plane, room
@@ -87,6 +88,7 @@ def test_shapes_normals_and_their_options(scene, run):
         assert "z forward" in json.loads(file["anydepth"].item())["normals"]
     assert normals.shape == (120, 160, 3)
     assert np.asarray(Image.open("photo_normals.png")).shape == (120, 160, 3)
+    assert [source.stem for source in find_sources([folder])] == ["photo"]
     # a second run keeps them, and --overwrite replaces them: the files are known to be ours
     before = [(folder / name).stat().st_mtime_ns for name in names]
     assert run("predict", "photo.png", "--format", *formats, *options) == 0
