@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,22 +63,20 @@ def read_encoded(path: str | os.PathLike, encoding: str) -> DepthMap:
         if image.mode not in ("I", "I;16"):
             raise ValueError(f"{path}: {encoding} needs {entry.about}, but this picture has mode {image.mode}.")
         codes = np.asarray(image)
-        values, valid = codes / np.float64(entry.per_unit), codes != entry.invalid
+        values, step = codes / np.float64(entry.per_unit), 1 / entry.per_unit
+        depth = DepthMap(values, entry.kind, entry.unit, codes != entry.invalid, step=step)
     else:
         reader = _read_dpt if encoding == "sintel" else _FLOATS.get(path.suffix.lower())
         if reader is None:
             raise ValueError(f"{path}: floats are read from {', '.join(_FLOATS)}, not from this.")
         try:
-            values = reader(path)
+            depth = DepthMap(reader(path), entry.kind, entry.unit)
         except ImportError:
             raise
         except Exception as error:  # libraries raise KeyError, struct.error, RuntimeError ...
             reason = one_line(error)
             raise ValueError(f"{path} is damaged or no {entry.about} ({reason}).") from error
-        valid = np.isfinite(values)
-    if entry.kind == "depth":
-        valid = valid & (values > 0)
-    return DepthMap(values, entry.kind, entry.unit, valid, step=entry.per_unit and 1 / entry.per_unit)
+    return replace(depth, valid=depth.valid & (depth.values > 0)) if entry.kind == "depth" else depth
 
 
 def _read_dpt(path: Path) -> np.ndarray:

@@ -184,6 +184,7 @@ def _write_exr(path: Path, depth: DepthMap, **_):
             channels[name] = layer.astype(np.float32)
     header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage, KEY: json.dumps(depth.metadata())}
     channels = {name: np.ascontiguousarray(layer) for name, layer in channels.items()}
+    path.touch()  # where nothing can be written, OpenEXR does not tell why
     try:
         openexr.File(header, channels).write(os.fspath(path))
     except RuntimeError as error:  # its only error; the text is the system's

@@ -280,6 +280,21 @@ def test_damaged_files_raise_one_sentence_that_names_them(tmp_path_factory, form
         assert path.name in str(error) and len(str(error).splitlines()) == 1
 
 
+@pytest.mark.parametrize("format", ["exr", "png", "tiff"])
+def test_a_folder_that_does_not_exist_is_the_reason(tmp_path, format):
+    if format == "exr":
+        pytest.importorskip("OpenEXR")
+    with pytest.raises(FileNotFoundError, match=f"a.{format}"):
+        write_depth(tmp_path / "missing" / f"a.{format}", ramp())
+
+
+@pytest.mark.parametrize("array", [np.ones((4, 5, 3)), np.array([["a"]]), np.zeros((0, 3))])
+def test_an_array_that_is_no_map_is_named(tmp_path, array):
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(ValueError, match="a.npy is damaged or no floats of NPY"):
+        read_depth(tmp_path / "a.npy", "depth")
+
+
 def test_mistakes_get_one_sentence(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="a.gif: maps are written as .png, .exr"):
         write_depth(tmp_path / "a.gif", ramp())
