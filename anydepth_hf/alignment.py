@@ -226,10 +226,13 @@ def fit_points(prediction, points: Sequence[tuple[float, float, float]], **optio
         options: those of `fit`.
 
     Raises:
-        ValueError: as `fit`, or a point outside the map.
+        ValueError: as `fit`, a point outside the map, or one without its three numbers.
     """
     values = as_tensor(prediction)
-    points = torch.as_tensor(points, dtype=torch.float64, device=values.device).reshape(-1, 3)
+    points = torch.as_tensor(points, dtype=torch.float64, device=values.device)
+    if points.shape[-1:] != (3,):
+        raise ValueError(f"Points are (x, y, metres) each, got an array of shape {tuple(points.shape)}.")
+    points = points.reshape(-1, 3)
     return fit(sample(values, points[:, :2]), points[:, 2], **options)
 
 

@@ -192,6 +192,9 @@ def test_known_points_are_sampled_at_pixel_centres_and_between():
     assert (alignment.scale, alignment.shift) == pytest.approx((1, 0), abs=1e-9)
     with pytest.raises(ValueError, match=r"\(5, 0\) lies outside the map of 5 x 4"):
         fit_points(disparity, [(5, 0, 1.0), (0, 0, 1.0)])
+    for points in ([(0, 1), (2, 3), (4, 2)], []):
+        with pytest.raises(ValueError, match=r"Points are \(x, y, metres\) each"):
+            fit_points(disparity, points)
 
 
 def test_unknown_depths_and_dead_predictions_are_left_out():
