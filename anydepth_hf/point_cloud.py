@@ -1,6 +1,8 @@
 """Point clouds and triangle meshes of depth maps, in metres."""
 
+import itertools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -80,12 +82,7 @@ def point_cloud(
         ValueError: a map without a unit, no intrinsics, unequal sizes, or no pixel left.
     """
     maps = _Maps.of(depth, intrinsics, image, valid, normals, edge_threshold, max_depth, info)
-    stride = 1
-    if max_points is not None:
-        if max_points < 1:
-            raise ValueError(f"max_points must be at least 1, got {max_points}.")
-        while maps.keep[::stride, ::stride].sum() > max_points:
-            stride += 1
+    stride = _stride(max_points, lambda step: maps.keep[::step, ::step].sum())
     taken = np.zeros_like(maps.keep)
     taken[::stride, ::stride] = maps.keep[::stride, ::stride]
     cloud = maps.select(taken)
@@ -114,10 +111,7 @@ def mesh(
     """
     maps = _Maps.of(depth, intrinsics, image, valid, normals, edge_threshold, max_depth, info)
     height, width = maps.keep.shape
-    stride = 1
-    if max_points is not None:
-        while -(-height // stride) * -(-width // stride) > max_points:
-            stride += 1
+    stride = _stride(max_points, lambda step: -(-height // step) * -(-width // step))
     if min(height, width) <= stride:
         raise ValueError(f"A mesh of {width} x {height} pixels needs more points than max_points={max_points}.")
     # a square is whole if every pixel in it, corners and border included, is kept
@@ -137,6 +131,15 @@ def mesh(
     used[triangles] = True
     number = np.cumsum(used, dtype=np.int32) - 1
     return replace(maps.select(used.reshape(height, width)), triangles=number[triangles])
+
+
+def _stride(max_points: int | None, points_of: Callable[[int], int]) -> int:
+    """The smallest step between rows and columns that leaves no more than `max_points`."""
+    if max_points is None:
+        return 1
+    if max_points < 1:
+        raise ValueError(f"max_points must be at least 1, got {max_points}.")
+    return next(step for step in itertools.count(1) if points_of(step) <= max_points)
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,12 @@ def test_mistakes_get_one_sentence(arguments, options, message):
         point_cloud(*arguments, **options)
 
 
+@pytest.mark.parametrize(("most", "message"), [(0, "at least 1"), (1, "needs more points than max_points=1")])
+def test_a_surface_of_too_few_points_is_refused(most, message):
+    with pytest.raises(ValueError, match=message):
+        mesh(room()[0], CAMERA, max_points=most)
+
+
 def test_a_file_of_another_kind_is_refused_and_nothing_is_left_behind(tmp_path):
     with pytest.raises(ValueError, match=r"x\.obj: a point cloud is written as \.ply, \.glb, \.html"):
         point_cloud(room()[0], CAMERA).save(tmp_path / "x.obj")
