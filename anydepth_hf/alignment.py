@@ -229,11 +229,11 @@ def fit_points(prediction, points: Sequence[tuple[float, float, float]], **optio
         ValueError: as `fit`, a point outside the map, or one without its three numbers.
     """
     values = as_tensor(prediction)
-    points = torch.as_tensor(points, dtype=torch.float64, device=values.device)
-    if points.shape[-1:] != (3,):
-        raise ValueError(f"Points are (x, y, metres) each, got an array of shape {tuple(points.shape)}.")
-    points = points.reshape(-1, 3)
-    return fit(sample(values, points[:, :2]), points[:, 2], **options)
+    known = torch.as_tensor(points, dtype=torch.float64, device=values.device)
+    if known.shape[-1:] != (3,):
+        raise ValueError(f"Points are (x, y, metres) each, got an array of shape {tuple(known.shape)}.")
+    known = known.reshape(-1, 3)
+    return fit(sample(values, known[:, :2]), known[:, 2], **options)
 
 
 def sample(prediction: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
