@@ -11,7 +11,7 @@ from .alignment import sample
 from .alignment_spaces import resize_map
 from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .calibration import FILE_NAME, Calibration, Sample, fit_calibration
-from .camera import Intrinsics
+from .camera import Intrinsics, same_shape
 from .camera_options import intrinsics_of
 from .depth_files import read_depth
 from .ground_plane import fit_camera_height
@@ -88,11 +88,10 @@ def _map_sample(image: Path, prediction: np.ndarray, path: Path, encoding: str |
         depth = depth.to_depth()
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    height, width = depth.shape
-    if abs(prediction.shape[0] * width - prediction.shape[1] * height) > max(*prediction.shape, height, width):
+    if not same_shape(prediction.shape, depth.shape):
         raise ValueError(
-            f"{path} is {width} x {height} and {image} {prediction.shape[1]} x {prediction.shape[0]}: "
-            "they do not show the same; crop or turn one of them."
+            f"{path} is {depth.shape[1]} x {depth.shape[0]} and {image} "
+            f"{prediction.shape[1]} x {prediction.shape[0]}: they do not show the same; crop or turn one of them."
         )
     if prediction.shape != depth.shape:
         prediction = resize_map(torch.from_numpy(prediction), depth.shape).numpy()

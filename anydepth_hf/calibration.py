@@ -16,7 +16,7 @@ import numpy as np
 from .alignment import Alignment, fit
 from .alignment_spaces import as_tensor
 from .atomic_write import atomic_write_json
-from .camera import Intrinsics
+from .camera import Intrinsics, same_shape
 
 FILE_NAME = "calibration.json"
 """Name of a calibration in a model's folder, where `anydepth predict` finds it."""
@@ -64,6 +64,12 @@ class Calibration:
     def apply(self, prediction):
         """Depth in metres of a prediction, an array or tensor of any shape, of the same kind."""
         return self.alignment.apply(prediction)
+
+    def camera_of(self, width: int, height: int) -> Intrinsics | None:
+        """The camera for a picture of this size; `None` where it is not known, or its pictures have another shape."""
+        camera = self.intrinsics
+        known = camera is not None and same_shape((camera.width, camera.height), (width, height))
+        return camera.resized(width, height) if known else None
 
     def __str__(self) -> str:
         sentences = [str(self.alignment)]

@@ -109,9 +109,25 @@ class Intrinsics:
 
     def resized(self, width: int, height: int) -> "Intrinsics":
         """The same camera's intrinsics for its picture resized, not cropped, to another size."""
+        if (width, height) == (self.width, self.height):
+            return self
         x, y = width / self.width, height / self.height
         center = ((self.cx + 0.5) * x - 0.5, (self.cy + 0.5) * y - 0.5)
         return replace(self, fx=self.fx * x, fy=self.fy * y, cx=center[0], cy=center[1], width=width, height=height)
+
+    def for_size(self, width: int, height: int) -> "Intrinsics":
+        """
+        The same, of a picture or map that shows what the camera's picture shows.
+
+        Raises:
+            ValueError: one of another aspect ratio, by more than a pixel.
+        """
+        if not same_shape((self.width, self.height), (width, height)):
+            raise ValueError(
+                f"The intrinsics are of a picture of {self.width} x {self.height} pixels, and the map of "
+                f"{width} x {height} has another shape."
+            )
+        return self.resized(width, height)
 
     def fov(self) -> tuple[float, float]:
         """Horizontal and vertical field of view in degrees, from the outer edges of the outermost pixels."""
@@ -121,6 +137,11 @@ class Intrinsics:
             return math.degrees(edges)
 
         return angle(self.width, self.cx, self.fx), angle(self.height, self.cy, self.fy)
+
+
+def same_shape(size: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two pictures have one aspect ratio, to a pixel."""
+    return abs(size[0] * other[1] - size[1] * other[0]) <= max(*size, *other)
 
 
 def _focal_of_exif(tags: dict, width: int, height: int) -> float | None:
@@ -146,4 +167,4 @@ def _focal_of_exif(tags: dict, width: int, height: int) -> float | None:
     return None
 
 
-__all__ = ["FULL_FRAME_DIAGONAL", "Intrinsics"]
+__all__ = ["FULL_FRAME_DIAGONAL", "Intrinsics", "same_shape"]

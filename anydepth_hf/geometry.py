@@ -32,7 +32,7 @@ def unproject(depth, intrinsics: Intrinsics):
     if z.ndim != 2:
         raise ValueError(f"Depth must be a map (height, width), got the shape {tuple(z.shape)}.")
     height, width = z.shape
-    camera = _intrinsics_for(intrinsics, width, height)
+    camera = intrinsics.for_size(width, height)
     z = torch.where(z.isfinite() & (z > 0), z, torch.nan)
     columns = (torch.arange(width, dtype=torch.float64, device=z.device) - camera.cx) / camera.fx
     rows = (torch.arange(height, dtype=torch.float64, device=z.device) - camera.cy) / camera.fy
@@ -122,17 +122,6 @@ def flying_pixels(depth, threshold: float = EDGE_THRESHOLD, radius: int | None =
         excess = 2 * near * torch.maximum(close - high, low - close)
         flying |= excess > threshold * inverse  # NaN compares false
     return flying.numpy() if isinstance(depth, np.ndarray) else flying
-
-
-def _intrinsics_for(intrinsics: Intrinsics, width: int, height: int) -> Intrinsics:
-    if (intrinsics.width, intrinsics.height) == (width, height):
-        return intrinsics
-    if abs(intrinsics.width * height - intrinsics.height * width) > max(width, height, intrinsics.width):
-        raise ValueError(
-            f"The intrinsics are of a picture of {intrinsics.width} x {intrinsics.height} pixels, and the map of "
-            f"{width} x {height} has another shape."
-        )
-    return intrinsics.resized(width, height)
 
 
 def _shifted(values: torch.Tensor, rows: int, columns: int) -> torch.Tensor:

@@ -44,8 +44,8 @@ def fit_camera_height(
         An `Alignment` of method `"camera_height"`, whose known depths are those of the plane.
 
     Raises:
-        ValueError: too few ground pixels, an impossible height or pitch, or a plane that is no ground: one that does
-            not come nearer towards the bottom of the picture.
+        ValueError: intrinsics of a picture of another shape, too few ground pixels, an impossible height or pitch, or
+            a plane that is no ground: one that does not come nearer towards the bottom of the picture.
     """
     values = as_tensor(prediction)
     if values.ndim != 2:
@@ -55,7 +55,7 @@ def fit_camera_height(
     if pitch is not None and not -90 < pitch < 90:
         raise ValueError(f"The pitch lies between -90 and 90 degrees, got {pitch}.")
     rows, columns = values.shape
-    camera = intrinsics.resized(columns, rows)
+    camera = intrinsics.for_size(columns, rows)
     if ground is None:
         mask = torch.zeros_like(values, dtype=torch.bool)
         mask[-max(1, rows // 3) :] = True

@@ -194,9 +194,7 @@ class _Maps:
             elif not isinstance(image, Image.Image):
                 image = Image.fromarray(np.asarray(image))
             colors = np.asarray(as_rgb(image).resize((width, height), Image.Resampling.LANCZOS))
-        if (intrinsics.width, intrinsics.height) != (width, height):
-            intrinsics = intrinsics.resized(width, height)
-        return cls(points, direction, colors, keep, intrinsics, info)
+        return cls(points, direction, colors, keep, intrinsics.resized(width, height), info)
 
     def select(self, pixels: np.ndarray) -> PointCloud:
         """The points of some pixels, row by row."""

@@ -153,11 +153,10 @@ def _predict_all(
 
     def write(result: Result):
         depth = result.depth
+        assert depth is not None
         name = PurePath(result.source.name).name
-        intrinsics = intrinsics_of(args, result.image, name, lambda: depth.to_depth().filled())
-        intrinsics = intrinsics or (calibration and calibration.intrinsics)
-        if depth is not None and intrinsics is not None:
-            depth = replace(depth, intrinsics=intrinsics.resized(depth.shape[1], depth.shape[0]))
+        camera = intrinsics_of(args, result.image, name, lambda: depth.to_depth().filled())
+        depth = replace(depth, intrinsics=camera or (calibration and calibration.camera_of(*result.image.size)))
         write_outputs(depth, result.image, plan[result.source], options)
         if log is not None:
             cloud = options.shape.build(depth, result.image, MAX_POINTS_OF_PAGE)

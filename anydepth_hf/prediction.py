@@ -328,36 +328,39 @@ def predict_depth(
         batch_size: pictures that run at once, if they come to one size.
         tiles: tiles along the shorter side that sharpen the maps of large pictures; 0 for none.
         calibration: turns the predictions of a relative model into metres: an alignment, a calibration or its file.
-        intrinsics: the camera, for all pictures; by default from their EXIF data or the calibration's.
+        intrinsics: the camera, for all pictures; by default from their EXIF data, or else the calibration's where
+            the pictures have the shape of its own.
 
     Returns:
         A [`DepthMap`] with the picture's size, or a list of them for a list.
 
     Raises:
-        ValueError: a picture or model that cannot be used, or a calibration that does not fit it.
+        ValueError: a picture or model that cannot be used, or a calibration or camera that does not fit it.
         OSError: a file that cannot be opened.
     """
     network, processor = model if isinstance(model, tuple) else load_model(model, device, dtype, trust_remote_code)
     name = network.config.name_or_path if isinstance(model, tuple) or model is None else os.fspath(model)
     if isinstance(calibration, str | os.PathLike):
         calibration = Calibration.load(calibration)
-    alignment = getattr(calibration, "alignment", calibration)
+    elif isinstance(calibration, Alignment):
+        calibration = Calibration(calibration)
+    alignment = calibration and calibration.alignment
     label = model_label(name)
     predictor = Predictor(network, processor, label, batch_size=batch_size, alignment=alignment, tiles=tiles)
-    size = size or getattr(calibration, "size", None)
+    size = size or (calibration and calibration.size)
     if size:
         predictor.set_size(size)
-    intrinsics = intrinsics or getattr(calibration, "intrinsics", None)
     several = isinstance(images, list | tuple)
     given = [_Given(index, image) for index, image in enumerate(images if several else [images])]
     maps: list[DepthMap | None] = [None] * len(given)
     for result in predictor.stream(given):
         if result.error is not None:
             raise result.error
-        depth = result.depth
-        if depth is not None and intrinsics is not None:
-            depth = replace(depth, intrinsics=intrinsics.resized(depth.shape[1], depth.shape[0]))
-        maps[result.source.index] = depth
+        depth, size = result.depth, result.image.size
+        assert depth is not None
+        camera = intrinsics.for_size(*size) if intrinsics else depth.intrinsics
+        camera = camera or (calibration and calibration.camera_of(*size))
+        maps[result.source.index] = replace(depth, intrinsics=camera)
     return maps if several else maps[0]
 
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from transformers import AutoConfig, AutoModelForDepthEstimation
 
 import anydepth_hf
@@ -109,6 +109,32 @@ def test_a_calibration_makes_every_output_metric(predict, model_dir, folder, tmp
     disparity = anydepth_hf.predict_depth(folder / "a.png", model=model_dir)
     np.testing.assert_allclose(depth.values, 1 / (0.5 * disparity.values + 0.25), rtol=1e-4)
     assert (depth.kind, depth.unit, depth.alignment.scale) == ("depth", "m", 0.5)
+
+
+def test_the_camera_is_the_one_given_else_that_of_the_exif_data_else_the_calibrations(predict, model_dir, tmp_path):
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = 28
+    for name, size, tags in (("plain", (60, 40), b""), ("exif", (60, 40), exif), ("turned", (40, 60), b"")):
+        Image.new("RGB", size).save(tmp_path / f"{name}.jpg", exif=tags)
+    camera, mine = Intrinsics.from_fov(60, 120, 80), Intrinsics.from_fov(50, 120, 80)
+    file = Calibration(Alignment(0.5, 0.25), intrinsics=camera).save(tmp_path / "calibration.json")
+    sources = {"plain": camera.source, "exif": "EXIF of exif.jpg", "turned": None}
+    for name, source in sources.items():
+        picture = tmp_path / f"{name}.jpg"
+        assert predict(picture, "--calibration", file, "--format", "npy") == 0
+        maps = [
+            read_depth(tmp_path / "out" / f"{name}_depth.npy"),
+            anydepth_hf.predict_depth(picture, model_dir, calibration=file),
+        ]
+        for depth in maps:
+            assert (depth.intrinsics and depth.intrinsics.source) == source
+            assert depth.intrinsics is None or depth.intrinsics.fx == depth.intrinsics.fy
+        if name == "turned":
+            with pytest.raises(ValueError, match="picture of 120 x 80 pixels, and the map of 40 x 60"):
+                anydepth_hf.predict_depth(picture, model_dir, calibration=file, intrinsics=mine)
+        else:
+            given = anydepth_hf.predict_depth(picture, model_dir, calibration=file, intrinsics=mine)
+            assert given.intrinsics == mine.resized(60, 40)
 
 
 def test_three_dimensional_files_of_an_unaligned_disparity_are_refused_with_the_way_out(predict, folder, capsys):
