@@ -78,7 +78,7 @@ def find_sources(inputs: Iterable[str | os.PathLike], recursive: bool = True, vi
         for source in _expand(item, recursive, IMAGE_SUFFIXES | VIDEO_SUFFIXES if videos else IMAGE_SUFFIXES):
             key = source.path if source.path is None or is_url(source.path) else os.path.realpath(source.path)
             found.setdefault(key or source.name, source)
-    return _separate(list(found.values()))
+    return separate(list(found.values()))
 
 
 def _expand(item: str, recursive: bool, suffixes: Collection[str]) -> list[Source]:
@@ -164,6 +164,8 @@ def dataset_sources(name: str, split: str | None = None, column: str | None = No
     def reader(index):
         def read():
             value = data[index][column]
+            if value is None:
+                raise ImageError(f"{name}[{index}] holds no image.")
             return value["bytes"] if value["bytes"] is not None else Path(value["path"]).read_bytes()
 
         return read
@@ -222,8 +224,13 @@ def _fixed_parts(path: Path) -> Sequence[str]:
     return parts[: next((index for index, part in enumerate(parts) if glob.has_magic(part)), len(parts))]
 
 
-def _separate(sources: list[Source]) -> list[Source]:
-    """The same sources with stems that no two share: `a.jpg` and `a.png` become `a_jpg` and `a_png`."""
+def separate(sources: list[Source]) -> list[Source]:
+    """
+    The same sources with stems that no two share: `a.jpg` and `a.png` become `a_jpg` and `a_png`.
+
+    Raises:
+        ValueError: two would have one stem all the same.
+    """
     groups: dict[str, list[int]] = {}
     for index, source in enumerate(sources):
         groups.setdefault(source.stem.casefold(), []).append(index)  # as file systems that ignore case see it
@@ -242,4 +249,14 @@ def _separate(sources: list[Source]) -> list[Source]:
     return sources
 
 
-__all__ = ["MAX_DOWNLOAD", "Source", "dataset_sources", "download", "find_sources", "is_result", "is_url", "read_list"]
+__all__ = [
+    "MAX_DOWNLOAD",
+    "Source",
+    "dataset_sources",
+    "download",
+    "find_sources",
+    "is_result",
+    "is_url",
+    "read_list",
+    "separate",
+]

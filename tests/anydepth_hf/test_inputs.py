@@ -11,7 +11,7 @@ from PIL import Image
 
 from anydepth_hf import DepthMap, write_depth
 from anydepth_hf.image_io import ImageError
-from anydepth_hf.inputs import dataset_sources, find_sources, read_list
+from anydepth_hf.inputs import dataset_sources, find_sources, read_list, separate
 
 
 def picture(path: Path) -> Path:
@@ -140,11 +140,15 @@ def test_a_data_sets_images_are_read_from_their_column(tmp_path):
     folder = tmp_path / "set"
     folder.mkdir()
     features = datasets.Features({"label": datasets.Value("int64"), "photo": datasets.Image()})
-    data = datasets.Dataset.from_dict({"label": [0, 1], "photo": images}, features=features)
+    data = datasets.Dataset.from_dict({"label": [0, 1, 2], "photo": [*images, None]}, features=features)
     data.to_parquet(folder / "train.parquet")
-    sources = dataset_sources(str(folder))
+    *sources, empty = dataset_sources(str(folder))
     assert [source.stem for source in sources] == ["000000", "000001"]
+    with pytest.raises(ImageError, match=r"set\[2\] holds no image"):
+        empty.open()
     assert np.asarray(sources[1].open()).mean() == 200
+    beside = separate([*find_sources([picture(tmp_path / "000000.png")]), *sources])
+    assert [source.stem for source in beside] == ["000000_png", "000000", "000001"]
     with pytest.raises(ValueError, match="has no image column label; it has label, photo"):
         dataset_sources(str(folder), column="label")
     with pytest.raises(ValueError, match="Cannot load the data set"):
