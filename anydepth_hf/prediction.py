@@ -294,7 +294,12 @@ class _Given:
             return Image.fromarray(self.image)
         if isinstance(self.image, bytes):
             return Source(self.name, "", data=self.image).open()
-        return Source(self.name, "", path=self.name).open()
+        if isinstance(self.image, str | os.PathLike):
+            return Source(self.name, "", path=self.name).open()
+        raise ValueError(
+            "An image is a path, an address, bytes, a PIL image or a uint8 RGB array, not of type "
+            f"{type(self.image).__name__}."
+        )
 
 
 def predict_depth(
