@@ -32,6 +32,9 @@ class OutputOptions:
         beside: colour pictures stand beside the photograph.
         shape: what three-dimensional files hold.
         overwrite: replace files of others too.
+
+    Raises:
+        ValueError: limits that are not in order.
     """
 
     formats: Collection[str] = ("png", "color")
@@ -43,6 +46,12 @@ class OutputOptions:
     beside: bool = False
     shape: ShapeOptions = field(default_factory=ShapeOptions)
     overwrite: bool = False
+
+    def __post_init__(self):
+        if self.limits is not None and self.limits[0] > self.limits[1]:
+            raise ValueError(
+                f"A range of colours goes from LOW to HIGH, not from {self.limits[0]} to {self.limits[1]}."
+            )
 
 
 def output_paths(output_dir: Path, stem: str, kind: str, formats: Iterable[str]) -> dict[str, Path]:

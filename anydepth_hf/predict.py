@@ -14,7 +14,7 @@ from .atomic_write import remove_leftovers
 from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .calibration import Calibration, find_calibration
 from .camera_options import ESTIMATE, intrinsics_of
-from .inputs import Source, dataset_sources, find_sources, read_list
+from .inputs import Source, dataset_sources, find_sources, read_list, separate
 from .loading import load_model
 from .outputs import (
     FORMATS,
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         if processes.is_main and len(todo) < len(sources):
             kept = len(sources) - len(todo)
             print(f"Kept the results of {kept} {noun(sources, kept)} that exist; --overwrite replaces them.")
-        report = Report(args.report, processes)
+        report = Report(args.report, processes, args.overwrite)
         try:
             log = _rerun_log(args, processes)
             share = processes.share(todo)
@@ -76,7 +76,7 @@ def _sources(args: argparse.Namespace) -> list[Source]:
     names = [*args.inputs, *(read_list(args.list) if args.list else ())]
     sources = find_sources(names, recursive=not args.no_recursive, videos=True) if names else []
     if args.dataset:
-        sources += dataset_sources(args.dataset, args.split, args.column)
+        sources = separate(sources + dataset_sources(args.dataset, args.split, args.column))
     return sources or find_sources([BUNDLED_PHOTO])
 
 
@@ -105,6 +105,8 @@ def _predictor(args: argparse.Namespace, processes: Processes) -> tuple[Predicto
 def _options(args: argparse.Namespace, predictor: Predictor) -> OutputOptions:
     formats = list(dict.fromkeys([*(args.format or DEFAULT_FORMATS), *["npy"] * args.npy]))
     formats = [name for name in formats if name in FORMATS]  # the others are for videos
+    if args.rerun and not args.rerun.endswith(".rrd"):  # an image behind --rerun, which may stand alone
+        raise ValueError(f"--rerun: the name of a recording ends with .rrd, unlike {args.rerun}; give inputs first.")
     shapes = [name for name in formats if name in ENDINGS] + ["rerun"] * (args.rerun is not None)
     if shapes and not predictor.is_metric:
         raise ValueError(

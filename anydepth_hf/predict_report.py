@@ -19,9 +19,14 @@ def noun(sources: Collection[Source], count: int = 2) -> str:
 
 
 class Report:
-    """What became of each picture and video: lines of JSON while it runs, the failures at the end."""
+    """
+    What became of each picture and video: lines of JSON while it runs, the failures at the end.
 
-    def __init__(self, path: Path | None, processes: Processes):
+    Raises:
+        FileExistsError: the file exists, is no earlier report and may not be replaced.
+    """
+
+    def __init__(self, path: Path | None, processes: Processes, overwrite: bool = False):
         self.processes = processes
         self.failures: list[tuple[str, str]] = []
         self.written: list[Source] = []
@@ -30,6 +35,10 @@ class Report:
         self.file = None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_file() and not overwrite:
+                with open(path, "rb") as file:
+                    if file.read(10) not in (b"", b'{"input": '):
+                        raise FileExistsError(f"{path} exists and is no report; --overwrite replaces it.")
             self.file = open(path, "w", encoding="utf-8")
 
     def succeeded(self, source: Source, paths: dict[str, Path]):

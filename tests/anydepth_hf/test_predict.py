@@ -73,6 +73,12 @@ def test_outputs_hold_the_models_prediction(predict, model_dir, folder, tmp_path
     np.testing.assert_allclose(again.values, exact.values, rtol=1e-6)
 
 
+@pytest.mark.parametrize("image", [None, 3, torch.zeros(3, 40, 60)])
+def test_what_is_no_image_is_named_by_its_type(model_dir, image):
+    with pytest.raises(ValueError, match=f"uint8 RGB array, not of type {type(image).__name__}"):
+        anydepth_hf.predict_depth(image, model_dir)
+
+
 def test_batches_hold_pictures_of_one_size_and_change_nothing(model_dir, folder):
     for index in range(3):
         shutil.copy(folder / "b.jpg", folder / f"{index}.jpg")
@@ -195,6 +201,17 @@ def test_a_file_of_the_users_is_not_replaced_and_the_others_are_predicted(predic
     )
 
 
+def test_a_report_replaces_a_report_and_nothing_else(predict, folder, tmp_path, capsys):
+    photo, report = folder / "b.jpg", tmp_path / "report.jsonl"
+    content = photo.read_bytes()
+    assert predict(folder / "a.png", "--report", photo) == 2
+    assert "b.jpg exists and is no report; --overwrite replaces it" in capsys.readouterr().err
+    assert photo.read_bytes() == content
+    for _ in range(2):
+        assert predict(folder / "a.png", "--report", report) == 0
+    assert report.read_bytes() == b""  # the picture was there already
+
+
 def test_a_run_that_was_interrupted_goes_on_where_it_was(predict, folder, tmp_path):
     out, report = tmp_path / "out", tmp_path / "report.jsonl"
     assert predict(folder) == 0
@@ -283,6 +300,8 @@ def test_a_full_disk_names_the_file_and_the_cause(predict, folder, tmp_path, cap
         (["PHOTO", "--format", "pngg"], "--format: unknown value pngg; did you mean png?"),
         (["PHOTO", "--calibration", "PHOTO"], "is no calibration"),
         (["PHOTO", "--list", "PHOTO"], "is no text file in UTF-8"),
+        (["PHOTO", "--range", "3", "0"], "A range of colours goes from LOW to HIGH, not from 3.0 to 0.0"),
+        (["--rerun", "PHOTO"], "--rerun: the name of a recording ends with .rrd, unlike"),
     ],
 )
 def test_mistakes_get_one_sentence(model_dir, folder, tmp_path, capsys, arguments, message):
