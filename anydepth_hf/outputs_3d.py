@@ -105,7 +105,7 @@ class ShapeWriter:
         elif name == "colmap":
             from .colmap_files import save_colmap
 
-            save_colmap({self.depth.image or "image": self.cloud(MAX_POINTS_OF_PAGE)}, path.parent)
+            save_colmap(self.depth.image or "image", self.cloud(MAX_POINTS_OF_PAGE), path.parent)
         else:
             self.cloud(MAX_POINTS_OF_PAGE if name == "html" else MAX_POINTS).save(path)
 

@@ -24,20 +24,20 @@ class PointCloud:
 
     Args:
         points: (N, 3) float32.
-        colors: (N, 3) uint8 RGB, or `None`.
-        normals: (N, 3) float32 of unit length, facing the camera, or `None`.
-        triangles: (M, 3) int32 indices of points, counter-clockwise as seen by the camera; `None` for points alone.
+        normals: (N, 3) float32 of unit length, facing the camera.
         pixels: (N, 2) float32, where the picture shows each point: column, row.
         intrinsics: the camera.
+        colors: (N, 3) uint8 RGB, or `None`.
+        triangles: (M, 3) int32 indices of points, counter-clockwise as seen by the camera; `None` for points alone.
         info: what files say about it, e.g. `{"model": ..., "calibration": ...}`; plain text.
     """
 
     points: np.ndarray
+    normals: np.ndarray
+    pixels: np.ndarray
+    intrinsics: Intrinsics
     colors: np.ndarray | None = None
-    normals: np.ndarray | None = None
     triangles: np.ndarray | None = None
-    pixels: np.ndarray | None = None
-    intrinsics: Intrinsics | None = None
     info: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -55,12 +55,10 @@ def point_cloud(
     intrinsics: Intrinsics | None = None,
     image=None,
     valid=None,
-    normals: bool = True,
     edge_threshold: float | None = EDGE_THRESHOLD,
     max_depth: float | None = None,
     max_points: int | None = None,
     voxel_size: float | None = None,
-    info: dict[str, str] | None = None,
 ) -> PointCloud:
     """
     The points that a depth map shows.
@@ -71,17 +69,15 @@ def point_cloud(
         intrinsics: the camera; by default those that the depth file holds.
         image: the picture, for colours: a path, a PIL image or (H, W, 3) uint8; resized to depth's size.
         valid: (H, W) bool, the pixels to take; by default those of finite, positive depth.
-        normals: compute them.
         edge_threshold: leave out `flying_pixels` by this threshold; `None` keeps them.
         max_depth: leave out what is farther, in metres.
         max_points: take every second, third ... row and column, so that there are no more points than this.
         voxel_size: one point in each cube of this side, in metres: the mean of those in it.
-        info: text for the files; by default what a `DepthMap` says.
 
     Raises:
         ValueError: a map without a unit, no intrinsics, unequal sizes, or no pixel left.
     """
-    maps = _Maps.of(depth, intrinsics, image, valid, normals, edge_threshold, max_depth, info)
+    maps = _Maps.of(depth, intrinsics, image, valid, edge_threshold, max_depth)
     stride = _stride(max_points, lambda step: maps.keep[::step, ::step].sum())
     taken = np.zeros_like(maps.keep)
     taken[::stride, ::stride] = maps.keep[::stride, ::stride]
@@ -94,11 +90,9 @@ def mesh(
     intrinsics: Intrinsics | None = None,
     image=None,
     valid=None,
-    normals: bool = True,
     edge_threshold: float | None = EDGE_THRESHOLD,
     max_depth: float | None = None,
     max_points: int | None = None,
-    info: dict[str, str] | None = None,
 ) -> PointCloud:
     """
     The surface that a depth map shows: two triangles between each four neighbouring pixels.
@@ -109,7 +103,7 @@ def mesh(
     Returns:
         A `PointCloud` with `triangles`.
     """
-    maps = _Maps.of(depth, intrinsics, image, valid, normals, edge_threshold, max_depth, info)
+    maps = _Maps.of(depth, intrinsics, image, valid, edge_threshold, max_depth)
     height, width = maps.keep.shape
     stride = _stride(max_points, lambda step: -(-height // step) * -(-width // step))
     if min(height, width) <= stride:
@@ -147,17 +141,18 @@ class _Maps:
     """Maps of one picture: points and normals (H, W, 3), colours, and the pixels that are kept."""
 
     points: np.ndarray
-    normals: np.ndarray | None
+    normals: np.ndarray
     colors: np.ndarray | None
     keep: np.ndarray
     intrinsics: Intrinsics
     info: dict[str, str]
 
     @classmethod
-    def of(cls, depth, intrinsics, image, valid, normals, edge_threshold, max_depth, info) -> "_Maps":
+    def of(cls, depth, intrinsics, image, valid, edge_threshold, max_depth) -> "_Maps":
+        info = {}
         if isinstance(depth, DepthMap):
             depth = depth.to_depth()
-            info = _info(depth) if info is None else info
+            info = _info(depth)
             valid = depth.valid if valid is None else valid
             if depth.sky is not None:
                 valid = valid & ~depth.sky
@@ -181,10 +176,8 @@ class _Maps:
             keep &= ~(depth > max_depth)
         if edge_threshold is not None:
             keep &= ~flying_pixels(depth, edge_threshold)
-        direction = None
-        if normals:
-            direction = surface_normals(np.where(keep[..., None], points, np.nan))
-            keep &= np.isfinite(direction[..., 2])  # a pixel without neighbours is no surface
+        normals = surface_normals(np.where(keep[..., None], points, np.nan))
+        keep &= np.isfinite(normals[..., 2])  # a pixel without neighbours is no surface
         if not keep.any():
             raise ValueError("No pixel is left: all are invalid, too far or on edges.")
         colors = None
@@ -194,21 +187,17 @@ class _Maps:
             elif not isinstance(image, Image.Image):
                 image = Image.fromarray(np.asarray(image))
             colors = np.asarray(as_rgb(image).resize((width, height), Image.Resampling.LANCZOS))
-        return cls(points, direction, colors, keep, intrinsics.resized(width, height), info)
+        return cls(points, normals, colors, keep, intrinsics.resized(width, height), info)
 
     def select(self, pixels: np.ndarray) -> PointCloud:
         """The points of some pixels, row by row."""
-
-        def pick(values, dtype):
-            return None if values is None else np.ascontiguousarray(values[pixels], dtype=dtype)
-
         return PointCloud(
-            points=pick(self.points, np.float32),
-            colors=pick(self.colors, np.uint8),
-            normals=pick(self.normals, np.float32),
+            points=self.points[pixels].astype(np.float32),
+            normals=self.normals[pixels].astype(np.float32),
             pixels=np.argwhere(pixels)[:, ::-1].astype(np.float32),
             intrinsics=self.intrinsics,
-            info=self.info or {},
+            colors=None if self.colors is None else self.colors[pixels],
+            info=self.info,
         )
 
 
@@ -225,23 +214,18 @@ def _one_a_voxel(cloud: PointCloud, size: float) -> PointCloud:
         raise ValueError(f"The voxel size must be positive, got {size}.")
     cells = np.floor(cloud.points.astype(np.float64) / size).astype(np.int64)
     _, index, count = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    index = index.reshape(-1)
+    index = index.reshape(-1)  # NumPy 2.0 gives a column
 
     def mean(values):
-        return (
-            np.stack([np.bincount(index, weights=column) for column in values.T.astype(np.float64)], 1)
-            / count[:, None]
-        )
+        return np.stack([np.bincount(index, weights=column) / count for column in values.T], axis=1)
 
-    normals = None
-    if cloud.normals is not None:
-        normals = mean(cloud.normals)
-        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    normals = mean(cloud.normals)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     return replace(
         cloud,
         points=mean(cloud.points).astype(np.float32),
         colors=None if cloud.colors is None else mean(cloud.colors).round().astype(np.uint8),
-        normals=None if normals is None else normals.astype(np.float32),
+        normals=normals.astype(np.float32),
         pixels=mean(cloud.pixels).astype(np.float32),
     )
 

@@ -5,7 +5,6 @@ origin looking along -z. That is the camera's own frame turned by 180 degrees ab
 """
 
 import base64
-import html
 import json
 import os
 import struct
@@ -46,8 +45,7 @@ def save_point_cloud(cloud: "PointCloud", path: str | os.PathLike) -> Path:
 def encode_ply(cloud: "PointCloud") -> bytes:
     """A binary PLY file: float x, y, z; nx, ny, nz and uchar red, green, blue if there are any; faces of a mesh."""
     columns = [(name, "<f4", cloud.points[:, i] * _Y_UP[i]) for i, name in enumerate("xyz")]
-    if cloud.normals is not None:
-        columns += [(name, "<f4", cloud.normals[:, i] * _Y_UP[i]) for i, name in enumerate(("nx", "ny", "nz"))]
+    columns += [(name, "<f4", cloud.normals[:, i] * _Y_UP[i]) for i, name in enumerate(("nx", "ny", "nz"))]
     if cloud.colors is not None:
         columns += [(name, "u1", cloud.colors[:, i]) for i, name in enumerate(("red", "green", "blue"))]
     vertices = np.empty(len(cloud), dtype=[(name, kind) for name, kind, _ in columns])
@@ -74,9 +72,8 @@ def encode_glb(cloud: "PointCloud") -> bytes:
 
     glTF's vertex colours are linear light, so sRGB values are converted, in 16 bits.
     """
-    arrays = [("POSITION", (cloud.points * _Y_UP).astype("<f4"), 5126, "VEC3")]
-    if cloud.normals is not None:
-        arrays.append(("NORMAL", (cloud.normals * _Y_UP).astype("<f4"), 5126, "VEC3"))
+    vectors = {"POSITION": cloud.points, "NORMAL": cloud.normals}
+    arrays = [(name, (values * _Y_UP).astype("<f4"), 5126, "VEC3") for name, values in vectors.items()]
     if cloud.colors is not None:
         linear = np.full((len(cloud), 4), 65535, "<u2")
         linear[:, :3] = _srgb_to_linear()[cloud.colors]
@@ -125,7 +122,7 @@ def encode_glb(cloud: "PointCloud") -> bytes:
     return struct.pack("<III", 0x46546C67, 2, 12 + sum(map(len, parts))) + b"".join(parts)
 
 
-def encode_html(cloud: "PointCloud", title: str = "Depth in 3-D") -> bytes:
+def encode_html(cloud: "PointCloud") -> bytes:
     """
     One page that shows a point cloud or mesh in any browser with WebGL 2, without a network.
 
@@ -137,33 +134,23 @@ def encode_html(cloud: "PointCloud", title: str = "Depth in 3-D") -> bytes:
         return "" if values is None else base64.b64encode(np.ascontiguousarray(values, dtype).tobytes()).decode()
 
     points = cloud.points * _Y_UP
-    if cloud.intrinsics is not None:
-        camera = cloud.intrinsics
-        half = (
-            max(camera.cx + 0.5, camera.width - 0.5 - camera.cx),
-            max(camera.cy + 0.5, camera.height - 0.5 - camera.cy),
-        )
-        tangents = half[0] / camera.fx, half[1] / camera.fy
-    else:
-        directions = np.abs(points[:, :2]) / np.maximum(-points[:, 2:], 1e-9)
-        tangents = np.quantile(directions, 0.98, axis=0)
-    lines = [
-        f"{len(cloud):,} points" + (f", {len(cloud.triangles):,} triangles" if cloud.triangles is not None else "")
-    ]
+    camera = cloud.intrinsics
+    tan_x = max(camera.cx + 0.5, camera.width - 0.5 - camera.cx) / camera.fx
+    tan_y = max(camera.cy + 0.5, camera.height - 0.5 - camera.cy) / camera.fy
+    size = f"{len(cloud):,} points" + ("" if cloud.triangles is None else f", {len(cloud.triangles):,} triangles")
     meta = {
-        "info": [*lines, "Unit: metre.", f"Axes: {AXES}.", *_lines(cloud), f"Made by {GENERATOR}."],
+        "info": [size, "Unit: metre.", f"Axes: {AXES}.", *_lines(cloud), f"Made by {GENERATOR}."],
         "palette": color_table("spectral", 11).tolist(),
-        "tan_x": float(tangents[0]),
-        "tan_y": float(tangents[1]),
-        "spacing": float(2 * np.sqrt(tangents[0] * tangents[1] / max(len(cloud), 1))),
+        "tan_x": tan_x,
+        "tan_y": tan_y,
+        "spacing": 2 * (tan_x * tan_y / len(cloud)) ** 0.5,
     }
     fields = {
-        "TITLE": html.escape(title),
         # no text can end the script element
         "META": json.dumps(meta).replace("<", "\\u003c"),
         "POINTS": encoded(points, "<f4"),
         "COLORS": encoded(cloud.colors, "u1"),
-        "NORMALS": encoded(None if cloud.normals is None else (cloud.normals * _Y_UP * 127).round(), "i1"),
+        "NORMALS": encoded((cloud.normals * _Y_UP * 127).round(), "i1"),
         "TRIANGLES": encoded(cloud.triangles, "<u4"),
     }
     page = (Path(__file__).parent / "viewer.html").read_text(encoding="utf-8")

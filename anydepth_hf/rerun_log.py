@@ -37,7 +37,7 @@ class RerunLog:
         # OpenCV's axes: right, down, forward
         self._stream.log("camera", self._rerun.ViewCoordinates.RDF, static=True)
 
-    def log(self, name: str, cloud: PointCloud, depth: np.ndarray | None = None, image: Image.Image | None = None):
+    def log(self, name: str, cloud: PointCloud, depth: np.ndarray, image: Image.Image):
         """
         Adds a picture.
 
@@ -55,20 +55,17 @@ class RerunLog:
         stream.set_time("picture", sequence=self._count)
         self._count += 1
         stream.log("name", rerun.TextDocument(name))
-        if cloud.intrinsics is not None:
-            camera = cloud.intrinsics
-            pinhole = rerun.Pinhole(
-                focal_length=[camera.fx, camera.fy],
-                principal_point=[camera.cx + 0.5, camera.cy + 0.5],  # rerun counts from the picture's corner
-                resolution=[camera.width, camera.height],
-                camera_xyz=rerun.ViewCoordinates.RDF,
-            )
-            stream.log("camera/picture", pinhole)
-        if image is not None:
-            size = image.size if cloud.intrinsics is None else (cloud.intrinsics.width, cloud.intrinsics.height)
-            stream.log("camera/picture/photograph", rerun.Image(np.asarray(as_rgb(image).resize(size))))
-        if depth is not None:
-            stream.log("camera/picture/depth", rerun.DepthImage(np.nan_to_num(depth, nan=0.0), meter=1.0))
+        camera = cloud.intrinsics
+        pinhole = rerun.Pinhole(
+            focal_length=[camera.fx, camera.fy],
+            principal_point=[camera.cx + 0.5, camera.cy + 0.5],  # rerun counts from the picture's corner
+            resolution=[camera.width, camera.height],
+            camera_xyz=rerun.ViewCoordinates.RDF,
+        )
+        photograph = as_rgb(image).resize((camera.width, camera.height))
+        stream.log("camera/picture", pinhole)
+        stream.log("camera/picture/photograph", rerun.Image(np.asarray(photograph)))
+        stream.log("camera/picture/depth", rerun.DepthImage(np.nan_to_num(depth, nan=0.0), meter=1.0))
         if cloud.triangles is None:
             stream.log("camera/points", rerun.Points3D(cloud.points, colors=cloud.colors))
         else:

@@ -1,6 +1,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def test_every_pixel_of_a_room_is_a_point_on_its_walls_in_its_colour(kind):
 
 
 def test_a_ply_file_opens_in_plyfile_and_in_trimesh(tmp_path):
-    cloud = mesh(room()[0], CAMERA, picture(), info={"model": "a\nmodel"})
+    cloud = replace(mesh(room()[0], CAMERA, picture()), info={"model": "a\nmodel"})
     path = cloud.save(tmp_path / "room.ply")
     file = plyfile.PlyData.read(path)
     assert "unit: metre" in file.comments and "model: a model" in file.comments
@@ -62,7 +63,7 @@ def test_a_ply_file_opens_in_plyfile_and_in_trimesh(tmp_path):
 
 @pytest.mark.parametrize("make", [point_cloud, mesh])
 def test_a_glb_file_opens_in_pygltflib_and_in_trimesh(tmp_path, make):
-    cloud = make(room()[0], CAMERA, picture(), info={"model": "é <b>"})
+    cloud = replace(make(room()[0], CAMERA, picture()), info={"model": "é <b>"})
     path = cloud.save(tmp_path / "room.glb")
     file = pygltflib.GLTF2().load(str(path))
     primitive = file.meshes[0].primitives[0]
@@ -155,7 +156,7 @@ def test_a_map_without_a_unit_is_never_unprojected_and_the_refusal_says_how_to_a
 
 
 def test_the_page_holds_the_scene_and_nothing_from_elsewhere(tmp_path):
-    cloud = mesh(plane((0, -0.6, -0.8), 1.5), CAMERA, picture(), info={"model": "</script><b>&"})
+    cloud = replace(mesh(plane((0, -0.6, -0.8), 1.5), CAMERA, picture()), info={"model": "</script><b>&"})
     page = cloud.save(tmp_path / "scene.html").read_text()
     assert "http" not in page.replace("http-equiv", "")
     assert "{{" not in page and "</script><b>" not in page
