@@ -1,12 +1,15 @@
 """What a user names as input, as single pictures and videos: files, folders, patterns, lists, addresses, data sets."""
 
 import glob
+import itertools
 import os
 import re
 import sys
 import urllib.request
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -91,22 +94,22 @@ def _expand(item: str, recursive: bool, suffixes: Collection[str]) -> list[Sourc
         return [Source(item, _file_stem(name) or "download", path=item)]
     path = Path(item)
     if path.is_dir():
-        images = [image for image in find_images(path, recursive, suffixes) if _is_wanted(image)]
-        if not images:
-            what = "image" if suffixes is IMAGE_SUFFIXES else "image and no video"
-            raise ValueError(f"{path} holds no {what}; expected files that end with {', '.join(sorted(suffixes))}.")
-        return [_file_source(image, image.relative_to(path), suffixes) for image in images]
-    if path.exists():
+        base, found = path, find_images(path, recursive, suffixes)
+        what = "image" if suffixes is IMAGE_SUFFIXES else "image and no video"
+        nothing = f"{path} holds no {what}; expected files that end with {', '.join(sorted(suffixes))}."
+    elif path.exists():
         return [_file_source(path, Path(path.name), suffixes)]
-    if glob.has_magic(item):
-        base = Path(*_fixed_parts(Path(item)))
-        matches = [Path(match) for match in sorted(glob.glob(item, recursive=True))]
-        matches = [match for match in matches if match.suffix.lower() in suffixes and match.is_file()]
-        matches = [match for match in matches if _is_wanted(match)]
-        if not matches:
-            raise ValueError(f"No image matches {item}.")
-        return [_file_source(match, match.relative_to(base), suffixes) for match in matches]
-    raise ValueError(f"{item} does not exist; give an image, a folder, a pattern or an address.")
+    elif glob.has_magic(item):
+        base = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
+        matches = map(Path, sorted(glob.glob(item, recursive=True)))
+        found = [match for match in matches if match.suffix.lower() in suffixes and match.is_file()]
+        nothing = f"No image matches {item}."
+    else:
+        raise ValueError(f"{item} does not exist; give an image, a folder, a pattern or an address.")
+    wanted = [file for file in found if _is_wanted(file)]
+    if not wanted:
+        raise ValueError(nothing)
+    return [_file_source(file, file.relative_to(base), suffixes) for file in wanted]
 
 
 def read_list(path: str | os.PathLike) -> list[str]:
@@ -161,16 +164,13 @@ def dataset_sources(name: str, split: str | None = None, column: str | None = No
     column = column or images[0]
     data = data.cast_column(column, datasets.Image(decode=False)).select_columns(column)
 
-    def reader(index):
-        def read():
-            value = data[index][column]
-            if value is None:
-                raise ImageError(f"{name}[{index}] holds no image.")
-            return value["bytes"] if value["bytes"] is not None else Path(value["path"]).read_bytes()
+    def read(index: int) -> bytes:
+        value = data[index][column]
+        if value is None:
+            raise ImageError(f"{name}[{index}] holds no image.")
+        return value["bytes"] if value["bytes"] is not None else Path(value["path"]).read_bytes()
 
-        return read
-
-    return [Source(f"{name}[{index}]", f"{index:06d}", data=reader(index)) for index in range(len(data))]
+    return [Source(f"{name}[{index}]", f"{index:06d}", data=partial(read, index)) for index in range(len(data))]
 
 
 def download(url: str) -> bytes:
@@ -196,14 +196,10 @@ def is_url(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
 
 
-def is_result(path: Path) -> bool:
-    """Whether this package wrote a file, by its name and by what is in it."""
-    return _OURS.search(path.name) is not None and has_mark(path)
-
-
 def _is_wanted(path: Path) -> bool:
     """Whether a file that was found by its ending is none of our results, and no text with a video's ending."""
-    return not is_result(path) and (path.suffix.lower() not in VIDEO_SUFFIXES or is_video(path))
+    ours = _OURS.search(path.name) is not None and has_mark(path)
+    return not ours and (path.suffix.lower() not in VIDEO_SUFFIXES or is_video(path))
 
 
 def _file_source(path: Path, relative: Path, suffixes: Collection[str]) -> Source:
@@ -218,12 +214,6 @@ def _file_stem(name: str, suffixes: Collection[str] = IMAGE_SUFFIXES) -> str:
     return name[: -len(suffix)] if suffix.lower() in suffixes else name
 
 
-def _fixed_parts(path: Path) -> Sequence[str]:
-    """The leading parts of a pattern that hold no wildcard, its last part left out."""
-    parts = path.parts[:-1]
-    return parts[: next((index for index, part in enumerate(parts) if glob.has_magic(part)), len(parts))]
-
-
 def separate(sources: list[Source]) -> list[Source]:
     """
     The same sources with stems that no two share: `a.jpg` and `a.png` become `a_jpg` and `a_png`.
@@ -231,22 +221,19 @@ def separate(sources: list[Source]) -> list[Source]:
     Raises:
         ValueError: two would have one stem all the same.
     """
-    groups: dict[str, list[int]] = {}
-    for index, source in enumerate(sources):
-        groups.setdefault(source.stem.casefold(), []).append(index)  # as file systems that ignore case see it
-    for indices in groups.values():
-        for index in indices if len(indices) > 1 else ():
-            suffix = PurePosixPath(sources[index].path or "").suffix[1:].lower()
-            stem = f"{sources[index].stem}_{suffix}" if suffix else sources[index].stem
-            sources[index] = replace(sources[index], stem=stem)
-    owners: dict[str, Source] = {}
+    counts = Counter(source.stem.casefold() for source in sources)  # as file systems that ignore case see them
+    result, owners = [], {}
     for source in sources:
+        suffix = PurePosixPath(source.path or "").suffix[1:].lower()
+        if suffix and counts[source.stem.casefold()] > 1:
+            source = replace(source, stem=f"{source.stem}_{suffix}")
         other = owners.setdefault(source.stem.casefold(), source)
         if other is not source:
             raise ValueError(
                 f"{other.name} and {source.name} would write the same files; predict them into separate folders."
             )
-    return sources
+        result.append(source)
+    return result
 
 
 __all__ = [
@@ -255,7 +242,6 @@ __all__ = [
     "dataset_sources",
     "download",
     "find_sources",
-    "is_result",
     "is_url",
     "read_list",
     "separate",
