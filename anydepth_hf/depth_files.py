@@ -56,13 +56,14 @@ def write_depth(
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in _WRITERS:
-        raise ValueError(f"{path}: maps are written as {', '.join(_WRITERS)}; choose one by the name's ending.")
+    if suffix not in _FORMATS:
+        raise ValueError(f"{path}: maps are written as {', '.join(_FORMATS)}; choose one by the name's ending.")
     if suffix == ".npy":
         # the array format has no room for a meaning; without it the array would not be read, so it goes first
         atomic_write_json(sidecar(path), depth.metadata())
     with atomic_write(path) as temporary:
-        _WRITERS[suffix](temporary, depth, step=step, limits=limits, photo=photo)
+        write, _ = _FORMATS[suffix]
+        write(temporary, depth, step=step, limits=limits, photo=photo)
     return path
 
 
@@ -84,12 +85,13 @@ def read_depth(path: str | os.PathLike, encoding: str | None = None) -> DepthMap
     if encoding is not None:
         return read_encoded(path, encoding)
     suffix = path.suffix.lower()
-    if suffix not in _READERS:
-        raise ValueError(f"{path}: maps are read from {', '.join(_READERS)}; for other files say the `encoding`.")
+    if suffix not in _FORMATS:
+        raise ValueError(f"{path}: maps are read from {', '.join(_FORMATS)}; for other files say the `encoding`.")
     with open(path, "rb"):  # a missing file is an OSError whatever the library says
         pass
     try:
-        return _READERS[suffix](path)
+        _, read = _FORMATS[suffix]
+        return read(path)
     except UnknownMeaning as error:
         raise ValueError(f"{error}; give the `encoding`, one of {', '.join(ENCODINGS)}.") from error
     except (ImportError, ImageError):
@@ -153,14 +155,10 @@ def _read_png(path: Path) -> DepthMap:
 
 
 def _write_tiff(path: Path, depth: DepthMap, **_):
-    pages, names = [depth.filled()], ["values"]
-    for name in ("confidence", "sky"):
-        if (layer := getattr(depth, name)) is not None:
-            pages.append(layer.astype(np.uint8) * 255 if layer.dtype == bool else layer)
-            names.append(name)
-    images = [Image.fromarray(page) for page in pages]
+    pages = {"values": depth.filled(), **_extra_layers(depth)}
+    images = [Image.fromarray(page.astype(np.uint8) * 255 if page.dtype == bool else page) for page in pages.values()]
     tags = TiffImagePlugin.ImageFileDirectory_v2()
-    tags[_DESCRIPTION] = json.dumps(depth.metadata(pages=names))
+    tags[_DESCRIPTION] = json.dumps(depth.metadata(pages=list(pages)))
     save_picture(path, images[0], "TIFF", tiffinfo=tags, save_all=True, append_images=images[1:])
 
 
@@ -178,12 +176,9 @@ def _read_tiff(path: Path) -> DepthMap:
 
 def _write_exr(path: Path, depth: DepthMap, **_):
     openexr = require("OpenEXR", "formats", "Writing EXR files")
-    channels = {_exr_channel(depth.kind): depth.filled()}
-    for name in ("confidence", "sky"):
-        if (layer := getattr(depth, name)) is not None:
-            channels[name] = layer.astype(np.float32)
+    layers = {_exr_channel(depth.kind): depth.filled(), **_extra_layers(depth)}
+    channels = {name: np.ascontiguousarray(layer, np.float32) for name, layer in layers.items()}
     header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage, KEY: json.dumps(depth.metadata())}
-    channels = {name: np.ascontiguousarray(layer) for name, layer in channels.items()}
     path.touch()  # where nothing can be written, OpenEXR does not tell why
     try:
         openexr.File(header, channels).write(os.fspath(path))
@@ -208,7 +203,7 @@ def _exr_channel(kind: str) -> str:
 def _write_npz(path: Path, depth: DepthMap, **_):
     # bytes, not text: NumPy stores text in four bytes a letter, and other programs look for words
     arrays = {KEY: np.bytes_(json.dumps(depth.metadata())), depth.kind: depth.values, "valid": depth.valid}
-    arrays |= {name: getattr(depth, name) for name in ("confidence", "sky") if getattr(depth, name) is not None}
+    arrays |= _extra_layers(depth)
     if depth.intrinsics is not None:
         arrays["intrinsics"] = depth.intrinsics.matrix()
     with open(path, "wb") as file:
@@ -240,6 +235,11 @@ def _read_npy(path: Path) -> DepthMap:
         return DepthMap.from_metadata(np.load(file, allow_pickle=False), metadata)
 
 
+def _extra_layers(depth: DepthMap) -> dict[str, np.ndarray]:
+    layers = {"confidence": depth.confidence, "sky": depth.sky}
+    return {name: layer for name, layer in layers.items() if layer is not None}
+
+
 def _from_layers(values: np.ndarray, metadata: dict, layers: dict) -> DepthMap:
     if "sky" in layers:
         layers["sky"] = layers["sky"] > 0
@@ -247,25 +247,15 @@ def _from_layers(values: np.ndarray, metadata: dict, layers: dict) -> DepthMap:
     return DepthMap.from_metadata(values, metadata, **known)
 
 
-_WRITERS: dict[str, Callable] = {
-    ".png": _write_png,
-    ".exr": _write_exr,
-    ".tiff": _write_tiff,
-    ".tif": _write_tiff,
-    ".npz": _write_npz,
-    ".npy": _write_npy,
-    ".jpg": write_jpeg,
-    ".jpeg": write_jpeg,
-}
-_READERS: dict[str, Callable] = {
-    ".png": _read_png,
-    ".exr": _read_exr,
-    ".tiff": _read_tiff,
-    ".tif": _read_tiff,
-    ".npz": _read_npz,
-    ".npy": _read_npy,
-    ".jpg": read_jpeg,
-    ".jpeg": read_jpeg,
+_FORMATS: dict[str, tuple[Callable, Callable]] = {
+    ".png": (_write_png, _read_png),
+    ".exr": (_write_exr, _read_exr),
+    ".tiff": (_write_tiff, _read_tiff),
+    ".tif": (_write_tiff, _read_tiff),
+    ".npz": (_write_npz, _read_npz),
+    ".npy": (_write_npy, _read_npy),
+    ".jpg": (write_jpeg, read_jpeg),
+    ".jpeg": (write_jpeg, read_jpeg),
 }
 
 __all__ = ["has_mark", "png_text", "read_depth", "save_picture", "sidecar", "write_depth"]

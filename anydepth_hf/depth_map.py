@@ -12,7 +12,6 @@ from .camera import Intrinsics
 if TYPE_CHECKING:  # it needs PyTorch, and a map without alignment does not
     from .alignment import Alignment
 
-KINDS = ("disparity", "depth")
 GENERATOR = "anydepth-hf"
 EDGE_THRESHOLD = 0.04
 """Change of depth across a pixel, as a share, from which the pixel floats between two surfaces."""
@@ -54,8 +53,8 @@ class DepthMap:
     step: float | None = None
 
     def __post_init__(self):
-        if self.kind not in KINDS:
-            raise ValueError(f"A map's kind is one of {', '.join(KINDS)}, not {self.kind!r}.")
+        if self.kind not in ("disparity", "depth"):
+            raise ValueError(f"A map's kind is one of disparity, depth, not {self.kind!r}.")
         unit = "m" if self.kind == "depth" else "1/m"
         if self.unit not in (None, unit):
             raise ValueError(f"The unit of {self.kind} is {unit}, not {self.unit!r}.")
@@ -149,6 +148,10 @@ class DepthMap:
     def from_metadata(cls, values: np.ndarray, metadata: dict[str, Any], **layers: Any) -> "DepthMap":
         """A map from values (scale and offset applied) and what `metadata` gave."""
         intrinsics, alignment = metadata.get("intrinsics"), metadata.get("alignment")
+        if alignment:
+            from .alignment import Alignment
+
+            alignment = Alignment.from_dict(alignment)
         return cls(
             values,
             metadata["kind"],
@@ -156,16 +159,10 @@ class DepthMap:
             intrinsics=intrinsics and Intrinsics.from_dict(intrinsics),
             model=metadata.get("model"),
             image=metadata.get("image"),
-            alignment=alignment and _alignment(alignment),
+            alignment=alignment,
             step=metadata.get("step"),
             **layers,
         )
-
-
-def _alignment(values: dict[str, Any]) -> "Alignment":
-    from .alignment import Alignment
-
-    return Alignment.from_dict(values)
 
 
 class UnknownMeaning(ValueError):
@@ -196,4 +193,4 @@ def meaning(kind: str, unit: str | None) -> str:
     return f"relative {kind} ({near}), up to an unknown scale and shift"
 
 
-__all__ = ["EDGE_THRESHOLD", "GENERATOR", "KINDS", "DepthMap", "UnknownMeaning", "meaning", "parse_metadata"]
+__all__ = ["EDGE_THRESHOLD", "GENERATOR", "DepthMap", "UnknownMeaning", "meaning", "parse_metadata"]
