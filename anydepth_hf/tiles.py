@@ -7,7 +7,7 @@ pull the scale to zero. The idea is BoostingMonocularDepth's (Miangoleh et al. 2
 2023), without their merging networks.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,7 +72,6 @@ def refine(
     count: int,
     detail: float = 1.0,
     batch_size: int = 1,
-    overlap: float = OVERLAP,
 ) -> np.ndarray:
     """
     A sharper map of a large picture.
@@ -90,14 +89,17 @@ def refine(
         than one batch of tiles.
     """
     height, width = whole.shape
-    windows = tile_windows(width, height, count, overlap)
+    windows = tile_windows(width, height, count)
     result = np.zeros_like(whole)
-    for batch in _batches(windows, batch_size):
+    for start in range(0, len(windows), batch_size):
+        batch = windows[start : start + batch_size]
         tiles = predict([image.crop(window[:4]) for window in batch])
         for window, tile in zip(batch, tiles):
             rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
-            weights = _weights(window)
-            result[rows, columns] += weights * align_tile(tile, whole[rows, columns], detail)
+            # the weights of all tiles add up to 1 in each pixel
+            across = _ramps(window.right - window.left, window.overlap_left, window.overlap_right)
+            down = _ramps(window.bottom - window.top, window.overlap_top, window.overlap_bottom)
+            result[rows, columns] += down[:, None] * across * align_tile(tile, whole[rows, columns], detail)
     return result
 
 
@@ -116,14 +118,9 @@ def align_tile(tile: np.ndarray, whole: np.ndarray, detail: float = 1.0) -> np.n
     return np.float32(scale) * tile + np.float32(shift)
 
 
-def _weights(window: Window) -> np.ndarray:
-    """`(height, width)`: 1 inside, falling to 0 over the overlaps; those of all tiles add up to 1 in each pixel."""
-    across = _ramps(window.right - window.left, window.overlap_left, window.overlap_right)
-    down = _ramps(window.bottom - window.top, window.overlap_top, window.overlap_bottom)
-    return down[:, None] * across
-
-
 def _ramps(length: int, before: int, after: int) -> np.ndarray:
+    """Weights along one side: 1 inside, falling to 0 over the overlaps."""
+
     # squared sine: smooth where it starts and ends, and with its mirror image it adds up to 1
     def rise(count):
         return np.sin(np.pi / 2 * (np.arange(count) + 0.5) / max(count, 1)) ** 2
@@ -132,11 +129,6 @@ def _ramps(length: int, before: int, after: int) -> np.ndarray:
     weights[:before] *= rise(before)
     weights[length - after :] *= rise(after)[::-1]
     return weights.astype(np.float32)
-
-
-def _batches(windows: list[Window], batch_size: int) -> Iterator[list[Window]]:
-    for start in range(0, len(windows), batch_size):
-        yield windows[start : start + batch_size]
 
 
 __all__ = ["OVERLAP", "Window", "align_tile", "refine", "tile_windows"]
