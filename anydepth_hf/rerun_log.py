@@ -47,15 +47,7 @@ class RerunLog:
             depth: (H, W) depth in metres, NaN where unknown.
             image: the photograph.
         """
-        with self._lock:
-            self._log(name, cloud, depth, image)
-
-    def _log(self, name, cloud, depth, image):
-        rerun, stream = self._rerun, self._stream
-        stream.set_time("picture", sequence=self._count)
-        self._count += 1
-        stream.log("name", rerun.TextDocument(name))
-        camera = cloud.intrinsics
+        rerun, camera = self._rerun, cloud.intrinsics
         pinhole = rerun.Pinhole(
             focal_length=[camera.fx, camera.fy],
             principal_point=[camera.cx + 0.5, camera.cy + 0.5],  # rerun counts from the picture's corner
@@ -63,21 +55,27 @@ class RerunLog:
             camera_xyz=rerun.ViewCoordinates.RDF,
         )
         photograph = as_rgb(image).resize((camera.width, camera.height))
-        stream.log("camera/picture", pinhole)
-        stream.log("camera/picture/photograph", rerun.Image(np.asarray(photograph)))
-        stream.log("camera/picture/depth", rerun.DepthImage(np.nan_to_num(depth, nan=0.0), meter=1.0))
         if cloud.triangles is None:
-            stream.log("camera/points", rerun.Points3D(cloud.points, colors=cloud.colors))
+            shape = rerun.Points3D(cloud.points, colors=cloud.colors)
         else:
-            stream.log(
-                "camera/points",
-                rerun.Mesh3D(
-                    vertex_positions=cloud.points,
-                    triangle_indices=cloud.triangles,
-                    vertex_normals=cloud.normals,
-                    vertex_colors=cloud.colors,
-                ),
+            shape = rerun.Mesh3D(
+                vertex_positions=cloud.points,
+                triangle_indices=cloud.triangles,
+                vertex_normals=cloud.normals,
+                vertex_colors=cloud.colors,
             )
+        entities = {
+            "name": rerun.TextDocument(name),
+            "camera/picture": pinhole,
+            "camera/picture/photograph": rerun.Image(np.asarray(photograph)),
+            "camera/picture/depth": rerun.DepthImage(np.nan_to_num(depth, nan=0.0), meter=1.0),
+            "camera/points": shape,
+        }
+        with self._lock:
+            self._stream.set_time("picture", sequence=self._count)
+            self._count += 1
+            for path, entity in entities.items():
+                self._stream.log(path, entity)
 
     def close(self):
         """Writes what is left."""
