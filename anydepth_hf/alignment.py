@@ -107,11 +107,6 @@ class Alignment:
         usable &= values.isfinite()
         return usable.numpy() if isinstance(prediction, np.ndarray) else usable
 
-    @property
-    def outlier_count(self) -> int:
-        """Number of the known points that the fit left out."""
-        return self.residuals_of_all.count - self.residuals.count if self.residuals else 0
-
     def __str__(self) -> str:
         return describe(self)
 

@@ -105,7 +105,6 @@ class Calibration:
             "intrinsics": self.intrinsics and self.intrinsics.to_dict(),
             "size": self.size,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write_json(path, values)
         return path
 

@@ -24,24 +24,11 @@ def evaluate_depth(
 ) -> dict[str, float] | None:
     """Metrics of one predicted map against ground-truth depth.
 
-    Args:
-        prediction: (h, w) array or tensor; disparity when `alignment` is `"disparity"`, else depth. Another size than
-            the ground truth's is resized to it first: bilinear, `align_corners=False`, antialiased when shrinking.
-        depth: (H, W) ground-truth depth.
-        valid: (H, W) bool, the pixels to compare. Pixels whose depth is not finite and positive are left out as well.
-        alignment: the space in which scale and shift are fitted by least squares: `"disparity"`, `"depth"`, or `None`
-            for none (metric depth).
-        min_depth, max_depth: the aligned prediction is clipped to this range; the ground truth is not, `valid` says
-            which of it counts.
-        alignment_max_resolution: fit on every n-th column only, where a side is longer than this (ETH3D: 1024). The
-            metrics are at full resolution all the same.
+    Arguments and errors as in `alignment_marigold.align_maps`. The ground truth is not clipped to `min_depth` and
+    `max_depth`, `valid` says which of it counts. Whatever the resolution of the fit, metrics are at the full one.
 
     Returns:
         What `depth_metrics` gives; `None` if the image has no valid pixel. Average over images with `mean_metrics`.
-
-    Raises:
-        ValueError: on an unknown alignment, arrays that are not maps, unequal shapes of `depth` and `valid`, or a
-            prediction that is not finite at a valid pixel.
     """
     aligned, depth, valid = align_maps(
         prediction, depth, valid, alignment, min_depth, max_depth, alignment_max_resolution

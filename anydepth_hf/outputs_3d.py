@@ -56,7 +56,7 @@ class ShapeOptions:
         if self.voxel_size is not None and not self.points:
             raise ValueError("A voxel size is for points, not for a surface: --voxel-size needs --points.")
 
-    def build(self, depth: DepthMap, image: Image.Image, most: int = MAX_POINTS) -> "PointCloud":
+    def build(self, depth: DepthMap, image: Image.Image, most: int) -> "PointCloud":
         """The surface or the points of a map, of which there are at most `most` unless `max_points` says otherwise."""
         from .point_cloud import mesh, point_cloud
 

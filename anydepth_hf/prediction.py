@@ -58,7 +58,6 @@ class Predictor:
         workers: threads that decode.
         alignment: makes the maps metric.
         predicts: see `model_types.PREDICTS`; by default what the model's type says.
-        max_patches: see `MAX_PATCHES`.
         tiles: tiles along the shorter side that sharpen the map (see `tiles.refine`); fewer where a tile would have
             less pixels than the model sees, and 0 for none.
         own_size: maps keep the size at which the model sees the picture; with tiles they have the picture's all the
@@ -72,7 +71,6 @@ class Predictor:
     workers: int = 2
     alignment: Alignment | None = None
     predicts: str | None = None
-    max_patches: int = MAX_PATCHES
     tiles: int = 0
     own_size: bool = False
 
@@ -174,10 +172,10 @@ class Predictor:
         if multiple and self.processor.do_resize and not hasattr(self.processor, "keep_aspect_ratio"):
             height, width = get_resized_size(height, width, self.processor.size, multiple)
             patches = (height // multiple) * (width // multiple)
-            if patches > self.max_patches:
+            if patches > MAX_PATCHES:
                 raise ValueError(
                     f"{name} would be {width}x{height} pixels for the model, {patches} patches; at most "
-                    f"{self.max_patches} are run: use a smaller size, or tiles."
+                    f"{MAX_PATCHES} are run: use a smaller size, or tiles."
                 )
 
     def run(self, batch: list[tuple[Any, Image.Image, torch.Tensor]]) -> Iterator[Result]:
