@@ -77,11 +77,11 @@ def point_cloud(
     Raises:
         ValueError: a map without a unit, no intrinsics, unequal sizes, or no pixel left.
     """
-    maps = _Maps.of(depth, intrinsics, image, valid, edge_threshold, max_depth)
-    stride = _stride(max_points, lambda step: maps.keep[::step, ::step].sum())
-    taken = np.zeros_like(maps.keep)
-    taken[::stride, ::stride] = maps.keep[::stride, ::stride]
-    cloud = maps.select(taken)
+    pixels, keep = _pixels(depth, intrinsics, image, valid, edge_threshold, max_depth)
+    stride = _stride(max_points, lambda step: keep[::step, ::step].sum())
+    taken = np.zeros_like(keep)
+    taken[::stride, ::stride] = keep[::stride, ::stride]
+    cloud = _select(pixels, taken)
     return cloud if voxel_size is None else _one_a_voxel(cloud, voxel_size)
 
 
@@ -103,14 +103,14 @@ def mesh(
     Returns:
         A `PointCloud` with `triangles`.
     """
-    maps = _Maps.of(depth, intrinsics, image, valid, edge_threshold, max_depth)
-    height, width = maps.keep.shape
+    pixels, keep = _pixels(depth, intrinsics, image, valid, edge_threshold, max_depth)
+    height, width = keep.shape
     stride = _stride(max_points, lambda step: -(-height // step) * -(-width // step))
     if min(height, width) <= stride:
         raise ValueError(f"A mesh of {width} x {height} pixels needs more points than max_points={max_points}.")
     # a square is whole if every pixel in it, corners and border included, is kept
     rows, columns = (np.arange(0, side - stride, stride) for side in (height, width))
-    removed = np.pad(np.cumsum(np.cumsum(~maps.keep, 0), 1), ((1, 0), (1, 0)))
+    removed = np.pad(np.cumsum(np.cumsum(~keep, 0), 1), ((1, 0), (1, 0)))
     bottom, right = rows + stride + 1, columns + stride + 1
     holes = (
         removed[bottom][:, right] - removed[rows][:, right] - removed[bottom][:, columns] + removed[rows][:, columns]
@@ -124,7 +124,7 @@ def mesh(
     used = np.zeros(height * width, bool)
     used[triangles] = True
     number = np.cumsum(used, dtype=np.int32) - 1
-    return replace(maps.select(used.reshape(height, width)), triangles=number[triangles])
+    return replace(_select(pixels, used), triangles=number[triangles])
 
 
 def _stride(max_points: int | None, points_of: Callable[[int], int]) -> int:
@@ -136,69 +136,61 @@ def _stride(max_points: int | None, points_of: Callable[[int], int]) -> int:
     return next(step for step in itertools.count(1) if points_of(step) <= max_points)
 
 
-@dataclass(frozen=True)
-class _Maps:
-    """Maps of one picture: points and normals (H, W, 3), colours, and the pixels that are kept."""
+def _pixels(depth, intrinsics, image, valid, edge_threshold, max_depth) -> tuple[PointCloud, np.ndarray]:
+    """A point for each pixel of a map, row by row, and (H, W) bool, which of them are kept."""
+    info = {}
+    if isinstance(depth, DepthMap):
+        depth = depth.to_depth()
+        info = _info(depth)
+        valid = depth.valid if valid is None else valid
+        if depth.sky is not None:
+            valid = valid & ~depth.sky
+        intrinsics = depth.intrinsics if intrinsics is None else intrinsics
+        depth = depth.values
+    if hasattr(depth, "detach"):
+        depth = depth.detach().float().cpu().numpy()
+    depth = np.asarray(depth)
+    if depth.ndim != 2:
+        raise ValueError(f"Depth must be a map (height, width), got the shape {depth.shape}.")
+    if intrinsics is None:
+        raise ValueError(NO_INTRINSICS)
+    height, width = depth.shape
+    if valid is not None and np.shape(valid) != depth.shape:
+        raise ValueError(f"valid must have depth's shape {depth.shape}, got {np.shape(valid)}.")
+    points = unproject(depth, intrinsics)
+    keep = np.isfinite(points[..., 2])
+    if valid is not None:
+        keep &= np.asarray(valid, dtype=bool)
+    if max_depth is not None:
+        keep &= ~(depth > max_depth)
+    if edge_threshold is not None:
+        keep &= ~flying_pixels(depth, edge_threshold)
+    normals = surface_normals(np.where(keep[..., None], points, np.nan))
+    keep &= np.isfinite(normals[..., 2])  # a pixel without neighbours is no surface
+    if not keep.any():
+        raise ValueError("No pixel is left: all are invalid, too far or on edges.")
+    colors = None
+    if image is not None:
+        if isinstance(image, str | os.PathLike):
+            image = open_image(image)
+        elif not isinstance(image, Image.Image):
+            image = Image.fromarray(np.asarray(image))
+        colors = np.asarray(as_rgb(image).resize((width, height), Image.Resampling.LANCZOS))
+    cloud = PointCloud(
+        points=points.reshape(-1, 3).astype(np.float32),
+        normals=normals.reshape(-1, 3).astype(np.float32),
+        pixels=np.argwhere(np.ones_like(keep))[:, ::-1].astype(np.float32),
+        intrinsics=intrinsics.resized(width, height),
+        colors=None if colors is None else colors.reshape(-1, 3),
+        info=info,
+    )
+    return cloud, keep
 
-    points: np.ndarray
-    normals: np.ndarray
-    colors: np.ndarray | None
-    keep: np.ndarray
-    intrinsics: Intrinsics
-    info: dict[str, str]
 
-    @classmethod
-    def of(cls, depth, intrinsics, image, valid, edge_threshold, max_depth) -> "_Maps":
-        info = {}
-        if isinstance(depth, DepthMap):
-            depth = depth.to_depth()
-            info = _info(depth)
-            valid = depth.valid if valid is None else valid
-            if depth.sky is not None:
-                valid = valid & ~depth.sky
-            intrinsics = depth.intrinsics if intrinsics is None else intrinsics
-            depth = depth.values
-        if hasattr(depth, "detach"):
-            depth = depth.detach().float().cpu().numpy()
-        depth = np.asarray(depth)
-        if depth.ndim != 2:
-            raise ValueError(f"Depth must be a map (height, width), got the shape {depth.shape}.")
-        if intrinsics is None:
-            raise ValueError(NO_INTRINSICS)
-        height, width = depth.shape
-        if valid is not None and np.shape(valid) != depth.shape:
-            raise ValueError(f"valid must have depth's shape {depth.shape}, got {np.shape(valid)}.")
-        points = unproject(depth, intrinsics)
-        keep = np.isfinite(points[..., 2])
-        if valid is not None:
-            keep &= np.asarray(valid, dtype=bool)
-        if max_depth is not None:
-            keep &= ~(depth > max_depth)
-        if edge_threshold is not None:
-            keep &= ~flying_pixels(depth, edge_threshold)
-        normals = surface_normals(np.where(keep[..., None], points, np.nan))
-        keep &= np.isfinite(normals[..., 2])  # a pixel without neighbours is no surface
-        if not keep.any():
-            raise ValueError("No pixel is left: all are invalid, too far or on edges.")
-        colors = None
-        if image is not None:
-            if isinstance(image, str | os.PathLike):
-                image = open_image(image)
-            elif not isinstance(image, Image.Image):
-                image = Image.fromarray(np.asarray(image))
-            colors = np.asarray(as_rgb(image).resize((width, height), Image.Resampling.LANCZOS))
-        return cls(points, normals, colors, keep, intrinsics.resized(width, height), info)
-
-    def select(self, pixels: np.ndarray) -> PointCloud:
-        """The points of some pixels, row by row."""
-        return PointCloud(
-            points=self.points[pixels].astype(np.float32),
-            normals=self.normals[pixels].astype(np.float32),
-            pixels=np.argwhere(pixels)[:, ::-1].astype(np.float32),
-            intrinsics=self.intrinsics,
-            colors=None if self.colors is None else self.colors[pixels],
-            info=self.info,
-        )
+def _select(cloud: PointCloud, taken: np.ndarray) -> PointCloud:
+    """Some points of a cloud, by a mask of any shape."""
+    names = ("points", "normals", "pixels") if cloud.colors is None else ("points", "normals", "pixels", "colors")
+    return replace(cloud, **{name: getattr(cloud, name)[taken.ravel()] for name in names})
 
 
 def _info(depth: DepthMap) -> dict[str, str]:
