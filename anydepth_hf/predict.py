@@ -54,7 +54,10 @@ def run(args: argparse.Namespace) -> int:
         if processes.is_main:
             for folder in {path.parent for paths in plan.values() for path in paths.values()}:
                 remove_leftovers(folder)
-        todo = [source for source in sources if args.overwrite or not is_complete(plan[source])]
+        complete = [not args.overwrite and is_complete(plan[source]) for source in sources]
+        # as the first process sees it, before any of them writes: they share out the same list
+        complete = processes.gather(complete)[0]
+        todo = [source for source, done in zip(sources, complete) if not done]
         if processes.is_main and len(todo) < len(sources):
             kept = len(sources) - len(todo)
             print(f"Kept the results of {kept} {noun(sources, kept)} that exist; --overwrite replaces them.")

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from anydepth_cli.sentences import one_line
@@ -43,7 +44,7 @@ class Report:
 
     def succeeded(self, source: Source, paths: dict[str, Path]):
         """An input has its files."""
-        self.written.append(source)
+        self.written.append(replace(source, data=None))  # a function cannot go to another process
         self._line(input=source.name, status="written", files=[str(path) for path in paths.values()])
 
     def damaged(self, source: Source, paths: dict[str, Path], sentence: str):

@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 import resource
 import shutil
 import signal
@@ -17,7 +18,10 @@ from anydepth_hf import AnyDepthImageProcessor, read_depth
 from anydepth_hf.alignment import Alignment
 from anydepth_hf.calibration import Calibration
 from anydepth_hf.camera import Intrinsics
+from anydepth_hf.inputs import Source
 from anydepth_hf.point_cloud import point_cloud
+from anydepth_hf.predict_report import Report
+from anydepth_hf.processes import Processes
 
 
 @pytest.fixture
@@ -225,6 +229,33 @@ def test_a_run_that_was_interrupted_goes_on_where_it_was(predict, folder, tmp_pa
     assert [(line["input"], line["status"]) for line in lines] == [(str(folder / "b.jpg"), "written")]
     assert (out / "b_disparity_color.png").exists() and (out / ".writing-now.png").exists()
     assert not leftover.exists()
+
+
+def test_a_process_that_starts_late_predicts_its_own_part_all_the_same(predict, folder, tmp_path, monkeypatch):
+    shutil.copy(folder / "a.png", folder / "d.png")
+    said = []
+
+    class Launched(Processes):
+        def gather(self, value):
+            value = pickle.dumps(value)  # as it goes from one process to another
+            if self.rank == 0:
+                said.append(value)
+            return [pickle.loads(part) for part in ([said.pop(0), value] if self.rank else [value])]
+
+    monkeypatch.setattr("anydepth_hf.predict.Processes", Launched)
+    monkeypatch.setattr(Launched, "__enter__", lambda self: self)
+    monkeypatch.setattr(Launched, "__exit__", lambda *_: None)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in "01":
+        monkeypatch.setenv("RANK", rank)
+        assert predict(folder, "--format", "color") == 0
+    assert names(tmp_path / "out") == [f"{stem}_disparity_color.png" for stem in "abcd"]
+
+
+def test_a_report_of_a_data_set_goes_from_one_process_to_another():
+    report = Report(None, Processes())
+    report.succeeded(Source("set[0]", "000000", data=lambda: b""), {})
+    assert pickle.loads(pickle.dumps(report.written)) == [Source("set[0]", "000000")]
 
 
 def test_results_beside_the_photographs_are_not_predicted_again(predict, folder):
