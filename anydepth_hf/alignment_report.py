@@ -91,6 +91,3 @@ def _percent(value: float) -> str:
 
 def _plural(word: str, count: int) -> str:
     return word if count == 1 else f"{word}s"
-
-
-__all__ = ["cautions", "describe"]

@@ -194,22 +194,3 @@ def _flush_to_disk(directory: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-__all__ = [
-    "DISK_FULL",
-    "LEFTOVERS",
-    "atomic_directory",
-    "atomic_write",
-    "atomic_write_text",
-    "move",
-    "publish_directory",
-    "publish_files",
-    "recover_directory",
-    "remove_directory",
-    "remove_leftovers",
-    "replaced_name",
-    "shared_temporary_name",
-    "temporary_directory",
-    "temporary_name",
-]

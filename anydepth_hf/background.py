@@ -56,6 +56,3 @@ class Behind:
     def stop(self) -> None:
         """Drops what has not begun and waits for what has."""
         self.pool.shutdown(cancel_futures=True)
-
-
-__all__ = ["Behind", "ahead"]

@@ -118,6 +118,3 @@ def _from_camera_height(args, prediction: np.ndarray, kind: str, model: str) -> 
         seed=args.seed,
     )
     return Calibration(alignment, model=model, images=(path.name,), intrinsics=camera, size=args.size)
-
-
-__all__ = ["run"]

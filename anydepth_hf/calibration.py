@@ -221,6 +221,3 @@ def _fit_jointly(vectors, options) -> Alignment:
 def _median_error(alignment: Alignment, vector) -> float:
     prediction, depth = vector
     return float(np.median(np.abs(alignment.apply(prediction) / depth - 1)))
-
-
-__all__ = ["FILE_NAME", "Calibration", "Sample", "find_calibration", "fit_calibration"]

@@ -165,6 +165,3 @@ def _focal_of_exif(tags: dict, width: int, height: int) -> float | None:
     if focal and density and longest:
         return focal * density * max(width, height) / longest
     return None
-
-
-__all__ = ["FULL_FRAME_DIAGONAL", "Intrinsics", "same_shape"]

@@ -134,6 +134,3 @@ def _believable(focal: float, size: tuple[int, int], source: str) -> Intrinsics:
     if not _FOV[0] <= angle <= _FOV[1]:
         raise ValueError(f"The focal length from {source} would mean a field of view of {angle:.0f} degrees.")
     return intrinsics
-
-
-__all__ = ["estimate_from_camera_height", "estimate_from_right_angles"]

@@ -42,6 +42,3 @@ def intrinsics_of(
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
     return Intrinsics.from_focal(args.focal, *image.size)
-
-
-__all__ = ["ESTIMATE", "intrinsics_of"]

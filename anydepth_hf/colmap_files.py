@@ -50,6 +50,3 @@ def save_colmap(name: str, cloud: PointCloud, directory: str | os.PathLike) -> P
     for file, text in files.items():
         atomic_write_text(directory / file, f"# {GENERATOR}\n{text}")
     return directory
-
-
-__all__ = ["save_colmap"]

@@ -51,6 +51,3 @@ def color_table(name: str = "spectral", count: int = 1024) -> np.ndarray:
     table = table.round().astype(np.uint8)
     table.setflags(write=False)
     return table
-
-
-__all__ = ["COLORMAPS", "color_table"]

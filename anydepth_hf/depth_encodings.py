@@ -128,5 +128,3 @@ _FLOATS: dict[str, Callable[[Path], np.ndarray]] = {
     ".exr": _read_exr,
     ".pfm": _read_pfm,
 }
-
-__all__ = ["ENCODINGS", "Encoding", "read_encoded"]

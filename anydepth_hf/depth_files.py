@@ -257,5 +257,3 @@ _FORMATS: dict[str, tuple[Callable, Callable]] = {
     ".jpg": (write_jpeg, read_jpeg),
     ".jpeg": (write_jpeg, read_jpeg),
 }
-
-__all__ = ["has_mark", "png_text", "read_depth", "save_picture", "sidecar", "write_depth"]

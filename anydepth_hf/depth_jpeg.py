@@ -137,6 +137,3 @@ def _property(text: str, name: str) -> str | None:
     # a search, not an XML parser: those can be made to fill the memory by a small file
     match = re.search(rf"""{name}\s*=\s*(?:"([^"]*)"|'([^']*)')|<{name}>([^<]*)</{name}>""", text)
     return unescape(next(group for group in match.groups() if group is not None)) if match else None
-
-
-__all__ = ["read_jpeg", "write_jpeg"]

@@ -191,6 +191,3 @@ def meaning(kind: str, unit: str | None) -> str:
         return f"{kind} in {unit}, along the camera's axis"
     near = "large is near" if kind == "disparity" else "large is far"
     return f"relative {kind} ({near}), up to an unknown scale and shift"
-
-
-__all__ = ["EDGE_THRESHOLD", "GENERATOR", "DepthMap", "UnknownMeaning", "meaning", "parse_metadata"]

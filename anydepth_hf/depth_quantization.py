@@ -68,6 +68,3 @@ def dequantize(codes: np.ndarray, scale: float, offset: float) -> tuple[np.ndarr
     valid = codes != INVALID
     values = np.where(valid, codes * np.float64(scale) + offset, np.nan)
     return values.astype(np.float32), valid
-
-
-__all__ = ["INVALID", "Quantized", "dequantize", "quantize"]

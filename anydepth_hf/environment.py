@@ -63,6 +63,3 @@ def git_state() -> dict | None:
 def describe_environment() -> dict:
     """Versions, device, command line and the state of the git checkout."""
     return {"versions": package_versions(), "device": device_name(), "command": sys.argv, "git": git_state()}
-
-
-__all__ = ["PACKAGES", "describe_device", "describe_environment", "device_name", "git_state", "package_versions"]

@@ -22,6 +22,3 @@ def require(module: str, extra: str, purpose: str = "This") -> ModuleType:
         package = module.partition(".")[0]
         message = f"{purpose} needs the package {package}: pip install 'anydepth-hf[{extra}]' ({error})."
         raise ImportError(message, name=package) from error
-
-
-__all__ = ["require"]

@@ -155,13 +155,3 @@ def _first_known(*candidates: torch.Tensor) -> torch.Tensor:
     for candidate in reversed(candidates[:-1]):
         result = torch.where(candidate.isnan(), result, candidate)
     return result
-
-
-__all__ = [
-    "EDGE_THRESHOLD",
-    "flying_pixels",
-    "normals_to_rgb",
-    "project",
-    "surface_normals",
-    "unproject",
-]

@@ -107,6 +107,3 @@ def fit_camera_height(
         depth_range=(float(known[inliers].min()), float(known[inliers].max())),
         inliers=found.numpy() if isinstance(prediction, np.ndarray) else found,
     )
-
-
-__all__ = ["fit_camera_height"]

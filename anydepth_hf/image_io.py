@@ -160,18 +160,3 @@ def find_images(
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     )
-
-
-__all__ = [
-    "FORMATS",
-    "IMAGE_SUFFIXES",
-    "MAX_PIXELS",
-    "ImageError",
-    "ImageSource",
-    "TooManyPixels",
-    "UnknownFormat",
-    "as_rgb",
-    "find_images",
-    "open_image",
-    "upright",
-]

@@ -234,15 +234,3 @@ def separate(sources: list[Source]) -> list[Source]:
             )
         result.append(source)
     return result
-
-
-__all__ = [
-    "MAX_DOWNLOAD",
-    "Source",
-    "dataset_sources",
-    "download",
-    "find_sources",
-    "is_url",
-    "read_list",
-    "separate",
-]

@@ -53,6 +53,3 @@ def _best_slope(x: torch.Tensor, y: torch.Tensor, w: torch.Tensor) -> tuple[torc
     reach = (w[counts] * x[counts].abs())[order].cumsum(0)
     index = int(torch.searchsorted(reach, reach[-1:] / 2))
     return slopes[index], int(counts.nonzero()[order[index], 0])
-
-
-__all__ = ["least_absolute"]

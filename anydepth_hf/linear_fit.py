@@ -256,16 +256,3 @@ def _draw(chance, positive, count, generator) -> torch.Tensor:
     cumulative = chance[positive].cumsum(0)
     draws = torch.rand(count, generator=generator, dtype=torch.float64) * cumulative[-1]
     return positive[torch.searchsorted(cumulative, draws, right=True).clamp(max=len(positive) - 1)]
-
-
-__all__ = [
-    "LinearFit",
-    "fit_line",
-    "least_squares",
-    "median_fit",
-    "ransac",
-    "standard_errors",
-    "truncated_l1",
-    "tukey_irls",
-    "weighted_least_squares",
-]

@@ -59,6 +59,3 @@ def check_memory(model: nn.Module, pixel_values: torch.Tensor):
             f"of memory, and {max(0, available) / 2**30:.1f} GiB are available: use smaller images (`size` of the "
             "image processor), fewer at once, or a compact head."
         )
-
-
-__all__ = ["available_memory", "check_memory", "required_memory"]

@@ -120,14 +120,3 @@ def is_complete(paths: dict[str, Path]) -> bool:
     """Whether all files of a picture exist."""
     # os.path: of a name that is too long for the file system, `Path.exists` raises
     return all(map(os.path.exists, paths.values())) and ("npy" not in paths or os.path.exists(sidecar(paths["npy"])))
-
-
-__all__ = [
-    "FORMATS",
-    "MAPS",
-    "OutputOptions",
-    "check_replaceable",
-    "is_complete",
-    "output_paths",
-    "write_outputs",
-]

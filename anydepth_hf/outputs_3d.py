@@ -141,6 +141,3 @@ class ShapeWriter:
         about = self.depth.metadata(normals="red: to the right, green: up, blue: towards the camera; black: none")
         with atomic_write(path) as temporary:
             picture.save(temporary, "PNG", pnginfo=png_text(about))
-
-
-__all__ = ["ENDINGS", "MAX_POINTS", "MAX_POINTS_OF_PAGE", "ShapeOptions", "ShapeWriter", "with_arrays"]

@@ -226,5 +226,3 @@ NO_INTRINSICS = (
     "A point cloud needs the camera's focal length, and the picture's EXIF data do not hold it: give a field of view "
     "(`--fov DEGREES`, `Intrinsics.from_fov`) or a focal length in pixels (`--focal PIXELS`, `Intrinsics.from_focal`)."
 )
-
-__all__ = ["NO_INTRINSICS", "PointCloud", "mesh", "point_cloud"]

@@ -171,6 +171,3 @@ def _srgb_to_linear() -> np.ndarray:
     srgb = np.arange(256) / 255
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     return (linear * 65535).round().astype("<u2")
-
-
-__all__ = ["AXES", "encode_glb", "encode_html", "encode_ply", "save_point_cloud"]

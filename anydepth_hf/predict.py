@@ -207,6 +207,3 @@ def _predict_all(
             collect(wait(writing).done)
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-__all__ = ["BUNDLED_PHOTO", "run"]

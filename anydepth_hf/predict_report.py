@@ -83,6 +83,3 @@ class Report:
         if self.file is not None:
             self.file.write(json.dumps(values, ensure_ascii=False) + "\n")
             self.file.flush()
-
-
-__all__ = ["Report", "noun"]

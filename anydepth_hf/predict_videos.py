@@ -95,6 +95,3 @@ class _Bar:
     def close(self):
         if self.bar is not None:
             self.bar.close()
-
-
-__all__ = ["formats_of_videos", "predict_videos"]

@@ -370,6 +370,3 @@ def predict_depth(
 def model_label(name: str) -> str:
     """What files call a model: its Hub id, or the last part of its path, which says enough on another machine."""
     return PurePath(name).name if os.path.isdir(name) else name
-
-
-__all__ = ["FAILURES", "MAX_ASPECT_RATIO", "MAX_PATCHES", "Predictor", "Result", "model_label", "predict_depth"]

@@ -81,6 +81,3 @@ class RerunLog:
         """Writes what is left."""
         self._stream.flush()
         self._stream.disconnect()
-
-
-__all__ = ["RerunLog"]

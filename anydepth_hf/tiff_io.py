@@ -76,6 +76,3 @@ def _decode(file: BinaryIO, name: str, check_size: Callable[[int, int], None]) -
 def _with_exif(image: Image.Image, exif: Image.Exif) -> Image.Image:
     image.info["exif"] = exif.tobytes()
     return image
-
-
-__all__ = ["open_tiff"]

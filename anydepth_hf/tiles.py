@@ -129,6 +129,3 @@ def _ramps(length: int, before: int, after: int) -> np.ndarray:
     weights[:before] *= rise(before)
     weights[length - after :] *= rise(after)[::-1]
     return weights.astype(np.float32)
-
-
-__all__ = ["OVERLAP", "Window", "align_tile", "refine", "tile_windows"]

@@ -137,6 +137,3 @@ def grid(pictures: Sequence[Image.Image], columns: int | None = None, gap: int =
         y = index // columns * (height + gap) + (height - picture.height) // 2
         sheet.paste(picture, (x, y))
     return sheet
-
-
-__all__ = ["add_legend", "colorize", "grid", "value_range"]
