@@ -222,7 +222,8 @@ def separate(sources: list[Source]) -> list[Source]:
         ValueError: two would have one stem all the same.
     """
     counts = Counter(source.stem.casefold() for source in sources)  # as file systems that ignore case see them
-    result, owners = [], {}
+    result: list[Source] = []
+    owners: dict[str, Source] = {}
     for source in sources:
         suffix = PurePosixPath(source.path or "").suffix[1:].lower()
         if suffix and counts[source.stem.casefold()] > 1:
