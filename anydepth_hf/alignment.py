@@ -12,7 +12,7 @@ Arrays and tensors of any device are taken; sums are in float64. Nothing here is
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -112,12 +112,9 @@ class Alignment:
 
     def to_dict(self) -> dict:
         """Everything but `inliers` as plain numbers and strings, for JSON; NaN becomes `None`."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "inliers"}
-        for name in ("residuals", "residuals_of_all"):
-            values[name] = values[name] and dict(vars(values[name]))
-        for name in ("scale_error", "shift_error"):
-            values[name] = None if math.isnan(values[name]) else values[name]
-        return values | {"depth_range": self.depth_range and list(self.depth_range)}
+        values = asdict(replace(self, inliers=None))
+        del values["inliers"]
+        return {name: None if value != value else value for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: dict) -> "Alignment":
@@ -205,8 +202,7 @@ def fit(
     )
     mask = torch.zeros_like(usable)
     mask[usable] = inliers
-    object.__setattr__(alignment, "inliers", mask.numpy() if isinstance(depth, np.ndarray) else mask)
-    return alignment
+    return replace(alignment, inliers=mask.numpy() if isinstance(depth, np.ndarray) else mask)
 
 
 def fit_points(prediction, points: Sequence[tuple[float, float, float]], **options) -> Alignment:
@@ -233,10 +229,8 @@ def fit_points(prediction, points: Sequence[tuple[float, float, float]], **optio
 
 def sample(prediction: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     """
-    Values (N,) of a map (H, W) at pixel positions (N, 2), each (x, y), interpolated bilinearly.
-
-    Raises:
-        ValueError: a position outside the map.
+    Values (N,) of a map (H, W) at pixel positions (N, 2), each (x, y), interpolated bilinearly; ValueError for one
+    outside the map.
     """
     height, width = prediction.shape
     for x, y in positions.tolist():

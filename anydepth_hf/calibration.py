@@ -110,13 +110,7 @@ class Calibration:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Calibration":
-        """
-        Reads a calibration from its file, or from `calibration.json` in a folder.
-
-        Raises:
-            OSError: there is no such file.
-            ValueError: it is no calibration.
-        """
+        """Reads a calibration from its file, or from `calibration.json` in a folder; ValueError where it is none."""
         path = Path(path)
         if path.is_dir():
             path = path / FILE_NAME

@@ -116,12 +116,7 @@ class Intrinsics:
         return replace(self, fx=self.fx * x, fy=self.fy * y, cx=center[0], cy=center[1], width=width, height=height)
 
     def for_size(self, width: int, height: int) -> "Intrinsics":
-        """
-        The same, of a picture or map that shows what the camera's picture shows.
-
-        Raises:
-            ValueError: one of another aspect ratio, by more than a pixel.
-        """
+        """`resized`, to a map of the whole picture: ValueError where the aspect ratio is another, by over a pixel."""
         if not same_shape((self.width, self.height), (width, height)):
             raise ValueError(
                 f"The intrinsics are of a picture of {self.width} x {self.height} pixels, and the map of "

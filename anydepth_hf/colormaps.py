@@ -36,12 +36,7 @@ COLORMAPS = tuple(_COLORS)
 
 @functools.cache
 def color_table(name: str = "spectral", count: int = 1024) -> np.ndarray:
-    """
-    `count` colours of a map from near to far, uint8 `(count, 3)`, not to be written to.
-
-    Raises:
-        ValueError: no map of this name.
-    """
+    """`count` colours of a map from near to far, uint8 `(count, 3)`, not to be written to."""
     if name not in _COLORS:
         raise ValueError(f"The colour map must be one of {', '.join(COLORMAPS)}, not {name!r}.")
     colors = np.array([list(bytes.fromhex(color)) for color in _COLORS[name].split()], dtype=np.float64)

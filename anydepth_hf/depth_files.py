@@ -10,7 +10,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -171,7 +171,7 @@ def _read_tiff(path: Path) -> DepthMap:
         for index, name in enumerate(metadata["pages"]):
             pages.seek(index)
             layers[name] = np.array(pages)
-    return _from_layers(layers.pop("values"), metadata, layers)
+    return _from_layers(layers["values"], metadata, layers)
 
 
 def _write_exr(path: Path, depth: DepthMap, **_):
@@ -192,7 +192,7 @@ def _read_exr(path: Path) -> DepthMap:
     with openexr.File(os.fspath(path), separate_channels=True) as file:
         metadata = parse_metadata(path, file.header().get(KEY))
         layers = {name: np.array(channel.pixels) for name, channel in file.channels().items()}
-    return _from_layers(layers.pop(_exr_channel(metadata["kind"])), metadata, layers)
+    return _from_layers(layers[_exr_channel(metadata["kind"])], metadata, layers)
 
 
 def _exr_channel(kind: str) -> str:
@@ -217,8 +217,7 @@ def _read_npz(path: Path) -> DepthMap:
         if KEY not in file:
             raise UnknownMeaning(f"{path} does not say what its numbers are")
         metadata = parse_metadata(path, file[KEY].item().decode())
-        layers = {name: file[name] for name in ("valid", "confidence", "sky") if name in file}
-        return _from_layers(file[metadata["kind"]], metadata, layers)
+        return _from_layers(file[metadata["kind"]], metadata, file)
 
 
 def _write_npy(path: Path, depth: DepthMap, **_):
@@ -240,10 +239,10 @@ def _extra_layers(depth: DepthMap) -> dict[str, np.ndarray]:
     return {name: layer for name, layer in layers.items() if layer is not None}
 
 
-def _from_layers(values: np.ndarray, metadata: dict, layers: dict) -> DepthMap:
-    if "sky" in layers:
-        layers["sky"] = layers["sky"] > 0
+def _from_layers(values: np.ndarray, metadata: dict, layers: Mapping) -> DepthMap:
     known = {name: layers[name] for name in ("valid", "confidence", "sky") if name in layers}
+    if "sky" in known:
+        known["sky"] = known["sky"] > 0
     return DepthMap.from_metadata(values, metadata, **known)
 
 

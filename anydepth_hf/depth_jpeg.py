@@ -76,12 +76,7 @@ def write_jpeg(path: Path, depth: DepthMap, photo: Image.Image | None = None, **
 
 
 def read_jpeg(path: str | os.PathLike) -> DepthMap:
-    """
-    Reads the map of a JPEG file with GDepth data, of this package or of a camera.
-
-    Raises:
-        UnknownMeaning: there is none.
-    """
+    """Reads the map of a JPEG file with GDepth data, of this package or of a camera; UnknownMeaning without them."""
     text = _read_xmp(Path(path).read_bytes())
     data = _property(text, "GDepth:Data")
     if data is None:

@@ -170,12 +170,7 @@ class UnknownMeaning(ValueError):
 
 
 def parse_metadata(path: str | os.PathLike, text: str | bytes | None) -> dict[str, Any]:
-    """
-    What `DepthMap.metadata` wrote into a file.
-
-    Raises:
-        UnknownMeaning: the file has no such text.
-    """
+    """What `DepthMap.metadata` wrote into a file; UnknownMeaning where it has no such text."""
     try:
         metadata = json.loads(text or "null")
     except ValueError:

@@ -75,12 +75,10 @@ def open_image(
     """
     if name is None:
         name = os.fspath(source) if isinstance(source, str | os.PathLike) else getattr(source, "name", "the image")
-    if isinstance(source, bytes):
-        return _decode(io.BytesIO(source), orient, name, max_pixels)
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as file:
             return _decode(file, orient, name, max_pixels)
-    return _decode(source, orient, name, max_pixels)
+    return _decode(io.BytesIO(source) if isinstance(source, bytes) else source, orient, name, max_pixels)
 
 
 def check_pixels(name: str, width: int, height: int, max_pixels: int):

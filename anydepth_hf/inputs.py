@@ -49,13 +49,7 @@ class Source:
     video: bool = False
 
     def open(self) -> Image.Image:
-        """
-        The decoded picture, upright.
-
-        Raises:
-            ImageError: it is no readable image, or an address that gives none.
-            OSError: the file cannot be opened.
-        """
+        """The decoded picture, upright; raises as `open_image` does, and ImageError for an address that gives none."""
         if self.data is not None:
             return open_image(self.data() if callable(self.data) else self.data, name=self.name)
         return open_image(download(self.path) if is_url(self.path) else self.path, name=self.name)
@@ -174,12 +168,7 @@ def dataset_sources(name: str, split: str | None = None, column: str | None = No
 
 
 def download(url: str) -> bytes:
-    """
-    The bytes at an `http` or `https` address.
-
-    Raises:
-        ImageError: no answer, an error, or more than `MAX_DOWNLOAD` bytes.
-    """
+    """The bytes at an `http` or `https` address; ImageError where there are none, or more than `MAX_DOWNLOAD`."""
     request = urllib.request.Request(url, headers={"User-Agent": "anydepth-hf", "Accept": "image/*"})
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
@@ -216,10 +205,8 @@ def _file_stem(name: str, suffixes: Collection[str] = IMAGE_SUFFIXES) -> str:
 
 def separate(sources: list[Source]) -> list[Source]:
     """
-    The same sources with stems that no two share: `a.jpg` and `a.png` become `a_jpg` and `a_png`.
-
-    Raises:
-        ValueError: two would have one stem all the same.
+    The same sources with stems that no two share: `a.jpg` and `a.png` become `a_jpg` and `a_png`. ValueError where two
+    would have one stem all the same.
     """
     counts = Counter(source.stem.casefold() for source in sources)  # as file systems that ignore case see them
     result: list[Source] = []

@@ -48,10 +48,9 @@ def fit_line(prediction: torch.Tensor, target: torch.Tensor, weights: torch.Tens
 
 
 def weighted_least_squares(design: torch.Tensor, target: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Coefficients (k,) that minimise `sum(weights * (design @ coefficients - target) ** 2)`.
-
-    Raises:
-        ValueError: the points do not determine the coefficients.
+    """
+    Coefficients (k,) that minimise `sum(weights * (design @ coefficients - target) ** 2)`; ValueError where the points
+    do not determine them.
     """
     root = weights.sqrt()[:, None]
     q, r = torch.linalg.qr(design * root)

@@ -47,10 +47,7 @@ def required_memory(model: nn.Module, pixel_values: torch.Tensor) -> int:
 
 
 def check_memory(model: nn.Module, pixel_values: torch.Tensor):
-    """
-    Raises:
-        ValueError: the batch needs more memory than there is.
-    """
+    """Raises ValueError where the batch needs more memory than there is."""
     required = required_memory(model, pixel_values)
     if required > NEGLIGIBLE and required > (available := available_memory()):
         height, width = pixel_values.shape[-2:]

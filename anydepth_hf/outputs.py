@@ -63,10 +63,7 @@ def output_paths(output_dir: Path, stem: str, kind: str, formats: Iterable[str])
 
 
 def check_replaceable(paths: Iterable[Path]):
-    """
-    Raises:
-        FileExistsError: one of the files exists and is not of this package.
-    """
+    """Raises FileExistsError where one of the files exists and is not of this package."""
     for path in paths:
         if os.path.lexists(path) and not has_mark(path):
             raise FileExistsError(

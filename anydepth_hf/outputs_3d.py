@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from .atomic_write import atomic_write
-from .depth_files import KEY, png_text
+from .depth_files import KEY, png_text, save_picture
 from .depth_map import EDGE_THRESHOLD, DepthMap
 
 if TYPE_CHECKING:
@@ -99,9 +99,19 @@ class ShapeWriter:
             OSError: the file cannot be written.
         """
         if name == "normals":
-            self._write_picture(path)
+            from .geometry import normals_to_rgb
+
+            about = self.depth.metadata(normals="red: to the right, green: up, blue: towards the camera; black: none")
+            picture = Image.fromarray(normals_to_rgb(self.normals))
+            with atomic_write(path) as temporary:
+                save_picture(temporary, picture, "PNG", pnginfo=png_text(about))
         elif name == "normals_array":
-            self._write_array(path)
+            about = self.depth.metadata(
+                normals="unit vectors facing the camera; x right, y down, z forward; NaN: none"
+            )
+            arrays = {"normals": self.normals, KEY: np.bytes_(json.dumps(about))}
+            with atomic_write(path) as temporary, open(temporary, "wb") as file:
+                np.savez(file, **arrays)
         elif name == "colmap":
             from .colmap_files import save_colmap
 
@@ -127,17 +137,3 @@ class ShapeWriter:
             raise ValueError(NO_INTRINSICS)
         values = np.where(depth.valid, depth.values, np.float32("nan"))
         return surface_normals(unproject(values, depth.intrinsics)).astype(np.float32)
-
-    def _write_array(self, path: Path):
-        about = self.depth.metadata(normals="unit vectors facing the camera; x right, y down, z forward; NaN: none")
-        arrays = {"normals": self.normals, KEY: np.bytes_(json.dumps(about))}
-        with atomic_write(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **arrays)
-
-    def _write_picture(self, path: Path):
-        from .geometry import normals_to_rgb
-
-        picture = Image.fromarray(normals_to_rgb(self.normals))
-        about = self.depth.metadata(normals="red: to the right, green: up, blue: towards the camera; black: none")
-        with atomic_write(path) as temporary:
-            picture.save(temporary, "PNG", pnginfo=png_text(about))

@@ -25,12 +25,7 @@ _Y_UP = np.array([1, -1, -1], dtype=np.float32)
 
 
 def save_point_cloud(cloud: "PointCloud", path: str | os.PathLike) -> Path:
-    """
-    Writes a point cloud or mesh as `.ply`, `.glb` or `.html`, whichever the name ends with, completely or not at all.
-
-    Raises:
-        ValueError: another ending.
-    """
+    """Writes a point cloud or mesh as `.ply`, `.glb` or `.html`, whichever the name ends with, whole or not at all."""
     path = Path(path)
     encoders = {".ply": encode_ply, ".glb": encode_glb, ".html": encode_html}
     if path.suffix.lower() not in encoders:

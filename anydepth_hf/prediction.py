@@ -316,11 +316,6 @@ def predict_depth(
     """
     Predicts the depth or disparity of pictures.
 
-    ```python
-    depth = anydepth_hf.predict_depth("photo.jpg")
-    anydepth_hf.write_depth("photo_disparity.exr", depth)
-    ```
-
     Args:
         images: a path, an address, bytes of a file, a PIL image or a uint8 RGB array `(height, width, 3)`; or a list
             of such.
