@@ -7,6 +7,7 @@ pull the scale to zero. The idea is BoostingMonocularDepth's (Miangoleh et al. 2
 2023), without their merging networks.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -22,22 +23,18 @@ OVERLAP = 0.3
 _LEAST_CELLS = 8  # along a side of a tile, which are fitted
 
 
-class Window(NamedTuple):
-    """A tile's place in the picture in pixels, and how far its neighbours reach into it."""
+class Span(NamedTuple):
+    """Where a tile lies along one side of the picture in pixels, and how far its neighbours there reach into it."""
 
-    left: int
-    top: int
-    right: int
-    bottom: int
-    overlap_left: int
-    overlap_top: int
-    overlap_right: int
-    overlap_bottom: int
+    start: int
+    end: int
+    before: int
+    after: int
 
 
-def tile_windows(width: int, height: int, count: int, overlap: float = OVERLAP) -> list[Window]:
+def tile_windows(width: int, height: int, count: int, overlap: float = OVERLAP) -> list[tuple[Span, Span]]:
     """
-    Tiles that cover a picture, row by row.
+    Rows and columns of the tiles that cover a picture.
 
     Args:
         count: tiles along the shorter side; the longer side gets as many as keep them about square.
@@ -45,16 +42,11 @@ def tile_windows(width: int, height: int, count: int, overlap: float = OVERLAP) 
     """
     shorter = min(width, height)
     side = shorter / (count - (count - 1) * overlap)
-    columns, rows = (_intervals(length, side, overlap) for length in (width, height))
-    return [
-        Window(left, top, right, bottom, before, above, after, below)
-        for top, bottom, above, below in rows
-        for left, right, before, after in columns
-    ]
+    return list(itertools.product(*(_spans(length, side, overlap) for length in (height, width))))
 
 
-def _intervals(length: int, side: float, overlap: float) -> list[tuple[int, int, int, int]]:
-    """Start, end, and overlaps with the one before and the one after, of the tiles along one side."""
+def _spans(length: int, side: float, overlap: float) -> list[Span]:
+    """Those of the tiles along one side of the picture."""
     count = 1 + max(0, int(np.ceil((length - side) / (side * (1 - overlap)) - 1e-9)))
     size = min(length, int(np.ceil(side)))
     # steps are whole pixels: the longest must leave the overlap too
@@ -62,7 +54,7 @@ def _intervals(length: int, side: float, overlap: float) -> list[tuple[int, int,
         size += 1
     starts = np.linspace(0, length - size, count).round().astype(int).tolist()
     shared = [0, *(before + size - after for before, after in zip(starts, starts[1:])), 0]
-    return [(start, start + size, shared[k], shared[k + 1]) for k, start in enumerate(starts)]
+    return [Span(start, start + size, shared[k], shared[k + 1]) for k, start in enumerate(starts)]
 
 
 def refine(
@@ -93,13 +85,11 @@ def refine(
     result = np.zeros_like(whole)
     for start in range(0, len(windows), batch_size):
         batch = windows[start : start + batch_size]
-        tiles = predict([image.crop(window[:4]) for window in batch])
-        for window, tile in zip(batch, tiles):
-            rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
+        tiles = predict([image.crop((across.start, down.start, across.end, down.end)) for down, across in batch])
+        for (down, across), tile in zip(batch, tiles):
+            part = slice(down.start, down.end), slice(across.start, across.end)
             # the weights of all tiles add up to 1 in each pixel
-            across = _ramps(window.right - window.left, window.overlap_left, window.overlap_right)
-            down = _ramps(window.bottom - window.top, window.overlap_top, window.overlap_bottom)
-            result[rows, columns] += down[:, None] * across * align_tile(tile, whole[rows, columns], detail)
+            result[part] += _weights(down)[:, None] * _weights(across) * align_tile(tile, whole[part], detail)
     return result
 
 
@@ -118,14 +108,14 @@ def align_tile(tile: np.ndarray, whole: np.ndarray, detail: float = 1.0) -> np.n
     return np.float32(scale) * tile + np.float32(shift)
 
 
-def _ramps(length: int, before: int, after: int) -> np.ndarray:
-    """Weights along one side: 1 inside, falling to 0 over the overlaps."""
+def _weights(span: Span) -> np.ndarray:
+    """Weights of a tile along one side: 1 inside, falling to 0 over the overlaps."""
 
     # squared sine: smooth where it starts and ends, and with its mirror image it adds up to 1
     def rise(count):
         return np.sin(np.pi / 2 * (np.arange(count) + 0.5) / max(count, 1)) ** 2
 
-    weights = np.ones(length)
-    weights[:before] *= rise(before)
-    weights[length - after :] *= rise(after)[::-1]
+    weights = np.ones(span.end - span.start)
+    weights[: span.before] *= rise(span.before)
+    weights[len(weights) - span.after :] *= rise(span.after)[::-1]
     return weights.astype(np.float32)

@@ -11,18 +11,18 @@ from anydepth_hf.tiles import align_tile, refine, tile_windows
 @given(st.integers(8, 3000), st.integers(8, 3000), st.integers(1, 6), st.sampled_from([0.1, 0.25, 0.3, 0.5]))
 def test_tiles_of_one_size_cover_the_picture_and_overlap(width, height, count, overlap):
     windows = tile_windows(width, height, count, overlap)
-    assert len({(window.right - window.left, window.bottom - window.top) for window in windows}) == 1
+    assert len({(down.end - down.start, across.end - across.start) for down, across in windows}) == 1
     covered = np.zeros((height, width), np.uint8)
-    for left, top, right, bottom, *_ in windows:
+    for (top, bottom, *_), (left, right, *_) in windows:
         assert 0 <= left < right <= width and 0 <= top < bottom <= height
         covered[top:bottom, left:right] = 1
     assert covered.all()
-    shorter, tiles = min(width, height), {window.top for window in windows} if height <= width else None
+    shorter, tiles = min(width, height), {down.start for down, _ in windows} if height <= width else None
     if tiles is not None and shorter >= 50:
         assert len(tiles) == count
-    first = windows[0]
+    _, first = windows[0]
     if shorter >= 50 and count > 1:
-        assert first.overlap_right >= 0.8 * overlap * (first.right - first.left)
+        assert first.after >= 0.8 * overlap * (first.end - first.start)
 
 
 def scene(height=360, width=520):
