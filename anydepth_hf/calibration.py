@@ -8,7 +8,7 @@ measured: by leaving out each picture in turn.
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +102,7 @@ class Calibration:
             "images": list(self.images),
             "image_errors": list(self.image_errors),
             "held_out_errors": self.held_out_errors and list(self.held_out_errors),
-            "intrinsics": self.intrinsics and self.intrinsics.to_dict(),
+            "intrinsics": self.intrinsics and asdict(self.intrinsics),
             "size": self.size,
         }
         atomic_write_json(path, values)
@@ -124,7 +124,7 @@ class Calibration:
                 images=tuple(values["images"]),
                 image_errors=tuple(values["image_errors"]),
                 held_out_errors=values["held_out_errors"] and tuple(values["held_out_errors"]),
-                intrinsics=values["intrinsics"] and Intrinsics.from_dict(values["intrinsics"]),
+                intrinsics=values["intrinsics"] and Intrinsics(**values["intrinsics"]),
                 size=values["size"],
             )
         except (ValueError, KeyError, TypeError) as error:

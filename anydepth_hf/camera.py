@@ -7,7 +7,7 @@ is ((width - 1) / 2, (height - 1) / 2). Lenses are taken to be free of distortio
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -93,15 +93,6 @@ class Intrinsics:
             return None
         focal = _focal_of_exif(tags, *image.size)
         return focal and cls.from_focal(focal, *image.size, f"EXIF of {name}")
-
-    @classmethod
-    def from_dict(cls, values: dict) -> "Intrinsics":
-        """Intrinsics from what `to_dict` gave."""
-        return cls(**values)
-
-    def to_dict(self) -> dict:
-        """A dict of plain numbers and the source, for JSON."""
-        return asdict(self)
 
     def matrix(self) -> np.ndarray:
         """The (3, 3) float64 camera matrix."""

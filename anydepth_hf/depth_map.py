@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,7 +139,7 @@ class DepthMap:
             "offset": offset,
             "model": self.model,
             "image": self.image,
-            "intrinsics": self.intrinsics and self.intrinsics.to_dict(),
+            "intrinsics": self.intrinsics and asdict(self.intrinsics),
             "alignment": self.alignment and self.alignment.to_dict(),
             **more,
         }
@@ -156,7 +156,7 @@ class DepthMap:
             values,
             metadata["kind"],
             metadata.get("unit"),
-            intrinsics=intrinsics and Intrinsics.from_dict(intrinsics),
+            intrinsics=intrinsics and Intrinsics(**intrinsics),
             model=metadata.get("model"),
             image=metadata.get("image"),
             alignment=alignment,
