@@ -42,17 +42,15 @@ class Report:
                         raise FileExistsError(f"{path} exists and is no report; --overwrite replaces it.")
             self.file = open(path, "w", encoding="utf-8")
 
-    def succeeded(self, source: Source, paths: dict[str, Path]):
-        """An input has its files."""
+    def succeeded(self, source: Source, paths: dict[str, Path], damage: str | None = None):
+        """An input has its files; some frames of a damaged video are not its own, as a sentence says."""
         self.written.append(replace(source, data=None))  # a function cannot go to another process
-        self._line(input=source.name, status="written", files=[str(path) for path in paths.values()])
-
-    def damaged(self, source: Source, paths: dict[str, Path], sentence: str):
-        """A video is written, but some of its frames are not its own."""
-        self.written.append(source)
-        self.failures.append((source.name, sentence))
-        files = [str(path) for path in paths.values()]
-        self._line(input=source.name, status="damaged", files=files, error=sentence)
+        about = {"input": source.name, "status": "damaged" if damage else "written"}
+        about["files"] = [str(path) for path in paths.values()]
+        if damage:
+            self.failures.append((source.name, damage))
+            about["error"] = damage
+        self._line(**about)
 
     def failed(self, source: Source, error: BaseException):
         """An input has none, and why."""

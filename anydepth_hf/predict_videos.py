@@ -61,10 +61,8 @@ def predict_videos(
             converted = convert_video(
                 predictor, Path(source.path or ""), plan[source], options, args.stabilize, bar.update
             )
-            if converted.damaged:
-                report.damaged(source, converted.paths, damage_of(source.name, converted))
-            else:
-                report.succeeded(source, converted.paths)
+            damage = damage_of(source.name, converted) if converted.damaged else None
+            report.succeeded(source, converted.paths, damage)
         except FAILURES as error:
             report.failed(source, error)
         finally:
