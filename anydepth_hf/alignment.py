@@ -22,7 +22,6 @@ import torch.nn.functional as F
 from . import linear_fit
 from .alignment_report import describe
 from .alignment_spaces import DEPTH_FLOOR, DISPARITY_FLOOR, as_tensor, check_space, clip_depth, resize_map, to_depth
-from .least_absolute import least_absolute
 
 METHODS = {
     "least_squares": linear_fit.least_squares,
@@ -30,7 +29,7 @@ METHODS = {
     "ransac": linear_fit.ransac,
     "irls": linear_fit.tukey_irls,
     "truncated_l1": linear_fit.truncated_l1,
-    "l1": least_absolute,
+    "l1": linear_fit.least_absolute,
 }
 """Functions of (design, target, weights, threshold, trials, seed) that return a `linear_fit.LinearFit`, by the names
 that `fit` takes. A method added here can be named there."""

@@ -113,7 +113,7 @@ class ShapeWriter:
             with atomic_write(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, **arrays)
         elif name == "colmap":
-            from .colmap_files import save_colmap
+            from .point_cloud_files import save_colmap
 
             save_colmap(self.depth.image or "image", self.cloud(MAX_POINTS_OF_PAGE), path.parent)
         else:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from anydepth_hf.colmap_files import save_colmap
 from anydepth_hf.point_cloud import point_cloud
+from anydepth_hf.point_cloud_files import save_colmap
 from tests.anydepth_hf.rendered import CAMERA, plane, room
 
 
