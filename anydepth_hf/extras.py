@@ -6,15 +6,8 @@ from types import ModuleType
 
 def require(module: str, extra: str, purpose: str = "This") -> ModuleType:
     """
-    Imports an optional package.
-
-    Args:
-        module: name to import, e.g. `"OpenEXR"`.
-        extra: extra of this package (in `pyproject.toml`) that installs it, e.g. `"formats"`.
-        purpose: what needs it, the subject of the error's sentence, e.g. `"Writing EXR files"`.
-
-    Raises:
-        ImportError: the package is missing or broken; the message says how to install it.
+    Imports an optional package, which an extra of this one (in `pyproject.toml`) installs. Where it is missing or
+    broken, ImportError says how to install it, and what needs it: `purpose`, the subject of that sentence.
     """
     try:
         return importlib.import_module(module)

@@ -25,7 +25,7 @@ from .outputs import (
     write_outputs,
 )
 from .outputs_3d import ENDINGS, MAX_POINTS_OF_PAGE, ShapeOptions, with_arrays
-from .predict_report import Report, noun
+from .predict_report import Report, noun, own_path
 from .predict_videos import formats_of_videos, predict_videos
 from .prediction import FAILURES, Predictor, Result, model_label
 from .processes import Processes
@@ -138,10 +138,7 @@ def _rerun_log(args: argparse.Namespace, processes: Processes) -> RerunLog | Non
     """The recording of `--rerun`, one a process; a viewer where no file is named."""
     if args.rerun is None:
         return None
-    path = Path(args.rerun) if args.rerun else None
-    if path is not None and processes.count > 1:
-        path = path.with_name(f"{path.stem}.{processes.rank}{path.suffix}")
-    return RerunLog(path)
+    return RerunLog(own_path(Path(args.rerun), processes) if args.rerun else None)
 
 
 def _predict_all(

@@ -19,6 +19,11 @@ def noun(sources: Collection[Source], count: int = 2) -> str:
     return name + "s" * (count > 1)
 
 
+def own_path(path: Path, processes: Processes) -> Path:
+    """The file of this process where several would write one."""
+    return path if processes.count == 1 else path.with_name(f"{path.stem}.{processes.rank}{path.suffix}")
+
+
 class Report:
     """
     What became of each picture and video: lines of JSON while it runs, the failures at the end.
@@ -31,10 +36,9 @@ class Report:
         self.processes = processes
         self.failures: list[tuple[str, str]] = []
         self.written: list[Source] = []
-        if path is not None and processes.count > 1:
-            path = path.with_name(f"{path.stem}.{processes.rank}{path.suffix}")
         self.file = None
         if path is not None:
+            path = own_path(path, processes)
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.is_file() and not overwrite:
                 with open(path, "rb") as file:

@@ -35,15 +35,17 @@ def formats_of_videos(wanted: Sequence[str] | None, sources: Sequence[Source]) -
             raise ValueError(f"A video is written as {', '.join(FORMATS)}, not as {name}.")
         if name not in PICTURE_FORMATS and not videos:
             raise ValueError(f"{name} is for videos; a picture is written as {', '.join(_OF_PICTURES)}.")
+    if not videos:
+        return []
     formats = [name for name in dict.fromkeys(wanted) if name in FORMATS]
-    if videos and not formats:
+    if not formats:
         raise ValueError(
             f"{videos[0].name} is a video, and none of the formats is for videos ({', '.join(FORMATS)}): add one, or "
             "give the pictures alone."
         )
-    if not videos or len(videos) == len(sources) or any(name in PICTURE_FORMATS for name in wanted):
-        return formats if videos else []
-    raise ValueError(f"None of the formats is for pictures ({', '.join(_OF_PICTURES)}): add one.")
+    if len(videos) < len(sources) and not any(name in PICTURE_FORMATS for name in wanted):
+        raise ValueError(f"None of the formats is for pictures ({', '.join(_OF_PICTURES)}): add one.")
+    return formats
 
 
 def predict_videos(
