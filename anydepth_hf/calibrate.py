@@ -53,6 +53,8 @@ def _check(args: argparse.Namespace):
         raise ValueError("Give what is known of the pictures: one of --depth, --point and --camera-height.")
     if args.depth is not None and len(args.depth) != len(args.images):
         raise ValueError(f"--depth needs one map for each of the {len(args.images)} images, got {len(args.depth)}.")
+    if args.point is not None and (wrong := [metres for _, _, metres in args.point if metres <= 0]):
+        raise ValueError(f"--point: a distance is more than 0 metres, got {wrong[0]:g}.")
     if args.depth is None and len(args.images) != 1:
         raise ValueError(f"--{given[0].replace('_', '-')} is for one image, got {len(args.images)}.")
 

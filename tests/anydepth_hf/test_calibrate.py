@@ -82,6 +82,7 @@ def test_the_cameras_height(tmp_path, save_tiny_model, monkeypatch, capsys):
         ([], "one of --depth, --point and --camera-height"),
         (["--depth", "a.png", "b.png"], "one map for each of the 1 images, got 2"),
         (["--depth", "missing.npz"], "missing.npz: No such file or directory"),
+        (["--point", "1", "2", "3", "--point", "4", "5", "-1"], "--point: a distance is more than 0 metres, got -1"),
         (["--point", "1", "2", "3"], "needs 2 known points, got 1"),
         (["--point", "1", "2", "3", "--point", "500", "2", "3"], "(500, 2) lies outside the map of 90 x 60"),
         (["--camera-height", "2"], "photo.png has no focal length in its EXIF data: give --fov"),
