@@ -79,6 +79,8 @@ def find_sources(inputs: Iterable[str | os.PathLike], recursive: bool = True, vi
 
 
 def _expand(item: str, recursive: bool, suffixes: Collection[str]) -> list[Source]:
+    if not item:
+        raise ValueError("An input is empty text; give an image, a folder, a pattern or an address.")
     if item == "-":
         return [Source("standard input", "stdin", data=sys.stdin.buffer.read())]
     if is_url(item):

@@ -90,6 +90,12 @@ def test_whatever_a_list_names_is_found_or_refused_in_one_line(tmp_path_factory,
         assert str(error)
 
 
+def test_an_empty_name_is_not_the_folder_one_is_in(photos, monkeypatch):
+    monkeypatch.chdir(photos)
+    with pytest.raises(ValueError, match="An input is empty text"):
+        find_sources([""])
+
+
 def test_standard_input_is_one_image_or_a_list(photos, monkeypatch):
     data = (photos / "a.jpg").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
