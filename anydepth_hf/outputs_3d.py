@@ -77,14 +77,7 @@ def with_arrays(formats: Iterable[str]) -> list[str]:
 
 
 class ShapeWriter:
-    """
-    Writes one metric map in several formats; what they share is computed once.
-
-    Args:
-        depth: with unit and camera.
-        image: the photograph, for colours.
-        options: what the files hold.
-    """
+    """Writes one map, in the photograph's colours, in several formats; what they share is computed once."""
 
     def __init__(self, depth: DepthMap, image: Image.Image, options: ShapeOptions):
         self.depth, self.image, self.options = depth, image, options

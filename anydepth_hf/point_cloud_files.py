@@ -163,14 +163,8 @@ def save_colmap(name: str, cloud: "PointCloud", directory: str | os.PathLike) ->
     World axes are the camera's, COLMAP's own: x right, y down, z forward, in metres. The picture has the identity as
     its pose. COLMAP counts pixels from the picture's corner, so half a pixel is added.
 
-    Args:
-        name: file name of the picture.
-        cloud: its points.
-        directory: made if it does not exist. `points3D.txt` is written last.
-
-    Raises:
-        ValueError: a name with a line break.
-        OSError: a file cannot be written.
+    The folder is made if it does not exist; `points3D.txt` is written last. A picture's name with a line break raises
+    ValueError.
     """
     if len(name.splitlines()) != 1:
         raise ValueError(f"{name!r} is no name for a picture of a COLMAP model.")

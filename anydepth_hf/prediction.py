@@ -106,10 +106,8 @@ class Predictor:
 
     def stream(self, sources: Iterable[Any]) -> Iterator[Result]:
         """
-        Yields one result for each source, soon after its picture is read; not always in order.
-
-        Args:
-            sources: anything with `name` and `open()`, which gives a PIL image.
+        Yields one result for each source, soon after its picture is read; not always in order. A source is anything
+        with `name` and `open()`, which gives a PIL image.
         """
         ready: dict[tuple, list] = {}
         for source, future in self._read_ahead(iter(sources)):
@@ -146,13 +144,8 @@ class Predictor:
 
     def read(self, source: Source) -> tuple[Image.Image, torch.Tensor]:
         """
-        Opens one picture and prepares it for the model.
-
-        Returns:
-            The decoded image and its `pixel_values`, `(1, 3, height, width)`.
-
-        Raises:
-            FAILURES: it cannot be read, or is too large or too narrow.
+        One decoded picture and its `pixel_values` for the model, `(1, 3, height, width)`; one of `FAILURES` where it
+        cannot be read, or is too large or too narrow.
         """
         image = source.open()
         self._check_size(source.name, *image.size)

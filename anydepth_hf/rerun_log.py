@@ -38,15 +38,7 @@ class RerunLog:
         self._stream.log("camera", self._rerun.ViewCoordinates.RDF, static=True)
 
     def log(self, name: str, cloud: PointCloud, depth: np.ndarray, image: Image.Image):
-        """
-        Adds a picture.
-
-        Args:
-            name: shown as text.
-            cloud: its points or mesh.
-            depth: (H, W) depth in metres, NaN where unknown.
-            image: the photograph.
-        """
+        """Adds a picture: its name, points or mesh, (H, W) depth in metres, NaN where unknown, and the photograph."""
         rerun, camera = self._rerun, cloud.intrinsics
         pinhole = rerun.Pinhole(
             focal_length=[camera.fx, camera.fy],
