@@ -128,5 +128,8 @@ class ShapeWriter:
         depth = self.depth.to_depth()
         if depth.intrinsics is None:
             raise ValueError(NO_INTRINSICS)
-        values = np.where(depth.valid, depth.values, np.float32("nan"))
+        keep = depth.valid if depth.sky is None else depth.valid & ~depth.sky
+        if self.options.max_depth is not None:
+            keep = keep & (depth.values <= self.options.max_depth)
+        values = np.where(keep, depth.values, np.float32("nan"))
         return surface_normals(unproject(values, depth.intrinsics)).astype(np.float32)

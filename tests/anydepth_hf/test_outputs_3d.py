@@ -8,7 +8,9 @@ from anydepth_cli.main import main
 from anydepth_hf import predict_depth, read_depth
 from anydepth_hf.alignment import Alignment
 from anydepth_hf.calibration import Calibration
+from anydepth_hf.depth_map import DepthMap
 from anydepth_hf.inputs import find_sources
+from anydepth_hf.outputs_3d import ShapeOptions, ShapeWriter
 from anydepth_hf.point_cloud import mesh, point_cloud
 from anydepth_hf.prediction import Predictor
 from tests.anydepth_hf.rendered import CAMERA, plane, room
@@ -96,6 +98,16 @@ def test_shapes_normals_and_their_options(scene, run):
     (folder / "photo_depth.html").unlink()
     assert run("predict", "photo.png", "--format", *formats, *options) == 0
     assert (folder / "photo_depth.html").is_file()
+
+
+def test_sky_and_what_is_too_far_have_no_normals():
+    depth = room()[0]
+    sky = np.zeros(depth.shape, bool)
+    sky[:20] = True
+    metric = DepthMap(depth, "depth", "m", intrinsics=CAMERA, sky=sky)
+    normals = ShapeWriter(metric, Image.new("RGB", (160, 120)), ShapeOptions(max_depth=4.0)).normals
+    left_out = sky | (depth > 4)
+    assert np.isnan(normals[left_out]).all() and np.isfinite(normals[~left_out]).mean() > 0.99
 
 
 def test_colmap_models_of_every_picture_have_their_folder(scene, run):
