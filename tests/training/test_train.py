@@ -163,6 +163,30 @@ def test_training_on_no_labels_stops(tmp_path, depth, spec, message):
         assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
+def test_validation_data_that_cannot_be_used_end_in_one_sentence(data, tmp_path):
+    held_out = write_pairs(tmp_path / "held_out", 2)
+    for path in (tmp_path / "held_out" / "depth").iterdir():
+        np.save(path, 1000 * np.load(path))
+    output = run(tmp_path / "run", data[0], "--validation_dataset", held_out, status=2)
+    assert output.splitlines()[-1].startswith("train.py: --validation_dataset: no image has a valid depth")
+    metric = {**DPT, "depth_estimation_type": "metric", "prediction_type": "depth"}
+    options = "--validation_dataset", f"{held_out},is_metric=false"
+    output = run(tmp_path / "metric", data[0], *options, architecture=metric, status=2)
+    assert "its depth has no unit, but the model predicts metres" in output.splitlines()[-1]
+
+
+def test_validation_does_not_depend_on_the_scale_of_depth_without_a_unit(data, tmp_path):
+    results = []
+    for scale in (1, 1000):
+        held_out = write_pairs(tmp_path / f"held_out{scale}", 2)
+        for path in (tmp_path / f"held_out{scale}" / "depth").iterdir():
+            np.save(path, np.float32(scale) * np.load(path))
+        options = "--validation_dataset", f"{held_out},is_metric=false", "--max_steps", "1", "--validations", "1"
+        run(tmp_path / f"run{scale}", data[0], *options)
+        results.append([line["val/abs_rel"] for line in metrics(tmp_path / f"run{scale}") if "val/abs_rel" in line])
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-4)
+
+
 def test_weights_that_are_no_numbers_any_more_stop_before_backward(data, tmp_path):
     output = run(tmp_path / "run", data[0], "--learning_rate", "1e6", "--warmup_ratio", "0", "--max_grad_norm", "0",
                  "--encoder_learning_rate", "1e6", "--max_steps", "40", status=2)  # fmt: skip

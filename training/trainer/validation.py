@@ -15,6 +15,7 @@ from anydepth_hf.alignment_marigold import align
 from anydepth_hf.atomic_write import atomic_write
 from anydepth_hf.metrics import evaluate_depth, image_free_prior, mean_metrics
 from anydepth_hf.visualization import colorize
+from training.data.decoding import DataError
 from training.data.readers import DepthSample
 from training.trainer.accelerator import is_sharded
 
@@ -63,8 +64,14 @@ class Validator:
         for start in range(0, len(self.samples), processes):
             index = min(start + rank, len(self.samples) - 1)
             sample = self.samples[index]
-            depth = torch.from_numpy(np.array(sample.depth))
-            valid = torch.from_numpy(np.array(sample.valid)) & (depth <= far)
+            depth, valid = torch.from_numpy(np.array(sample.depth)), torch.from_numpy(np.array(sample.valid))
+            if not sample.is_metric:  # scaled to end at the far plane, as in training
+                if alignment is None:
+                    raise DataError(
+                        f"{sample.name}: its depth has no unit, but the model predicts metres; leave it out."
+                    )
+                depth = (depth * (far / torch.where(valid, depth, 0).max())).clamp(max=far)
+            valid &= depth <= far
             inputs = self.processor(images=sample.image, return_tensors="pt").to(self.accelerator.device)
             prediction = model(**inputs).predicted_depth[0].float().cpu()
             if alignment is None and config.prediction_type == "disparity":
@@ -84,7 +91,7 @@ class Validator:
             self._prior = mean_metrics(gather_object(prior_rows))
         measured = mean_metrics(gather_object(rows))
         if measured is None:
-            raise ValueError("--validation_dataset: no image has a valid depth within the far plane")
+            raise DataError("--validation_dataset: no image has a valid depth within the far plane")
         if sheet:
             self._save_sheet(sheet, step)
         results = {f"val/{name}": measured[name] for name in REPORTED}
