@@ -13,8 +13,8 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from safetensors import SafetensorError, safe_open
 
-from anydepth_hf.atomic_write import LEFTOVERS, move, publish_directory, remove_directory, shared_temporary_name
-from anydepth_hf.programs import one_line
+from anydepth_cli.sentences import one_line
+from anydepth_hf.atomic_write import LEFTOVERS, publish_directory, remove_directory, shared_temporary_name
 from training.trainer.arguments import RENAMED_OPTIONS, TrainArguments
 from training.trainer.ema import WeightAverage
 
@@ -163,7 +163,7 @@ class Checkpoints:
         if damaged and self.accelerator.is_main_process:
             for later in self.existing():  # of the steps that come again; a damaged one would stand in their way
                 if later > path:
-                    move(later, later.with_name(f"damaged-{later.name}"))
+                    publish_directory(later, later.with_name(f"damaged-{later.name}"), replace=True)
         self.accelerator.wait_for_everyone()
         return state
 

@@ -1,6 +1,5 @@
 """A trained model as a complete directory (weights, processor, card), and its upload."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from anydepth_hf.atomic_write import (
     publish_directory,
     publish_files,
     remove_directory,
-    shared_temporary_name,
     temporary_directory,
 )
 from anydepth_hf.programs import one_line
@@ -130,15 +128,13 @@ def save_model(
 
 def save_best(directory: Path, step: int, accelerator: Accelerator, save: Callable[[Path], bool]) -> None:
     """`save(path)`, then `directory/best-step-X` replaces the best model before it. Every process calls this."""
-    temporary = shared_temporary_name(directory / "best")
-    if save(temporary) and accelerator.is_main_process:
-        best = directory / f"best-step-{step:08d}"
-        publish_directory(temporary, best, replace=True)  # one of the same step: written before an interruption
-        for path in directory.glob("best-step-*"):
-            if path != best:
-                remove_directory(path)
-    if accelerator.is_main_process:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with temporary_directory(directory) as temporary:
+        if save(temporary) and accelerator.is_main_process:
+            best = directory / f"best-step-{step:08d}"
+            publish_directory(temporary, best, replace=True)  # one of the same step: written before an interruption
+            for path in directory.glob("best-step-*"):
+                if path != best:
+                    remove_directory(path)
     accelerator.wait_for_everyone()
 
 

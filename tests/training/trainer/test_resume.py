@@ -195,6 +195,27 @@ def test_damaged_newest_checkpoint_is_named_and_the_older_one_taken(data, straig
     assert_same_run(folder, reference)
 
 
+def test_a_step_whose_checkpoint_is_damaged_twice_is_trained_twice(data, tmp_path):
+    folder = tmp_path / "run"
+    run(folder, data[0])
+    for _ in range(2):
+        flip_a_bit(folder / "checkpoints" / "step-00000006" / "model.safetensors")
+        run(folder, data[0], "--resume")
+    names = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert names == ["damaged-step-00000006", "step-00000004", "step-00000006"]
+
+
+def test_what_is_left_of_a_run_killed_while_it_wrote_the_best_model_stays_out_of_the_next(data, tmp_path):
+    folder = tmp_path / "run"
+    running = Run(folder, *data, "--validations", "6")
+    wait_until(lambda: any(folder.glob(".writing-*/.writing-*/model*")), running)
+    running.send(signal.SIGKILL)
+    running.wait()
+    assert list(folder.glob(".writing-*/.writing-*"))
+    run(folder, *data, "--validations", "6", "--resume")
+    assert list(folder.glob("best-step-*/*.safetensors")) and not list(folder.rglob(".writing-*"))
+
+
 def test_all_checkpoints_damaged_is_a_sentence(data, straight, tmp_path):
     reference, processes = straight
     if processes > 1:
