@@ -247,6 +247,12 @@ def test_finished_model_goes_to_the_hub(data, tmp_path, hub, run_process):
     assert b"# me/my-depth" in files["README.md"]
 
 
+def test_a_folder_that_names_no_repository_is_refused_before_training(data, tmp_path):
+    sentence = run(tmp_path / "my depth", data[0], "--push_to_hub", status=2).splitlines()[-1]
+    assert sentence.startswith("train.py: --push_to_hub needs another --hub_model_id") and "'my depth'" in sentence
+    assert not (tmp_path / "my depth").exists()
+
+
 def saved_for_backward(encoder, num_layers):
     """Bytes that autograd keeps between forward and backward of one image."""
     levels = [num_layers // 4 * part for part in (1, 2, 3, 4)]

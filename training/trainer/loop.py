@@ -20,7 +20,7 @@ from training.trainer.model import build_model, build_processor, freeze_unreache
 from training.trainer.monitoring import LossWindow, Meter
 from training.trainer.profiling import profile_training
 from training.trainer.record import MetricsFile, write_record
-from training.trainer.saved_model import check_hub_login, model_card, push_to_hub, save_best, save_model
+from training.trainer.saved_model import check_hub, model_card, push_to_hub, save_best, save_model
 from training.trainer.schedule import Clock, learning_rate_factor, signals_blocked
 from training.trainer.validation import Validator
 
@@ -43,7 +43,7 @@ class Trainer:
         self.accelerator = build_accelerator(arguments)
         self._refuse_other_runs()
         if arguments.push_to_hub:
-            check_hub_login()
+            check_hub(arguments)
         set_seed(arguments.seed)
         self._build_model()
         self.loader = build_loader(arguments, self.model.config, self.accelerator)
@@ -150,9 +150,14 @@ class Trainer:
     def _refuse_other_runs(self) -> None:
         if self.directory.exists() and not self.directory.is_dir():
             raise ValueError(f"--output_dir {self.directory} is a file; give a folder, new or of an earlier run")
-        used = any(self.directory.glob("checkpoints/step-*")) or (self.directory / "config.json").exists()
-        if used and not self.arguments.resume:
+        started = any(self.directory.glob("checkpoints/step-*"))
+        if started and not self.arguments.resume:
             raise ValueError(f"{self.directory} holds a run: --resume goes on with it, or give another --output_dir")
+        if not started and (self.directory / "config.json").exists():
+            what = "a model and no checkpoint to go on from"
+            raise ValueError(
+                f"{self.directory} holds {what}; give another --output_dir (--model starts from its weights)"
+            )
         self.accelerator.wait_for_everyone()
 
     def _build_model(self) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from huggingface_hub import HfApi, ModelCardData
-from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, LocalTokenNotFoundError
+from huggingface_hub.utils import validate_repo_id
 from safetensors import SafetensorError
 from torch import nn
 
@@ -42,7 +43,6 @@ def model_card(
         environment: from `anydepth_hf.environment.describe_environment`.
         validation: the last validation's metrics, if there was one.
     """
-    name = arguments.hub_model_id or Path(arguments.output_dir).resolve().name
     location = arguments.hub_model_id or arguments.output_dir
     data = ", ".join(f"`{item}`" for item in arguments.dataset)
     data += f" at {', '.join(arguments.image_size)}"
@@ -68,7 +68,7 @@ def model_card(
 {missing_line(origin)}{card_data.to_yaml()}
 ---
 
-# {name}
+# {_repository_name(arguments)}
 
 Monocular depth estimation with AnyDepth (arXiv:2601.02760). `predicted_depth` is
 {MEANING[config.prediction_type, config.depth_estimation_type]}.{notices(origin)}
@@ -138,13 +138,20 @@ def save_best(directory: Path, step: int, accelerator: Accelerator, save: Callab
     accelerator.wait_for_everyone()
 
 
-def check_hub_login() -> None:
+def _repository_name(arguments: TrainArguments) -> str:
+    return arguments.hub_model_id or Path(arguments.output_dir).resolve().name
+
+
+def check_hub(arguments: TrainArguments) -> None:
     """
     Raises:
-        ValueError: nobody is logged in to the Hub; better known before training than after.
+        ValueError: the upload would fail, as nobody is logged in or the repository's name is none.
     """
     try:
+        validate_repo_id(_repository_name(arguments))
         HfApi().whoami()
+    except HFValidationError as error:
+        raise ValueError(f"--push_to_hub needs another --hub_model_id or --output_dir: {one_line(error)}") from None
     except (HfHubHTTPError, HTTPError, LocalTokenNotFoundError) as error:
         raise ValueError(f"--push_to_hub needs a login: `hf auth login`, or HF_TOKEN ({one_line(error)})") from None
 
@@ -153,7 +160,7 @@ def push_to_hub(arguments: TrainArguments) -> bool:
     """Uploads the model and the run's record, not its checkpoints, and says where; or says what to do instead."""
     api, directory = HfApi(), Path(arguments.output_dir)
     try:
-        repository = api.create_repo(arguments.hub_model_id or directory.resolve().name, exist_ok=True)
+        repository = api.create_repo(_repository_name(arguments), exist_ok=True)
         commit = api.upload_folder(
             repo_id=repository.repo_id,
             folder_path=directory,

@@ -166,6 +166,15 @@ def test_used_directory_is_not_overwritten(data, straight):
     assert (folder / "model.safetensors").read_bytes() == before
 
 
+def test_a_model_without_checkpoints_is_not_overwritten(data, straight, tmp_path):
+    folder, processes = tmp_path / "run", straight[1]
+    shutil.copytree(straight[0], folder, ignore=shutil.ignore_patterns("step-*"))
+    before = (folder / "model.safetensors").read_bytes()
+    output = run(folder, *data, *OPTIONS, "--resume", status=2, processes=processes)
+    assert "holds a model and no checkpoint to go on from" in output
+    assert (folder / "model.safetensors").read_bytes() == before
+
+
 def flip_a_bit(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
