@@ -56,16 +56,16 @@ class Shards:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, number: int) -> tuple[int, list[str] | DataError]:
+    def __getitem__(self, number: int) -> list[str] | Exception:
         size, path = self.arguments.shard_size, self.paths[number]
         skipped: list[str] = []
         write = _write_parquet if self.arguments.format == "parquet" else _write_tar
         try:
             with atomic_write(path) as temporary:
                 write(temporary, self._rows(self.order[number * size : (number + 1) * size], skipped))
-        except DataError as error:
-            return number, error
-        return number, skipped
+        except (DataError, OSError, ImportError) as error:  # raised in a worker it would come as a page of traceback
+            return error
+        return skipped
 
     def _rows(self, indices: np.ndarray, skipped: list[str]) -> Iterator[dict]:
         for index in indices.tolist():
@@ -140,8 +140,8 @@ def run(arguments: argparse.Namespace) -> None:
         num_workers=arguments.num_workers, prefetch_factor=1 if arguments.num_workers else None,
     )  # fmt: skip
     skipped = 0
-    for _, result in tqdm(loader, total=count, initial=count - len(todo), unit="shard"):
-        if isinstance(result, DataError):
+    for result in tqdm(loader, total=count, initial=count - len(todo), unit="shard"):
+        if isinstance(result, Exception):
             raise result
         skipped += len(result)
         for message in result:

@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     if start.status:
         return start.status
     # from here on any other error is ours, and keeps its traceback
-    with Mistakes("train.py", (DataError, NonFiniteLoss, OSError)) as run:
+    with Mistakes("train.py", (DataError, NonFiniteLoss, OSError, ImportError)) as run:
         return trainer.train()
     return run.status
 

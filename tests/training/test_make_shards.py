@@ -1,4 +1,6 @@
 import os
+import resource
+import sys
 from pathlib import Path
 
 import datasets
@@ -82,6 +84,20 @@ def test_interrupted_conversion_goes_on(tmp_path, dataset, capsys):
     assert [path.stat().st_mtime_ns == time for path, time in zip(paths, times)] == [True, False, True]
     convert(dataset, output, "--seed", "1", status=2)
     assert "holds results made with another seed" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_one_sentence_with_the_file(tmp_path, dataset):
+    output = tmp_path / "shards"
+    pid = os.fork()
+    if not pid:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
+        sys.stderr = open(tmp_path / "stderr", "w", buffering=1)
+        options = "--output", str(output), "--shard-size", "3", "--num-workers", "1"
+        os._exit(make_shards.main([f"blendedmvs,root={dataset.root}", *options]))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 2
+    sentence = (tmp_path / "stderr").read_text().splitlines()[-1]
+    assert sentence.startswith(f"make_shards.py: {output}/train-0000") and "Traceback" not in sentence
+    assert [path.name for path in output.iterdir()] == ["shards.json"]
 
 
 def test_unreadable_samples(tmp_path, dataset, capsys):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from transformers import DINOv3ViTModel, pipeline
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
 from anydepth_hf.presets import preset_config
 from tests.hub_server import TOKEN
+from tests.training.data import writers
 from tests.training.drawn import write_pictures
 from tests.training.tiny_run import DPT, ROOT, SDT, metrics, options_of, run, write_pairs
 from training.trainer.arguments import parse_arguments
@@ -185,6 +187,17 @@ def test_validation_does_not_depend_on_the_scale_of_depth_without_a_unit(data, t
         run(tmp_path / f"run{scale}", data[0], *options)
         results.append([line["val/abs_rel"] for line in metrics(tmp_path / f"run{scale}") if "val/abs_rel" in line])
     np.testing.assert_allclose(results[0], results[1], rtol=1e-4)
+
+
+def remove_openexr():
+    sys.modules["OpenEXR"] = None
+
+
+def test_a_package_that_is_missing_is_named_in_one_sentence(tmp_path):
+    writers.write_dataset("irs", tmp_path / "irs", 4)
+    output = run(tmp_path / "run", f"irs,root={tmp_path / 'irs'}", status=2, prepare=remove_openexr)
+    assert output.splitlines()[-1].startswith("train.py: This needs the package OpenEXR: pip install")
+    assert "Traceback" not in output
 
 
 def test_weights_that_are_no_numbers_any_more_stop_before_backward(data, tmp_path):

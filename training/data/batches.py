@@ -11,6 +11,8 @@ from training.data.worker_memory import SharedStacks, keep_freed_memory
 
 PREFETCHED = 4  # batches of each worker
 
+FAILURES = (DataError, ImportError)
+"""What reading raises that is told in one sentence: a sample that cannot be used, or a package that is missing."""
 EpochKeys = Callable[[int], list[Any]]
 """Called with the number of a batch; gives a key for each of its samples in this process."""
 
@@ -51,13 +53,13 @@ class _BatchReader(Dataset):
     def __init__(self, read: Callable[[Any, list[str]], dict], stacks: SharedStacks):
         self.read, self.stacks = read, stacks
 
-    def __getitem__(self, request: tuple[int, list[Any]]) -> tuple[dict | DataError, dict, list[str]]:
+    def __getitem__(self, request: tuple[int, list[Any]]) -> tuple[dict | Exception, dict, list[str]]:
         iteration, keys = request
         skipped: list[str] = []
         try:
             batch, places = self.stacks.collate([self.read(key, skipped) for key in keys], iteration)
             return batch, places, skipped
-        except DataError as error:  # as a value: raised in a worker it would come back as a page of traceback
+        except FAILURES as error:  # as a value: raised in a worker it would come back as a page of traceback
             return error, {}, skipped
 
 
@@ -96,7 +98,7 @@ class WorkerBatches:
             pin_memory=torch.cuda.is_available(),
         )
 
-    def iterate(self, epoch: int, batch: int) -> Iterator[tuple[dict | DataError, list[str]]]:
+    def iterate(self, epoch: int, batch: int) -> Iterator[tuple[dict | Exception, list[str]]]:
         """Batches `batch` to the last of an epoch, each with the messages of replaced samples."""
         self._keys.epoch, self._keys.first_batch = epoch, batch
         for values, places, skipped in self._loader:

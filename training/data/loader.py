@@ -102,10 +102,11 @@ class TrainLoader:
 
         Raises:
             DataError: a sample cannot be read (`on_error="raise"`), or too many in a row cannot.
+            ImportError: the package that reads them is missing.
         """
         for batch, skipped in self._batches.iterate(self.epoch, self.batch):
             self.skipped += skipped
-            if isinstance(batch, DataError):
+            if isinstance(batch, Exception):
                 error, batch = batch, None
                 try:
                     raise error

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, default_collate, get_worker_info
 
-from training.data.batches import unchanged
+from training.data.batches import FAILURES, unchanged
 from training.data.decoding import DataError
 from training.data.hub import HubStream
 
@@ -42,7 +42,7 @@ class StreamBatches(IterableDataset):
         self._num_workers = stream.num_workers(num_workers, num_processes)
         self._epoch, self._first_batch = 0, 0
 
-    def iterate(self, epoch: int, batch: int) -> Iterator[tuple[dict | DataError, list[str]]]:
+    def iterate(self, epoch: int, batch: int) -> Iterator[tuple[dict | Exception, list[str]]]:
         """Batches `batch` to the last of an epoch, each with the messages of replaced samples."""
         workers = max(1, self._num_workers)
         self._epoch, self._first_batch = epoch, batch // workers  # of each worker
@@ -53,7 +53,7 @@ class StreamBatches(IterableDataset):
         # batches go round the workers beginning with the first, so a start in mid-round drops the round's beginning
         yield from islice(loader, batch % workers, batch % workers + self.num_batches - batch)
 
-    def __iter__(self) -> Iterator[tuple[dict | DataError, list[str]]]:
+    def __iter__(self) -> Iterator[tuple[dict | Exception, list[str]]]:
         worker = get_worker_info()
         key = [self.seed, self._epoch, self.process_index, worker.id if worker else 0]
         first = self._first_batch * self.batch_size
@@ -68,7 +68,7 @@ class StreamBatches(IterableDataset):
                     self.transform(self._read(rows, ahead, skipped), np.random.default_rng([*key, next(places)]))
                     for _ in range(self.batch_size)
                 ]
-            except DataError as error:  # as a value: raised in a worker it would come back as a page of traceback
+            except FAILURES as error:  # as a value, as in `WorkerBatches`
                 yield error, skipped
                 return
             yield default_collate(samples), skipped

@@ -1,4 +1,5 @@
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,15 @@ def test_unreadable_samples(tartanair, num_workers):
         Path(tartanair.paths(index)[1]).unlink(missing_ok=True)
     with pytest.raises(DataError, match="last of 21 unreadable samples in a row; giving up"):
         next(iter(build_train_loader(tartanair, TRANSFORM, batch_size=4, on_error="skip")))
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_missing_package_is_one_sentence_from_a_worker_too(tmp_path, monkeypatch, num_workers):
+    writers.write_dataset("irs", tmp_path, 2)
+    monkeypatch.setitem(sys.modules, "OpenEXR", None)
+    loader = build_train_loader(open_dataset(f"irs,root={tmp_path}"), TRANSFORM, batch_size=2, num_workers=num_workers)
+    with pytest.raises(ImportError, match=r"^This needs the package OpenEXR: pip install .*\.$"):
+        next(iter(loader))
 
 
 def test_mistakes(tartanair):
