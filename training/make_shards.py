@@ -119,6 +119,13 @@ def _write_tar(path: Path, rows: Iterator[dict]) -> None:
                 archive.addfile(member, io.BytesIO(content))
 
 
+def _count_rows(path: Path) -> int:
+    if path.suffix == ".parquet":
+        return require("pyarrow.parquet", "train").read_metadata(path).num_rows
+    with tarfile.open(path) as archive:
+        return len(archive.getnames()) // 2
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Writes the shards that are missing."""
     from torch.utils.data import DataLoader
@@ -146,9 +153,10 @@ def run(arguments: argparse.Namespace) -> None:
         skipped += len(result)
         for message in result:
             print(f"skipped: {message}", file=sys.stderr)
+    unit = "" if dataset.reader.is_metric else ",is_metric=false"  # which tar files do not say
     print(
         f"{count} shards in {output}" + (f", {skipped} samples skipped" if skipped else "") + f". For the trainer: "
-        f"hub,path={output}/*.{extension},streaming=true,num_samples={len(dataset) - skipped}"
+        f"hub,path={output}/*.{extension},streaming=true{unit},num_samples={sum(map(_count_rows, paths))}"
     )
 
 

@@ -56,6 +56,7 @@ def test_shards_hold_what_the_files_hold(tmp_path, dataset, format, extension, c
     for sample in samples:
         original = originals[sample.depth.tobytes()]
         assert np.array_equal(sample.image, original.image) and np.array_equal(sample.valid, original.valid)
+        assert not sample.is_metric
 
 
 def test_rendered_pictures_become_png(tmp_path, monkeypatch, capsys):
@@ -109,3 +110,5 @@ def test_unreadable_samples(tmp_path, dataset, capsys):
     convert(dataset, tmp_path / "b", "--on-error", "skip")
     output = capsys.readouterr()
     assert f"skipped: {damaged}" in output.err and "num_samples=6" in output.out
+    convert(dataset, tmp_path / "b", "--on-error", "skip")  # all there, as after an interruption at the end
+    assert "num_samples=6" in capsys.readouterr().out
