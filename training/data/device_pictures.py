@@ -40,12 +40,12 @@ class PicturesOnDevice:
 
     def files(self) -> dict[Size, list[Path]]:
         """Files that were read by now, which the first call waits for; what is new is read for the next call."""
-        if self._reading is None or self._reading.done():
-            if self._reading is not None:
-                self._reading.result()
+        if self._reading is None:
             self._reading = self._reader.submit(self._read_new)
-        if not self._pictures:
             self._reading.result()
+        elif self._reading.done():
+            self._reading.result()
+            self._reading = self._reader.submit(self._read_new)
         files: dict[Size, list[Path]] = {}
         for path, (_, depth) in sorted(self._pictures.copy().items()):
             files.setdefault(tuple(depth.shape), []).append(path)
@@ -124,7 +124,7 @@ def _window(shape: Size, size: Size, transform: TrainTransform, rng: np.random.G
     """Where the corners of the result lie in the picture: (2, 3), in halves of its sides from its centre."""
     height, width = shape
     scale = min(height / size[0], width / size[1]) * rng.uniform(transform.min_crop, 1)
-    share = np.array([size[1] * scale / width, size[0] * scale / height])
+    share = np.ones(2) if transform.squash else np.array([size[1] * scale / width, size[0] * scale / height])
     centre = rng.uniform(-1, 1, 2) * (1 - share)
     angle = 0.0
     if rng.random() < transform.rotation_probability:

@@ -168,6 +168,7 @@ def _load(datasets, path: str, spec: "DatasetSpec"):
         found = [file for file in files if file.endswith(extension)]
         if not found and os.path.isdir(path):
             found = sorted(glob.glob(os.path.join(glob.escape(path), f"*{extension}")))
+            found = [file for file in found if os.path.basename(file).startswith(split)] or found
         if found:
             dataset = datasets.load_dataset(builder, data_files={split: found}, split=split, streaming=spec.streaming)
             if builder == "parquet" and not any("://" in file for file in found):

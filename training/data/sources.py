@@ -33,7 +33,8 @@ class DatasetSpec:
         list: list file of `<rgb> <depth>` lines, instead of looking through `root`.
         root_from, root_to: prefix of the paths in the list, and its replacement.
         include, exclude: globs on the image paths (relative to `root`, or as the list has them).
-        split: Hypersim: official split, from `metadata_images_split_scene_v1.csv`; `hub`: default "train".
+        split: Hypersim: official split, from `metadata_images_split_scene_v1.csv`; `hub`: default "train"; of
+            a folder whose file names begin with those of splits, these files alone are read.
         far_plane: depths beyond it get no label; "default" is 100 m for metric sets, none for BlendedMVS and own data.
         weight: share of an epoch; give it to all data sets or to none.
         rgb_dir, depth_dir: `pairs`: the two folders; files belong together by name.

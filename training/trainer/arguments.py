@@ -86,7 +86,7 @@ class TrainArguments:
     num_workers: Annotated[int | None, AT_LEAST_0] = field(
         default=None, metadata={"help": "reading processes for each process (default: by cores)"}
     )
-    on_error: Literal["raise", "skip"] = field(default="raise", metadata={"help": "at a sample that cannot be read"})
+    on_error: Literal["raise", "skip"] = field(default="raise", metadata={"help": "at a bad sample of a data set"})
 
     # loss
     relative_loss: Literal["affine_invariant", "log"] | None = field(
@@ -240,7 +240,7 @@ def _read_config(path: Path, below: tuple[Path, ...] = ()) -> dict:
             items = values[name] if isinstance(values[name], list) else [values[name]]
             values[name] = [_as_text(item) for item in items]
     if isinstance(values.get("architecture"), dict):
-        values["architecture"] = json.dumps(values["architecture"])
+        values["architecture"] = json.dumps(values["architecture"], default=str)
     if base is not None and not isinstance(base, str):
         raise ValueError(f"{path}: base must be the name of another config file, not {base!r}")
     return {**(_read_config(path.parent / base, (*below, path.resolve())) if base else {}), **values}

@@ -1,14 +1,16 @@
 """Pictures kept on the training device: what they are cut to, what a cut shows, what is read and when."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
 
 from training.data.decoding import DataError
-from training.data.device_pictures import augment, blur, recolor
-from training.data.picture_batches import SKY_METRES, build_picture_loader
+from training.data.device_pictures import PicturesOnDevice, augment, blur, recolor
+from training.data.picture_batches import SKY_METRES, build_picture_loader, read_sample
 from training.data.transforms import ColorAugmentation, TrainTransform
-from training.scenes.picture_files import write_picture
+from training.scenes.picture_files import list_pictures, write_picture
 
 PLAIN = TrainTransform(flip_probability=0, rotation_probability=0)
 CPU = torch.device("cpu")
@@ -62,10 +64,34 @@ def test_an_epoch_sees_what_was_read_before_it(root):
     raise AssertionError("the new picture was never shown")
 
 
+def test_the_first_epoch_waits_for_all_pictures_that_are_there(root):
+    pictures = PicturesOnDevice(lambda: list_pictures(root), read_sample, CPU)
+    submit = pictures._reader.submit
+
+    def begin_reading(*arguments):
+        """As on a machine where the reading thread is quicker than the one that asks."""
+        reading = submit(*arguments)
+        while not pictures._pictures:
+            time.sleep(0.001)
+        return reading
+
+    pictures._reader.submit = begin_reading
+    pictures.read = lambda path: time.sleep("-0-" not in path.name and 0.05) or read_sample(path)
+    assert len(pictures.files()[24, 32]) == 8
+
+
 def test_a_damaged_picture_is_named(root):
     (root / "24x32" / "0-0-0.safetensors").write_bytes(b"nothing")
     with pytest.raises(DataError, match="0-0-0"):
         list(batches(root))
+
+
+def test_squash_shows_the_whole_picture():
+    image, depth = picture(48, 64)
+    transform = TrainTransform(squash=True, flip_probability=0, rotation_probability=0)
+    tensors = torch.from_numpy(image).permute(2, 0, 1)[None], torch.from_numpy(depth + 1)[None]
+    _, labels = augment(*tensors, (48, 48), transform, np.random.default_rng(0))
+    assert labels[0, 0, 0] == depth[0, 0] + 1 and labels[0, -1, -1] == depth[-1, -1] + 1
 
 
 @pytest.mark.parametrize("flip", [0, 1])

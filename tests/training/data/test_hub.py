@@ -91,6 +91,16 @@ def test_saved_to_disk_and_disparity(tmp_path):
     assert batch["labels"].shape == (4, 32, 32)
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_files_of_other_splits_in_a_folder_are_left_out(tmp_path, streaming):
+    whole, _ = build("tiff")
+    for split, rows in (("train", range(3)), ("test", range(3, 5))):
+        whole.select(rows).to_parquet(tmp_path / f"{split}-00000-of-00001.parquet")
+    spec = {"name": "hub", "path": str(tmp_path), "streaming": streaming}
+    opened = [open_dataset(spec), open_dataset({**spec, "split": "test"})]
+    assert [each.num_samples if streaming else len(each) for each in opened] == [3, 2]
+
+
 def test_mistakes(tmp_path):
     build("tiff")[0].rename_columns({"depth": "abstand"}).to_parquet(tmp_path / "a.parquet")
     path = str(tmp_path / "a.parquet")

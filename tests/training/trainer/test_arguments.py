@@ -98,6 +98,7 @@ def test_command_line_wins_over_file_and_file_over_base(tmp_path):
         ("[" * 5000, "is not valid YAML"),
         ("preset: \x00", "is not valid YAML"),
         ("1: 2", "unknown option 1"),
+        ("? [a, b]\n: 2", "is not valid YAML"),
         ("preset: a\ndataset: me/mine\nbatch_size: 0", "--batch_size must be a whole number at least 1, not 0"),
     ],
 )
@@ -151,6 +152,11 @@ def test_an_option_is_still_read_under_its_former_name(tmp_path, capsys):
     assert (old.preset, old.pictures_per_epoch) == ("b", 7)
     printed = capsys.readouterr().err
     assert "--row is called --preset now" in printed and "--scenes_per_epoch is called --pictures_per_epoch" in printed
+
+
+def test_an_architecture_with_a_date_is_read_as_text(tmp_path):
+    arguments = parse(tmp_path, "architecture: {note: 2026-01-31}\ndataset: me/mine")
+    assert arguments.architecture == '{"note": "2026-01-31"}'
 
 
 def test_both_spellings_of_an_option_are_read_and_numbers_as_people_write_them(tmp_path):
