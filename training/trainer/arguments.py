@@ -3,27 +3,23 @@
 import dataclasses
 import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
+from transformers.hf_argparser import HfArg
 
-from anydepth_hf.option_schema import (
-    AT_LEAST_0,
-    AT_LEAST_1,
-    POSITIVE,
-    SHARE,
-    Range,
-    check_names,
-    checked,
-)
+from anydepth_cli.sentences import one_line
+from anydepth_hf.option_schema import AT_LEAST_0, AT_LEAST_1, POSITIVE, SHARE, Range, check_names, checked
 from anydepth_hf.programs import DataclassParser
-from training.trainer.yaml_files import read_yaml
 
 # Options that had another name before, still read under it on the command line, in configs and in checkpoints.
 RENAMED_OPTIONS = {"row": "preset", "scenes_per_epoch": "pictures_per_epoch"}
 BELOW_1 = Range(minimum=0, below=1)
+Count = Annotated[int, AT_LEAST_1]
+CountFrom0 = Annotated[int, AT_LEAST_0]
+Rate = Annotated[float, AT_LEAST_0]
 
 
 @dataclass
@@ -31,122 +27,95 @@ class TrainArguments:
     """Defaults are those of `configs/base.yaml` where it names one: the paper's recipe, with each value's source."""
 
     # model: one of preset, model, architecture
-    preset: str | None = field(default=None, metadata={"help": "named model: its encoder's weights, a new head"})
-    model: str | None = field(default=None, metadata={"help": "AnyDepth model to fine-tune: Hub id, folder or preset"})
-    architecture: str | None = field(
-        default=None, metadata={"help": "AnyDepthConfig with a new head: JSON, or a mapping in YAML"}
-    )
-    encoder_weights: str | None = field(
+    preset: str | None = HfArg(default=None, help="named model: its encoder's weights, a new head")
+    model: str | None = HfArg(default=None, help="AnyDepth model to fine-tune: Hub id, folder or preset")
+    architecture: str | None = HfArg(default=None, help="AnyDepthConfig with a new head: JSON, or a mapping in YAML")
+    encoder_weights: str | None = HfArg(
         default=None,
-        metadata={
-            "help": "Hub id, folder or preset with an encoder to start from (default: the preset's), or 'random'"
-        },
+        help="Hub id, folder or preset with an encoder to start from (default: the preset's), or 'random'",
     )
-    encoder: Literal["frozen", "full", "lora"] = field(
-        default="frozen", metadata={"help": "what of the encoder is trained: nothing, everything, LoRA adapters"}
+    encoder: Literal["frozen", "full", "lora"] = HfArg(
+        default="frozen", help="what of the encoder is trained: nothing, everything, LoRA adapters"
     )
-    lora_rank: Annotated[int, AT_LEAST_1] = field(default=16, metadata={"help": "rank and alpha of the LoRA adapters"})
-    gradient_checkpointing: bool = field(default=False, metadata={"help": "recompute a trained encoder's activations"})
-    compile: bool = field(default=False, metadata={"help": "torch.compile the model"})
-    channels_last: bool = field(default=False, metadata={"help": "NHWC memory format (convolutions on tensor cores)"})
+    lora_rank: Count = HfArg(default=16, help="rank and alpha of the LoRA adapters")
+    gradient_checkpointing: bool = HfArg(default=False, help="recompute a trained encoder's activations")
+    compile: bool = HfArg(default=False, help="torch.compile the model")
+    channels_last: bool = HfArg(default=False, help="NHWC memory format (convolutions on tensor cores)")
 
     # data
-    dataset: list[str] = field(default_factory=list, metadata={"help": "training data: 'pictures' or data set specs"})
-    validation_dataset: list[str] = field(default_factory=list, metadata={"help": "held-out data: data set specs"})
-    validation_samples: Annotated[int, AT_LEAST_1] = field(
-        default=64, metadata={"help": "images validated each time, spread over the set"}
+    dataset: list[str] = HfArg(default_factory=list, help="training data: 'pictures' or data set specs")
+    validation_dataset: list[str] = HfArg(default_factory=list, help="held-out data: data set specs")
+    validation_samples: Count = HfArg(default=64, help="images validated each time, spread over the set")
+    image_size: list[str] = HfArg(
+        default_factory=lambda: ["768x768"], help="HxW; of several, --dataset pictures draws one for each batch"
     )
-    image_size: list[str] = field(
-        default_factory=lambda: ["768x768"],
-        metadata={"help": "HxW; of several, --dataset pictures draws one for each batch"},
-    )
-    squash: bool = field(default=False, metadata={"help": "resize to image_size instead of a random crop"})
-    min_crop: Annotated[float, Range(above=0, maximum=1)] = field(
-        default=1.0, metadata={"help": "smallest random crop, as a share of the sides of the largest that fits"}
+    squash: bool = HfArg(default=False, help="resize to image_size instead of a random crop")
+    min_crop: Annotated[float, Range(above=0, maximum=1)] = HfArg(
+        default=1.0, help="smallest random crop, as a share of the sides of the largest that fits"
     )
     flip_probability: Annotated[float, SHARE] = 0.5
     rotation_probability: Annotated[float, SHARE] = 0.5
-    max_rotation: Annotated[float, Range(minimum=0, maximum=180)] = field(default=2.5, metadata={"help": "degrees"})
+    max_rotation: Annotated[float, Range(minimum=0, maximum=180)] = HfArg(default=2.5, help="degrees")
     color_augmentation: bool = False
-    far_plane: Annotated[float | None, POSITIVE] = field(
-        default=None, metadata={"help": "metres; depth beyond it is no label (default: the model's max_depth, 100)"}
+    far_plane: Annotated[float | None, POSITIVE] = HfArg(
+        default=None, help="metres; depth beyond it is no label (default: the model's max_depth, 100)"
     )
-    pictures_dir: str | None = field(
-        default=None, metadata={"help": "folder of rendered pictures for --dataset pictures: see scenes/make.py"}
+    pictures_dir: str | None = HfArg(
+        default=None, help="folder of rendered pictures for --dataset pictures: see scenes/make.py"
     )
-    pictures_on_device: bool = field(
+    pictures_on_device: bool = HfArg(
         default=False,
-        metadata={
-            "help": "keep the pictures in the GPU's memory and cut and recolour them there: --num_workers is unused"
-        },
+        help="keep pictures in the GPU's memory and cut and recolour them there; --num_workers is unused",
     )
-    pictures_per_epoch: Annotated[int, AT_LEAST_1] = field(
-        default=50_000, metadata={"help": "of --dataset pictures, drawn anew for each epoch"}
-    )
-    num_workers: Annotated[int | None, AT_LEAST_0] = field(
-        default=None, metadata={"help": "reading processes for each process (default: by cores)"}
-    )
-    on_error: Literal["raise", "skip"] = field(default="raise", metadata={"help": "at a bad sample of a data set"})
+    pictures_per_epoch: Count = HfArg(default=50_000, help="of --dataset pictures, drawn anew for each epoch")
+    num_workers: CountFrom0 | None = HfArg(default=None, help="reading processes for each process (default: by cores)")
+    on_error: Literal["raise", "skip"] = HfArg(default="raise", help="at a bad sample of a data set")
 
     # loss
-    relative_loss: Literal["affine_invariant", "log"] | None = field(
-        default=None, metadata={"help": "of a relative model, see AnyDepthConfig (default: what the model says)"}
+    relative_loss: Literal["affine_invariant", "log"] | None = HfArg(
+        default=None, help="of a relative model, see AnyDepthConfig (default: what the model says)"
     )
-    gradient_matching_weight: Annotated[float | None, AT_LEAST_0] = field(
-        default=None, metadata={"help": "of the loss of a relative model (default: what the model says, 2)"}
+    gradient_matching_weight: Rate | None = HfArg(
+        default=None, help="of the loss of a relative model (default: what the model says, 2)"
     )
 
     # optimisation; the length is max_minutes, else max_steps, else num_epochs
     num_epochs: Annotated[float, POSITIVE] = 5.0
-    max_steps: Annotated[int | None, AT_LEAST_1] = None
-    max_minutes: Annotated[float | None, POSITIVE] = field(
-        default=None, metadata={"help": "wall time; the schedule follows the clock"}
+    max_steps: Count | None = None
+    max_minutes: Annotated[float | None, POSITIVE] = HfArg(
+        default=None, help="wall time; the schedule follows the clock"
     )
-    batch_size: Annotated[int, AT_LEAST_1] = field(default=64, metadata={"help": "per process"})
-    gradient_accumulation_steps: Annotated[int, AT_LEAST_1] = 1
-    learning_rate: Annotated[float, AT_LEAST_0] = 1e-3
-    encoder_learning_rate: Annotated[float, AT_LEAST_0] = field(
-        default=1e-4, metadata={"help": "of a trained encoder or its adapters"}
-    )
-    weight_decay: Annotated[float, AT_LEAST_0] = 0.01
+    batch_size: Count = HfArg(default=64, help="per process")
+    gradient_accumulation_steps: Count = 1
+    learning_rate: Rate = 1e-3
+    encoder_learning_rate: Rate = HfArg(default=1e-4, help="of a trained encoder or its adapters")
+    weight_decay: Rate = 0.01
     adam_beta2: Annotated[float, BELOW_1] = 0.999
     schedule: Literal["polynomial", "cosine", "constant"] = "polynomial"
-    power: Annotated[float, AT_LEAST_0] = field(default=0.9, metadata={"help": "of the polynomial decay"})
-    warmup_ratio: Annotated[float, BELOW_1] = field(
-        default=0.4, metadata={"help": "share of the run with a linear warm-up"}
-    )
-    max_grad_norm: Annotated[float, AT_LEAST_0] = field(default=35.0, metadata={"help": "0: no clipping"})
-    ema_decay: Annotated[float, BELOW_1] = field(
-        default=0.0, metadata={"help": "weight average, used for the saved model; 0: off"}
-    )
-    mixed_precision: Literal["no", "bf16", "fp16"] | None = field(
-        default=None, metadata={"help": "default: what `accelerate config` says"}
+    power: Rate = HfArg(default=0.9, help="of the polynomial decay")
+    warmup_ratio: Annotated[float, BELOW_1] = HfArg(default=0.4, help="share of the run with a linear warm-up")
+    max_grad_norm: Rate = HfArg(default=35.0, help="0: no clipping")
+    ema_decay: Annotated[float, BELOW_1] = HfArg(default=0.0, help="weight average, used for the saved model; 0: off")
+    mixed_precision: Literal["no", "bf16", "fp16"] | None = HfArg(
+        default=None, help="default: what `accelerate config` says"
     )
     seed: Annotated[int, Range(minimum=0, below=2**32)] = 0
 
     # run
-    output_dir: str = field(default="", metadata={"help": "run directory; ends as a complete model"})
-    resume: bool = field(default=False, metadata={"help": "go on from the newest checkpoint in output_dir, if any"})
-    checkpoint_steps: Annotated[int, AT_LEAST_1] = field(default=1000, metadata={"help": "steps between checkpoints"})
-    keep_checkpoints: Annotated[int, AT_LEAST_1] = 2
-    validations: Annotated[int, AT_LEAST_0] = field(
-        default=20, metadata={"help": "times the run is validated, evenly over its length"}
+    output_dir: str = HfArg(default="", help="run directory; ends as a complete model")
+    resume: bool = HfArg(default=False, help="go on from the newest checkpoint in output_dir, if any")
+    checkpoint_steps: Count = HfArg(default=1000, help="steps between checkpoints")
+    keep_checkpoints: Count = 2
+    validations: CountFrom0 = HfArg(default=20, help="times the run is validated, evenly over its length")
+    pictures: CountFrom0 = HfArg(default=4, help="validation images shown beside the truth")
+    logging_steps: Count = HfArg(default=20, help="the device is only waited for this often")
+    trackers: list[str] = HfArg(
+        default_factory=list, help="trackio, tensorboard, wandb ... beside metrics.jsonl (default: none)"
     )
-    pictures: Annotated[int, AT_LEAST_0] = field(
-        default=4, metadata={"help": "validation images shown beside the truth"}
-    )
-    logging_steps: Annotated[int, AT_LEAST_1] = field(
-        default=20, metadata={"help": "the device is only waited for this often"}
-    )
-    trackers: list[str] = field(
-        default_factory=list, metadata={"help": "trackio, tensorboard, wandb ... beside metrics.jsonl (default: none)"}
-    )
-    cpu: bool = field(default=False, metadata={"help": "train on the CPU, with gloo under torchrun"})
-    profile_steps: Annotated[int, AT_LEAST_0] = field(
-        default=0, metadata={"help": "profile this many steps into output_dir, then stop"}
-    )
-    push_to_hub: bool = field(default=False, metadata={"help": "upload the finished model"})
-    hub_model_id: str | None = field(default=None, metadata={"help": "default: the name of output_dir"})
+    cpu: bool = HfArg(default=False, help="train on the CPU, with gloo under torchrun")
+    profile_steps: CountFrom0 = HfArg(default=0, help="profile this many steps into output_dir, then stop")
+    push_to_hub: bool = HfArg(default=False, help="upload the finished model")
+    hub_model_id: str | None = HfArg(default=None, help="default: the name of output_dir")
 
     def __post_init__(self):
         checked(self)
@@ -211,28 +180,28 @@ def parse_arguments(argv: list[str]) -> TrainArguments:
 def _renamed(argument: str) -> str:
     """The command-line argument under its present name."""
     name, equals, value = argument.partition("=")
-    new = RENAMED_OPTIONS.get(name.removeprefix("--")) if name.startswith("--") else None
-    if new is None:
+    old = name.removeprefix("--")
+    if old == name or old not in RENAMED_OPTIONS:
         return argument
-    _announce_renaming(name.removeprefix("--"), new)
-    return f"--{new}{equals}{value}"
+    _announce_renaming(old)
+    return f"--{RENAMED_OPTIONS[old]}{equals}{value}"
 
 
-def _announce_renaming(old: str, new: str) -> None:
-    print(f"--{old} is called --{new} now; the old name goes with version 0.3.", file=sys.stderr)
+def _announce_renaming(old: str) -> None:
+    print(f"--{old} is called --{RENAMED_OPTIONS[old]} now; the old name goes with version 0.3.", file=sys.stderr)
 
 
 def _read_config(path: Path, below: tuple[Path, ...] = ()) -> dict:
     """The options of a config file, and those of the files under `base:`; `below` are the files that led here."""
     if path.resolve() in below:
         raise ValueError(f"{path}: its `base:` leads back to itself")
-    values = read_yaml(path)
+    values = _read_yaml(path)
     base = values.pop("base", None)
     for old, new in RENAMED_OPTIONS.items():
         if old in values:
             old_value = values.pop(old)
             if old_value is not None:
-                _announce_renaming(old, new)
+                _announce_renaming(old)
             values.setdefault(new, old_value)
     check_names(values, TrainArguments, str(path))
     for name in ("dataset", "validation_dataset", "image_size", "trackers"):
@@ -251,3 +220,38 @@ def _as_text(item):
     if isinstance(item, dict):
         return json.dumps(item, default=str)
     return str(item) if isinstance(item, int | float) and not isinstance(item, bool) else item
+
+
+class _Loader(yaml.SafeLoader):
+    """`yaml.SafeLoader` that refuses a key that stands twice in a mapping, of which it would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """
+    The `option: value` lines of a file; empty for an empty one.
+
+    Raises:
+        ValueError: no such file, no YAML, no mapping, or a key that stands twice; one sentence with the file's name.
+    """
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Loader)  # noqa: S506  (a safe loader)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such config file") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise ValueError(f"{path} is not valid YAML: {one_line(error)}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} must hold `option: value` lines")
+    return values
