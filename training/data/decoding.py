@@ -3,7 +3,7 @@
 import contextlib
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -51,7 +51,6 @@ def read_rgb(source: Source) -> np.ndarray:
 
 def read_png(source: Source) -> np.ndarray:
     """Decodes a PNG or TIFF without any conversion: uint16 or float32 (H, W), or uint8 (H, W[, C])."""
-
     image = open_image(source, orient=False)
     array = np.asarray(image)
     # Pillow widens 16-bit files to mode "I" in some versions
@@ -117,16 +116,3 @@ def read_hdf5(source: Source, key: str = "dataset") -> np.ndarray:
         if key not in file:
             raise DataError(f"no data set {key!r} in this HDF5 file; it has {', '.join(map(repr, file)) or 'none'}.")
         return file[key][()]
-
-
-DECODERS: dict[str, Callable[[Source], np.ndarray]] = {
-    ".npy": read_npy,
-    ".png": read_png,
-    ".tif": read_png,
-    ".tiff": read_png,
-    ".pfm": read_pfm,
-    ".exr": read_exr,
-    ".hdf5": read_hdf5,
-    ".h5": read_hdf5,
-}
-"""Decoder of a depth file by its extension (lower case)."""

@@ -79,12 +79,9 @@ def describe_folder(root: str) -> str:
     """What a folder holds, in a few words, for messages."""
     if not os.path.isdir(root):
         return "there is no such folder"
-    names = sorted(os.listdir(root))
-    return (
-        f"found {', '.join(names[:5])}{f' ... ({len(names)} entries)' if len(names) > 5 else ''}"
-        if names
-        else ("the folder is empty")
-    )
+    if not (names := sorted(os.listdir(root))):
+        return "the folder is empty"
+    return f"found {', '.join(names[:5])}" + (f" ... ({len(names)} entries)" if len(names) > 5 else "")
 
 
 def find_pairs(name: str, root: str) -> list[Pair]:
@@ -210,19 +207,12 @@ def check_listable(pairs: Sequence[Pair]) -> None:
         DataError: a name that a list file cannot hold.
     """
     for path in (path for pair in pairs for path in pair):
-        if any(character in path for character in "\t\n\r") or path != path.strip() or not _is_unicode(path):
+        is_unicode = path == path.encode(errors="ignore").decode()
+        if any(character in path for character in "\t\n\r") or path != path.strip() or not is_unicode:
             raise DataError(
                 f"{ascii(path)}: a name with a tab, a line break, blanks at its ends or bytes that are no UTF-8 "
                 "cannot stand in a list file; rename it."
             )
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-        return True
-    except UnicodeEncodeError:
-        return False
 
 
 def format_list(pairs: Sequence[Pair]) -> str:
@@ -233,13 +223,11 @@ def format_list(pairs: Sequence[Pair]) -> str:
 
 def select_pairs(pairs: list[Pair], include: Sequence[str], exclude: Sequence[str]) -> list[Pair]:
     """Pairs whose image path matches any glob of `include` (all, if there are none) and none of `exclude`."""
-    keep = [re.compile(fnmatch.translate(pattern)).match for pattern in include]
-    drop = [re.compile(fnmatch.translate(pattern)).match for pattern in exclude]
-    return [
-        pair
-        for pair in pairs
-        if (not keep or any(match(pair[0]) for match in keep)) and not any(match(pair[0]) for match in drop)
-    ]
+
+    def matches(path: str, patterns: Sequence[str]) -> bool:
+        return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
+
+    return [pair for pair in pairs if (not include or matches(pair[0], include)) and not matches(pair[0], exclude)]
 
 
 def select_hypersim_split(pairs: list[Pair], root: str, split: str) -> list[Pair]:

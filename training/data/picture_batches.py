@@ -40,13 +40,9 @@ def read_sample(path: Path) -> DepthSample:
     return DepthSample(image, depth, depth > 0, True, path.stem)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Reader:
-    transform: TrainTransform
-
-    def __call__(self, key: Key, skipped: list[str]) -> dict:
-        path, size, seed = key
-        return dataclasses.replace(self.transform, size=size)(read_sample(path), np.random.default_rng(seed))
+def _read(transform: TrainTransform, key: Key, skipped: list[str]) -> dict:
+    path, size, seed = key
+    return dataclasses.replace(transform, size=size)(read_sample(path), np.random.default_rng(seed))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,4 +127,4 @@ def build_picture_loader(
     )  # fmt: skip
     if pictures:
         return TrainLoader(DeviceBatches(num_batches, draw, pictures, transform))
-    return TrainLoader(WorkerBatches(num_batches, draw, _Reader(transform), num_workers))
+    return TrainLoader(WorkerBatches(num_batches, draw, partial(_read, transform), num_workers))

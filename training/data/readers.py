@@ -4,7 +4,7 @@ import functools
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -151,14 +151,3 @@ READERS: dict[str, DepthReader] = {
     "pictures": DepthReader(picture_files.read_depth, decode_image=picture_files.read_image),
 }
 """Readers by data set name; the name, never the path, chooses the decoder."""
-
-
-def get_reader(name: str, **changes) -> DepthReader:
-    """The reader of a data set, with fields changed (e.g. `far_plane=80.0`).
-
-    Raises:
-        DataError: unknown name.
-    """
-    if name not in READERS:
-        raise DataError(f"Unknown data set {name!r}: choose one of {', '.join(READERS)}.")
-    return replace(READERS[name], **changes)

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from training.data.decoding import DataError
 from training.data.hub import HubDataset, HubStream, open_hub
 from training.data.mixtures import Mixture
 from training.data.own import OwnDepth
-from training.data.readers import READERS, DepthReader, DepthSample, get_reader
+from training.data.readers import READERS, DepthReader, DepthSample
 
 NAMES = (*READERS, "pairs", "frames", "hub")
 NUM_PROBES = 64
@@ -100,22 +100,18 @@ class DatasetSpec:
             if wrong := [option for option, (_, equals, _) in zip(options, pairs) if not equals]:
                 raise DataError(f"Data set {value!r}: expected name,option=value,..., got {wrong[0]!r}.")
             value = {"name": name, **{key.strip(): _parse_value(text) for key, _, text in pairs}}
-        return cls._from_dict(value)
-
-    @classmethod
-    def _from_dict(cls, values: dict) -> "DatasetSpec":
         known = [item.name for item in fields(cls)]
-        if unknown := sorted(values.keys() - set(known)):
+        if unknown := sorted(value.keys() - set(known)):
             raise DataError(f"Unknown data set option {unknown[0]!r}; there are {', '.join(known)}.")
-        if "name" not in values:
+        if "name" not in value:
             raise DataError(f"A data set needs a name: one of {', '.join(NAMES)}.")
-        return cls(**values)
+        return cls(**value)
 
     def reader(self) -> DepthReader:
         """The reader of this data set's files."""
         changes = {} if self.far_plane == "default" else {"far_plane": self.far_plane}
         if self.name in READERS:
-            return get_reader(self.name, **changes)
+            return replace(READERS[self.name], **changes)
         decode = OwnDepth(self.quantity, self.depth_scale, 1000.0 if self.name == "frames" else None)
         return DepthReader(decode, self.is_metric, **{"far_plane": None, **changes})
 

@@ -1,7 +1,7 @@
 """Training transforms: image and depth together, uint8 as long as possible, depth and mask by nearest neighbour."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,17 +12,12 @@ from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from anydepth_hf.image_processing_anydepth import resize_image
 from training.data.readers import DepthSample
 
+MEAN, STD = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
+
 
 def normalize(values: torch.Tensor) -> torch.Tensor:
     """RGB in [0, 1], float32 (..., 3, h, w), less ImageNet's mean and divided by its standard deviation."""
-    mean, std = _mean_and_std(values.device)
-    return (values - mean) / std
-
-
-def _mean_and_std(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    values = (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
-    mean, std = (torch.tensor(value, device=device).view(3, 1, 1) for value in values)
-    return mean, std
+    return (values - MEAN.to(values.device)) / STD.to(values.device)
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,6 @@ class TrainTransform:
     Attributes:
         size: side of the square result, or (height, width).
         squash: resize the whole image to `size`, aspect ratio lost, instead of cropping.
-        random_crop: `False` takes the window at the centre.
         min_crop: smallest window, as a share of the sides of the largest that fits; the share is uniform in
             [min_crop, 1]. 1, as in the paper, always takes the largest.
         flip_probability: of mirroring left and right.
@@ -83,19 +77,11 @@ class TrainTransform:
 
     size: int | tuple[int, int] = 768
     squash: bool = False
-    random_crop: bool = True
     min_crop: float = 1.0
     flip_probability: float = 0.5
     rotation_probability: float = 0.5
     max_rotation: float = 2.5
     color: ColorAugmentation | None = None
-    _scale: torch.Tensor = field(init=False, repr=False, compare=False)
-    _shift: torch.Tensor = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self):
-        mean, std = _mean_and_std(torch.device("cpu"))
-        object.__setattr__(self, "_scale", 1 / (255 * std))
-        object.__setattr__(self, "_shift", -mean / std)
 
     def __call__(self, sample: DepthSample, rng: np.random.Generator) -> dict[str, torch.Tensor | str]:
         """Transforms one sample.
@@ -118,7 +104,7 @@ class TrainTransform:
         labels = torch.from_numpy(np.ascontiguousarray(resize_nearest(depth, size)))
         if self.color is not None:
             pixels = torch.from_numpy(self.color(pixels.permute(1, 2, 0).numpy(), rng)).permute(2, 0, 1)
-        values = self._normalize(pixels)
+        values = _normalize_bytes(pixels)
         if rng.random() < self.rotation_probability:
             values, labels = rotate(values, labels, rng.uniform(-self.max_rotation, self.max_rotation))
         return {"pixel_values": values, "labels": labels, "name": sample.name}
@@ -131,16 +117,17 @@ class TrainTransform:
         slices = []
         for side, target in zip(shape, size, strict=True):
             length = min(side, max(1, round(target / scale)))
-            start = rng.integers(side - length + 1) if self.random_crop else (side - length) // 2
+            start = rng.integers(side - length + 1)
             slices.append(slice(start, start + length))
         return tuple(slices)
 
-    def _normalize(self, pixels: torch.Tensor) -> torch.Tensor:
-        """uint8 (3, h, w) of any strides to float32 planes, a few rows at a time that stay in the cache."""
-        values = torch.empty(pixels.shape)
-        for source, result in zip(pixels.split(32, dim=1), values.split(32, dim=1), strict=True):
-            result.copy_(source).mul_(self._scale).add_(self._shift)
-        return values
+
+def _normalize_bytes(pixels: torch.Tensor) -> torch.Tensor:
+    """`normalize` of uint8 (3, h, w) of any strides, a few rows at a time that stay in the cache."""
+    values = torch.empty(pixels.shape)
+    for source, result in zip(pixels.split(32, dim=1), values.split(32, dim=1), strict=True):
+        result.copy_(source).mul_(1 / (255 * STD)).add_(-MEAN / STD)
+    return values
 
 
 def resize_nearest(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:

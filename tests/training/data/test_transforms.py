@@ -27,7 +27,7 @@ def grey(pixel_values):
 
 
 @pytest.mark.parametrize("height, width", [(96, 128), (128, 96), (40, 60), (200, 310), (64, 64)])
-@pytest.mark.parametrize("options", [{}, PLAIN, {"squash": True}, {"random_crop": False}])
+@pytest.mark.parametrize("options", [{}, PLAIN, {"squash": True}])
 def test_image_and_labels_stay_together(height, width, options):
     transform = TrainTransform(size=64, **options)
     for seed in range(4):
@@ -75,7 +75,7 @@ def test_min_crop_takes_smaller_windows_too():
 
 
 def test_rectangular_size_keeps_the_aspect_ratio():
-    result = TrainTransform(size=(64, 96), random_crop=False, **PLAIN)(sample(200, 200), np.random.default_rng(0))
+    result = TrainTransform(size=(64, 96), **PLAIN)(sample(200, 200), np.random.default_rng(0))
     assert result["labels"].shape == (64, 96)
     rows = result["labels"].numpy().max(axis=1)
     assert 0.25 < (rows[-1] - rows[0]) / 200 < 0.4  # about two thirds of the height, of a gradient of 100 over it
