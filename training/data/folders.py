@@ -165,12 +165,11 @@ def find_frames(root: str) -> list[Pair]:
     return [(images[name], depths[name]) for name in sorted(images)]
 
 
-def read_list(path: str, root: str | None = None, root_from: str | None = None, root_to: str = "") -> list[Pair]:
+def read_list(path: str, root_from: str | None = None, root_to: str = "") -> list[Pair]:
     """Reads a list file: `<rgb> <depth>` per line, separated by a tab, or else by spaces; further columns are ignored.
 
     Args:
         path: the list file.
-        root: folder that relative paths start from.
         root_from, root_to: prefix of the paths in the list, and what to put in its place.
 
     Raises:
@@ -194,7 +193,7 @@ def read_list(path: str, root: str | None = None, root_from: str | None = None, 
                 if not column.startswith(root_from):
                     raise DataError(f"{path}, line {number}: {column} does not begin with root_from={root_from!r}.")
                 column = root_to + column[len(root_from) :]
-            pair.append(os.path.join(root, column) if root else column)
+            pair.append(column)
         pairs.append(tuple(pair))
     if not pairs:
         raise DataError(f"{path}: this list file is empty.")

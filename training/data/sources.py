@@ -158,7 +158,7 @@ class PairDataset:
 def _open_pairs(spec: DatasetSpec) -> PairDataset:
     root = os.path.expanduser(spec.root) if spec.root else ""
     if spec.list:
-        pairs = folders.read_list(os.path.expanduser(spec.list), None, spec.root_from, spec.root_to)
+        pairs = folders.read_list(os.path.expanduser(spec.list), spec.root_from, spec.root_to)
     elif spec.name == "pairs":
         if not (spec.rgb_dir and spec.depth_dir):
             raise DataError("The data set 'pairs' needs rgb_dir and depth_dir (or list, a file of '<rgb> <depth>').")

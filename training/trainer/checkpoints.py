@@ -77,7 +77,7 @@ class Checkpoints:
     """
 
     def __init__(self, directory: Path, run: dict, keep: int, accelerator: Accelerator, ema: WeightAverage | None):
-        self.directory, self.run, self.keep = directory, run, max(1, keep)
+        self.directory, self.run, self.keep = directory, run, keep
         self.accelerator, self.ema = accelerator, ema
         accelerator.register_save_state_pre_hook(_make_contiguous)
         if accelerator.is_main_process:
@@ -103,7 +103,8 @@ class Checkpoints:
             if self.accelerator.is_main_process:
                 if self.ema is not None:
                     self.ema.save(temporary / "ema.safetensors")
-                sums = {str(file.relative_to(temporary)): _checksum(file) for file in _files(temporary)}
+                files = sorted(path for path in temporary.rglob("*") if path.is_file())
+                sums = {str(file.relative_to(temporary)): _checksum(file) for file in files}
                 content = {"state": dataclasses.asdict(state), "run": self.run, "crc32": sums}
                 (temporary / STATE_FILE).write_text(json.dumps(content, indent=1), encoding="utf-8")
         except Exception as exception:  # torch and safetensors each raise their own type when a write fails
@@ -186,7 +187,7 @@ class Checkpoints:
             try:
                 found = _checksum(path / name)
             except OSError as error:
-                raise DamagedCheckpoint(f"{one_line(error)}") from None
+                raise DamagedCheckpoint(one_line(error)) from None
             if found != expected:
                 raise DamagedCheckpoint(f"{path / name} is damaged: its bytes are not those that were written")
         if not sums:
@@ -196,10 +197,6 @@ class Checkpoints:
 
 class DamagedCheckpoint(ValueError):
     """A file of a checkpoint is missing or not what was written; the message begins with its name."""
-
-
-def _files(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.rglob("*") if path.is_file())
 
 
 def _checksum(path: Path) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch.utils.data import Subset
 
 from anydepth_hf import AnyDepthConfig
 from training.data.decoding import DataError
@@ -16,8 +17,6 @@ from training.data.readers import DepthSample
 from training.data.sources import NAMES, DatasetSpec, open_dataset
 from training.data.transforms import ColorAugmentation, TrainTransform
 from training.trainer.arguments import TrainArguments
-
-PICTURES = "pictures"
 
 
 def parse_dataset(text: str) -> DatasetSpec:
@@ -66,7 +65,12 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
     Raises:
         ValueError: images of less than two by two patches of the encoder, or a data set that cannot be used.
     """
-    check_sizes(arguments.sizes, config.patch_size)
+    for height, width in arguments.sizes:
+        if min(height, width) < 2 * config.patch_size:  # on one patch, batch norm cannot train
+            raise ValueError(
+                f"--image_size {height}x{width}: both sides need at least two patches of the encoder, "
+                f"{2 * config.patch_size} pixels; the paper trains with 768x768"
+            )
     num_workers = arguments.num_workers
     if num_workers is None:
         processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
@@ -87,7 +91,7 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
         "process_index": accelerator.process_index,
         "num_processes": accelerator.num_processes,
     }
-    if arguments.dataset == [PICTURES]:
+    if arguments.dataset == ["pictures"]:
         from training.data.picture_batches import build_picture_loader
 
         place = arguments.pictures_dir, arguments.pictures_per_epoch, arguments.sizes
@@ -101,38 +105,12 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
     )
 
 
-def check_sizes(sizes: Sequence[tuple[int, int]], patch_size: int) -> None:
-    """
-    Raises:
-        ValueError: a side is shorter than two patches: on one, batch norm cannot train.
-    """
-    for height, width in sizes:
-        if min(height, width) < 2 * patch_size:
-            raise ValueError(
-                f"--image_size {height}x{width}: both sides need at least two patches of the encoder, "
-                f"{2 * patch_size} pixels; the paper trains with 768x768"
-            )
-
-
-class HeldOutSamples(Sequence):
-    """`count` samples spread evenly over a data set."""
-
-    def __init__(self, dataset: Sequence[DepthSample], count: int):
-        self.dataset = dataset
-        self.indices = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int))
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> DepthSample:
-        return self.dataset[int(self.indices[index])]
-
-
 def build_validation_samples(arguments: TrainArguments) -> Sequence[DepthSample] | None:
-    """Held-out samples, or None if no `--validation_dataset` is given."""
+    """Held-out samples, spread evenly over the data set, or None if no `--validation_dataset` is given."""
     if not arguments.validation_dataset:
         return None
     dataset = open_dataset([parse_dataset(text) for text in arguments.validation_dataset])
     if not hasattr(dataset, "__getitem__"):
         raise DataError("--validation_dataset cannot be streamed: set streaming to false.")
-    return HeldOutSamples(dataset, arguments.validation_samples)
+    count = min(arguments.validation_samples, len(dataset))
+    return Subset(dataset, np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist())

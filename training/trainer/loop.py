@@ -28,15 +28,7 @@ STOPPED_STATUS = 143  # 128 + SIGTERM: stopped, not finished
 
 
 class Trainer:
-    """
-    One process of a run.
-
-    Args:
-        arguments: the options.
-
-    Raises:
-        ValueError: in one sentence, before anything is trained, for whatever makes the run impossible.
-    """
+    """One process of a run. Raises ValueError, before anything is trained, for whatever makes the run impossible."""
 
     def __init__(self, arguments: TrainArguments):
         self.arguments, self.directory = arguments, Path(arguments.output_dir)
@@ -48,7 +40,10 @@ class Trainer:
         self._build_model()
         self.loader = build_loader(arguments, self.model.config, self.accelerator)
         self.processor = build_processor(arguments, self.model.config)
-        self.validator = self._build_validator()
+        samples, self.validator = build_validation_samples(arguments), None
+        if samples and arguments.validations:
+            folder = self.directory / "pictures"
+            self.validator = Validator(samples, self.processor, self.accelerator, folder, arguments.pictures)
 
         run = describe_run(arguments, self.model.config.to_dict(), self.accelerator, len(self.loader))
         folder = self.directory / "checkpoints"
@@ -87,7 +82,7 @@ class Trainer:
         if self.validator and clock.step == 0:
             self._validate()
         saved = True
-        with Meter(clock, shown=self.accelerator.is_main_process) as meter:
+        with closing(Meter(clock, shown=self.accelerator.is_main_process)) as meter:
             while not clock.finished and not clock.must_leave:
                 self._training_step(batches, meter)
                 clock.tick()
@@ -101,11 +96,9 @@ class Trainer:
                     saved = self._save_checkpoint()
                     meter.restart()
         if clock.finished:
-            status = 0 if self._finish() else 1
-        else:
-            self.accelerator.print(f"Left after step {clock.step} on a signal; --resume goes on from there.")
-            status = STOPPED_STATUS if saved else 1
-        return status
+            return 0 if self._finish() else 1
+        self.accelerator.print(f"Left after step {clock.step} on a signal; --resume goes on from there.")
+        return STOPPED_STATUS if saved else 1
 
     def _training_step(self, batches: Iterator[tuple], meter: Meter) -> None:
         """One update of the weights from `gradient_accumulation_steps` batches. Nothing here waits for the device."""
@@ -188,14 +181,6 @@ class Trainer:
         self.ema = WeightAverage(self.model, arguments.ema_decay) if arguments.ema_decay else None
         self.grad_norm = None
 
-    def _build_validator(self) -> Validator | None:
-        arguments = self.arguments
-        samples = build_validation_samples(arguments)
-        if not samples or not arguments.validations:
-            return None
-        folder = self.directory / "pictures"
-        return Validator(samples, self.processor, self.accelerator, folder, arguments.pictures)
-
     def _averaged(self):
         return self.ema.applied() if self.ema else nullcontext()
 
@@ -205,7 +190,7 @@ class Trainer:
         values = {"loss": self.window.clear(), "learning_rate": self.optimizer.param_groups[0]["lr"]}
         if self.grad_norm is not None:
             values["grad_norm"] = float(self.grad_norm)
-        if getattr(self.loader, "skipped", None):
+        if self.loader.skipped:
             values["skipped_samples"] = len(self.loader.skipped)
         if self.accelerator.device.type == "cuda":
             values["peak_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30

@@ -1,6 +1,5 @@
 """The model a run trains: where its weights come from, which of them are trained, and at what learning rate."""
 
-import copy
 import json
 
 import torch
@@ -157,10 +156,3 @@ def build_processor(arguments: TrainArguments, config: AnyDepthConfig) -> AnyDep
         ensure_multiple_of=config.patch_size,
         prediction_type=config.prediction_type,
     )
-
-
-def finished_model(model: nn.Module) -> AnyDepthForDepthEstimation:
-    """The unwrapped model as users load it: LoRA adapters merged into a copy."""
-    if isinstance(model, AnyDepthForDepthEstimation):
-        return model
-    return copy.deepcopy(model).merge_and_unload()

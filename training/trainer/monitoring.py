@@ -107,18 +107,14 @@ class Meter:
 
     def __init__(self, clock: Clock, shown: bool = False):
         self.clock = clock
-        self.images, self._waited, self._start, self._first_step = 0, 0.0, time.perf_counter(), clock.step
+        self.restart()
         if clock.max_minutes:
             self._bar = tqdm(total=clock.max_minutes, initial=clock.minutes, disable=not shown, unit="min")
             self._bar.bar_format = "{l_bar}{bar}| {n:.1f}/{total_fmt} min{postfix}"
         else:
             self._bar = tqdm(total=clock.total_steps, initial=clock.step, disable=not shown, unit="step")
 
-    def __enter__(self) -> "Meter":
-        self.restart()
-        return self
-
-    def __exit__(self, *_) -> None:
+    def close(self) -> None:
         self._bar.close()
 
     @contextmanager

@@ -1,5 +1,6 @@
 """A trained model as a complete directory (weights, processor, card), and its upload."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,17 +12,11 @@ from huggingface_hub.utils import validate_repo_id
 from safetensors import SafetensorError
 from torch import nn
 
-from anydepth_hf import AnyDepthConfig, AnyDepthImageProcessor
-from anydepth_hf.atomic_write import (
-    LEFTOVERS,
-    publish_directory,
-    publish_files,
-    remove_directory,
-    temporary_directory,
-)
-from anydepth_hf.programs import one_line
+from anydepth_cli.sentences import one_line
+from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
+from anydepth_hf.atomic_write import LEFTOVERS, publish_directory, publish_files, remove_directory, temporary_directory
+from training.trainer.accelerator import is_sharded
 from training.trainer.arguments import TrainArguments
-from training.trainer.model import finished_model
 from training.trainer.provenance import missing_line, notices, provenance, starting_point
 
 MEANING = {
@@ -44,8 +39,7 @@ def model_card(
         validation: the last validation's metrics, if there was one.
     """
     location = arguments.hub_model_id or arguments.output_dir
-    data = ", ".join(f"`{item}`" for item in arguments.dataset)
-    data += f" at {', '.join(arguments.image_size)}"
+    data = f"{', '.join(f'`{item}`' for item in arguments.dataset)} at {', '.join(arguments.image_size)}"
     weights = f"exponential moving average, decay {arguments.ema_decay}" if arguments.ema_decay else "of the last step"
     if validation:
         held_out = ", ".join(f"`{item}`" for item in arguments.validation_dataset)
@@ -110,20 +104,21 @@ def save_model(
     Args:
         model: unwrapped. prepared: as `accelerator.prepare` returned it, which gathers sharded weights.
     """
-    sharded = accelerator.distributed_type.value in ("FSDP", "DEEPSPEED")
-    state_dict = accelerator.get_state_dict(prepared) if sharded else None
-    error = None
+    state_dict = accelerator.get_state_dict(prepared) if is_sharded(accelerator) else None
+    failed = False
     if accelerator.is_main_process:
         try:
             with temporary_directory(directory) as temporary:
-                finished_model(model).save_pretrained(temporary, state_dict=state_dict)
+                if not isinstance(model, AnyDepthForDepthEstimation):  # LoRA: the adapters are merged into a copy
+                    model = copy.deepcopy(model).merge_and_unload()
+                model.save_pretrained(temporary, state_dict=state_dict)
                 processor.save_pretrained(temporary)
                 (temporary / "README.md").write_text(card, encoding="utf-8")
                 publish_files(temporary, directory, last="config.json")
         except (OSError, SafetensorError) as exception:
-            error = exception
-            accelerator.print(f"Could not write the model to {directory}: {error}.")
-    return not any(gather_object([error is not None]))
+            failed = True
+            accelerator.print(f"Could not write the model to {directory}: {exception}.")
+    return not any(gather_object([failed]))
 
 
 def save_best(directory: Path, step: int, accelerator: Accelerator, save: Callable[[Path], bool]) -> None:

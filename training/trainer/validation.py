@@ -52,12 +52,8 @@ class Validator:
         was_training = model.training
         model.eval()
         _share_running_statistics(model, self.accelerator)
-        config = model.config
-        far = config.max_depth
-        if config.depth_estimation_type == "metric":
-            alignment = None
-        else:
-            alignment = config.prediction_type
+        config, far = model.config, model.config.max_depth
+        alignment = None if config.depth_estimation_type == "metric" else config.prediction_type
         rows, prior_rows, sheet = [], [], []
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
         # every process makes the same number of forward passes, which sharded parameters need
