@@ -27,23 +27,15 @@ from anydepth_hf.programs import Mistakes, Parser, number
 from training.data.batches import unchanged
 from training.data.decoding import DataError
 from training.data.manifest import claim_folder
-from training.data.readers import DepthSample
 from training.data.sources import DatasetSpec, PairDataset, open_dataset
 
 FLOAT_PREDICTOR = {317: 3}  # TIFF's predictor for floating point halves the size
 
 
-def encode_depth(depth: np.ndarray) -> bytes:
-    """float32 (H, W) as a TIFF file: deflate, with the floating-point predictor."""
+def encode(array: np.ndarray, format: str, **options) -> bytes:
+    """An array as the bytes of an image file."""
     buffer = io.BytesIO()
-    Image.fromarray(depth).save(buffer, "TIFF", compression="tiff_adobe_deflate", tiffinfo=FLOAT_PREDICTOR)
-    return buffer.getvalue()
-
-
-def encode_image(image: np.ndarray) -> bytes:
-    """uint8 (H, W, 3) as a PNG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
+    Image.fromarray(array).save(buffer, format, **options)
     return buffer.getvalue()
 
 
@@ -76,21 +68,18 @@ class Shards:
                     raise
                 skipped.append(str(error))
                 continue
+            path, root = self.dataset.paths(index)[0], self.dataset.root
+            extension = os.path.splitext(path)[1].lower()
+            is_rendered = extension == ".safetensors"
             depth = np.where(sample.valid, sample.depth, np.float32(0))
             yield {
                 "key": f"{index:09d}",
-                **self._image(index, sample),
-                "depth": encode_depth(depth),
+                "extension": ".png" if is_rendered else extension,
+                "image": encode(sample.image, "PNG") if is_rendered else Path(path).read_bytes(),
+                "depth": encode(depth, "TIFF", compression="tiff_adobe_deflate", tiffinfo=FLOAT_PREDICTOR),
                 "is_metric": sample.is_metric,
+                "name": os.path.relpath(path, root) if root else path,
             }
-
-    def _image(self, index: int, sample: DepthSample) -> dict:
-        path, root = self.dataset.paths(index)[0], self.dataset.root
-        name = os.path.relpath(path, root) if root else path
-        extension = os.path.splitext(path)[1].lower()
-        if extension == ".safetensors":
-            return {"extension": ".png", "image": encode_image(sample.image), "name": name}
-        return {"extension": extension, "image": Path(path).read_bytes(), "name": name}
 
 
 def _write_parquet(path: Path, rows: Iterator[dict]) -> None:

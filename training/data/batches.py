@@ -13,8 +13,9 @@ PREFETCHED = 4  # batches of each worker
 
 FAILURES = (DataError, ImportError)
 """What reading raises that is told in one sentence: a sample that cannot be used, or a package that is missing."""
-EpochKeys = Callable[[int], list[Any]]
-"""Called with the number of a batch; gives a key for each of its samples in this process."""
+Draw = Callable[[int], Callable[[int], list[Any]]]
+"""Called with an epoch when it begins; gives what turns the number of a batch into a key for each of its samples in
+this process."""
 
 
 class BatchKeys(Sampler):
@@ -26,13 +27,12 @@ class BatchKeys(Sampler):
 
     Args:
         num_batches: of an epoch, for this process.
-        draw: called with an epoch when it begins.
 
     Attributes:
         epoch, first_batch: the position; set it before iterating.
     """
 
-    def __init__(self, num_batches: int, draw: Callable[[int], EpochKeys]):
+    def __init__(self, num_batches: int, draw: Draw):
         self.num_batches, self.draw = num_batches, draw
         self.epoch, self.first_batch, self.iteration = 0, 0, 0
 
@@ -69,19 +69,12 @@ class WorkerBatches:
 
     Args:
         num_batches: of an epoch.
-        draw: the keys of an epoch.
         read: called with a key; returns a dict of tensors and strings, or raises DataError. It appends the messages of
             samples that it replaced to the list that it is given.
         num_workers: reading processes; 0 reads in this one.
     """
 
-    def __init__(
-        self,
-        num_batches: int,
-        draw: Callable[[int], EpochKeys],
-        read: Callable[[Any, list[str]], dict],
-        num_workers: int,
-    ):
+    def __init__(self, num_batches: int, draw: Draw, read: Callable[[Any, list[str]], dict], num_workers: int):
         self.num_batches = num_batches
         self._keys = BatchKeys(num_batches, draw)
         # two stacks a batch, of all batches under way and a few in the consumer's hands

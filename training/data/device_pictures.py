@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from training.data.batches import EpochKeys
+from training.data.batches import Draw
 from training.data.readers import DepthSample
 from training.data.transforms import ColorAugmentation, TrainTransform, normalize
 
@@ -68,24 +69,22 @@ class PicturesOnDevice:
         return torch.from_numpy(sample.image).permute(2, 0, 1).contiguous(), torch.from_numpy(depth)
 
 
+@dataclass(frozen=True)
 class DeviceBatches:
     """Batches made on the device, for a GPU that is faster than the processors that would feed it.
 
     Which pictures a batch has, and its size, are those of `WorkerBatches` with the same `draw`; the augmentation has
     the same ranges and other random numbers.
 
-    Args:
-        num_batches: of an epoch. draw: the keys of an epoch: file, size and seed of each picture of a batch.
+    Attributes:
+        num_batches: of an epoch.
+        draw: the keys of an epoch: file, size and seed of each picture of a batch.
     """
 
-    def __init__(
-        self,
-        num_batches: int,
-        draw: Callable[[int], EpochKeys],
-        pictures: PicturesOnDevice,
-        transform: TrainTransform,
-    ):
-        self.num_batches, self.draw, self.pictures, self.transform = num_batches, draw, pictures, transform
+    num_batches: int
+    draw: Draw
+    pictures: PicturesOnDevice
+    transform: TrainTransform
 
     def iterate(self, epoch: int, batch: int) -> Iterator[tuple[dict, list[str]]]:
         """Batches `batch` to the last of an epoch, as `WorkerBatches.iterate`; nothing is ever replaced."""

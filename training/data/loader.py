@@ -156,10 +156,8 @@ def build_train_loader(
             f"process_index={process_index}, num_processes={num_processes}."
         )
     if isinstance(dataset, HubStream):
-        batches = StreamBatches(
-            dataset, transform, batch_size=batch_size, seed=seed, num_workers=num_workers,
-            process_index=process_index, num_processes=num_processes, shuffle=shuffle, on_error=on_error,
-        )  # fmt: skip
+        place = process_index, num_processes
+        batches = StreamBatches(dataset, transform, batch_size, seed, num_workers, *place, shuffle, on_error)
     else:
         order = _Order(dataset, batch_size, seed, process_index, num_processes, shuffle)
         read = _Reader(dataset, transform, seed, on_error)

@@ -121,10 +121,7 @@ def build_picture_loader(
         raise ValueError(f"an epoch of {length} pictures is less than one batch of {batch_size * num_processes}")
     pictures = PicturesOnDevice(partial(some_pictures, root), read_sample, device) if device else None
     files = pictures.files if pictures else partial(some_pictures, root)
-    draw = _Draw(
-        files, list(sizes), batch_size=batch_size, wide_share=wide_share, seed=seed,
-        process_index=process_index, num_processes=num_processes,
-    )  # fmt: skip
+    draw = _Draw(files, list(sizes), batch_size, wide_share, seed, process_index, num_processes)
     if pictures:
         return TrainLoader(DeviceBatches(num_batches, draw, pictures, transform))
     return TrainLoader(WorkerBatches(num_batches, draw, partial(_read, transform), num_workers))

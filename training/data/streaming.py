@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import count, islice
 
 import numpy as np
@@ -15,6 +16,7 @@ from training.data.hub import HubStream
 MAX_REPLACEMENTS = 20
 
 
+@dataclass(eq=False)
 class StreamBatches(IterableDataset):
     """Batches of one process; what a batch holds depends on seed, epoch, and the numbers of processes and workers.
 
@@ -22,33 +24,27 @@ class StreamBatches(IterableDataset):
     and the random numbers, that an uninterrupted one would have.
     """
 
-    def __init__(
-        self,
-        stream: HubStream,
-        transform: Callable,
-        *,
-        batch_size: int,
-        seed: int,
-        num_workers: int,
-        process_index: int,
-        num_processes: int,
-        shuffle: bool,
-        on_error: str,
-    ):
-        self.stream, self.transform, self.batch_size, self.seed = stream, transform, batch_size, seed
-        self.process_index, self.num_processes = process_index, num_processes
-        self.shuffle, self.on_error = shuffle, on_error
-        self.num_batches = stream.num_samples // (batch_size * num_processes)
-        self._num_workers = stream.num_workers(num_workers, num_processes)
-        self._epoch, self._first_batch = 0, 0
+    stream: HubStream
+    transform: Callable
+    batch_size: int
+    seed: int
+    num_workers: int
+    process_index: int
+    num_processes: int
+    shuffle: bool
+    on_error: str
+
+    def __post_init__(self):
+        self.num_batches = self.stream.num_samples // (self.batch_size * self.num_processes)
+        self.num_workers = self.stream.num_workers(self.num_workers, self.num_processes)
 
     def iterate(self, epoch: int, batch: int) -> Iterator[tuple[dict | Exception, list[str]]]:
         """Batches `batch` to the last of an epoch, each with the messages of replaced samples."""
-        workers = max(1, self._num_workers)
+        workers = max(1, self.num_workers)
         self._epoch, self._first_batch = epoch, batch // workers  # of each worker
         loader = DataLoader(
-            self, batch_size=None, collate_fn=unchanged, num_workers=self._num_workers,
-            prefetch_factor=4 if self._num_workers else None, pin_memory=torch.cuda.is_available(),
+            self, batch_size=None, collate_fn=unchanged, num_workers=self.num_workers,
+            prefetch_factor=4 if self.num_workers else None, pin_memory=torch.cuda.is_available(),
         )  # fmt: skip
         # batches go round the workers beginning with the first, so a start in mid-round drops the round's beginning
         yield from islice(loader, batch % workers, batch % workers + self.num_batches - batch)

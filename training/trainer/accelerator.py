@@ -55,7 +55,6 @@ def is_sharded(accelerator: Accelerator) -> bool:
 
 
 def start_trackers(accelerator: Accelerator, arguments: TrainArguments, resumed_step: int | None) -> None:
-    values = vars(arguments)
-    config = {name: value if isinstance(value, int | float | str) else str(value) for name, value in values.items()}
+    config = {k: v if isinstance(v, int | float | str) else str(v) for k, v in vars(arguments).items()}
     options = {"tensorboard": {"purge_step": resumed_step + 1}} if resumed_step is not None else {}
     accelerator.init_trackers("anydepth", config, options)

@@ -1,6 +1,7 @@
 """Validation during training: errors after alignment beside those of an image-free prior, and pictures."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from training.trainer.accelerator import is_sharded
 REPORTED = ("abs_rel", "delta1", "rmse")
 
 
+@dataclass
 class Validator:
     """
     Predicts held-out samples one by one at the size users will predict at, and measures them at full size.
@@ -29,22 +31,17 @@ class Validator:
     Relative disparity is aligned by least squares in disparity space, relative depth in depth space, metric
     predictions not at all; the prior always in disparity space.
 
-    Args:
+    Attributes:
         samples: `samples[i] -> DepthSample`; each process takes every n-th.
         pictures: how many are drawn into `picture_dir`.
     """
 
-    def __init__(
-        self,
-        samples: Sequence[DepthSample],
-        processor: AnyDepthImageProcessor,
-        accelerator: Accelerator,
-        picture_dir: Path,
-        pictures: int,
-    ):
-        self.samples, self.processor, self.accelerator = samples, processor, accelerator
-        self.picture_dir, self.pictures = picture_dir, pictures
-        self._prior: dict[str, float] | None = None
+    samples: Sequence[DepthSample]
+    processor: AnyDepthImageProcessor
+    accelerator: Accelerator
+    picture_dir: Path
+    pictures: int
+    _prior: dict[str, float] | None = None
 
     @torch.no_grad()
     def __call__(self, model: nn.Module, step: int) -> dict[str, float]:
