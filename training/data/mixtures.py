@@ -1,15 +1,14 @@
 """Several data sets as one: one after the other (as the paper does), or drawn by weights."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
+from torch.utils.data import ConcatDataset
 
 from training.data.decoding import DataError
-from training.data.readers import DepthSample
 
 
-class Mixture:
+class Mixture(ConcatDataset):
     """Concatenation of map-style data sets; with weights, an epoch draws each in proportion.
 
     Args:
@@ -23,20 +22,10 @@ class Mixture:
     ) -> None:
         if weights is not None and (len(weights) != len(datasets) or min(weights) < 0 or sum(weights) <= 0):
             raise DataError(f"Weights must be one number >= 0 for each of {len(datasets)} data sets, got {weights}.")
-        self.datasets = list(datasets)
-        self._ends = np.cumsum([len(dataset) for dataset in self.datasets]).tolist()
+        super().__init__(datasets)
         self._counts = None
         if weights is not None:
             self._counts = _apportion(np.asarray(weights, dtype=np.float64), epoch_size or len(self))
-
-    def __len__(self) -> int:
-        return self._ends[-1]
-
-    def __getitem__(self, index: int) -> DepthSample:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        which = bisect_right(self._ends, index)
-        return self.datasets[which][index - (self._ends[which - 1] if which else 0)]
 
     def epoch_order(self, seed: int, epoch: int) -> np.ndarray:
         """Indices of a shuffled epoch, a function of (seed, epoch) alone.
@@ -50,7 +39,9 @@ class Mixture:
             order = np.concatenate(
                 [
                     end - len(dataset) + _draw(len(dataset), epoch * count, count, (seed, which))
-                    for which, (dataset, end, count) in enumerate(zip(self.datasets, self._ends, self._counts))
+                    for which, (dataset, end, count) in enumerate(
+                        zip(self.datasets, self.cumulative_sizes, self._counts)
+                    )
                 ]
             )
         return order[np.random.default_rng([seed, epoch]).permutation(len(order))]

@@ -53,19 +53,15 @@ class TrainState:
 def describe_run(arguments: TrainArguments, model_config: dict, accelerator: Accelerator, num_batches: int) -> dict:
     """Everything that decides a run's numbers, as plain JSON values."""
     options = {k: v for k, v in dataclasses.asdict(arguments).items() if k not in FREE_OPTIONS}
-    return json.loads(
-        json.dumps(
-            {
-                **options,
-                "mixed_precision": str(accelerator.mixed_precision),
-                "number of processes": accelerator.num_processes,
-                "distributed type": accelerator.distributed_type.value,
-                "batches in an epoch": num_batches,
-                "model config": model_config,
-            },
-            default=str,
-        )
-    )
+    run = {
+        **options,
+        "mixed_precision": str(accelerator.mixed_precision),
+        "number of processes": accelerator.num_processes,
+        "distributed type": accelerator.distributed_type.value,
+        "batches in an epoch": num_batches,
+        "model config": model_config,
+    }
+    return json.loads(json.dumps(run, default=str))
 
 
 class Checkpoints:

@@ -13,6 +13,7 @@ from torch.utils.data import Subset
 from anydepth_hf import AnyDepthConfig
 from training.data.decoding import DataError
 from training.data.loader import build_train_loader
+from training.data.picture_batches import build_picture_loader
 from training.data.readers import DepthSample
 from training.data.sources import NAMES, DatasetSpec, open_dataset
 from training.data.transforms import ColorAugmentation, TrainTransform
@@ -92,8 +93,6 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
         "num_processes": accelerator.num_processes,
     }
     if arguments.dataset == ["pictures"]:
-        from training.data.picture_batches import build_picture_loader
-
         place = arguments.pictures_dir, arguments.pictures_per_epoch, arguments.sizes
         device = accelerator.device if arguments.pictures_on_device else None
         return build_picture_loader(*place, transform, device=device, **options)

@@ -17,9 +17,8 @@ from training.trainer.checkpoints import Checkpoints, TrainState, describe_run, 
 from training.trainer.data import build_loader, build_validation_samples
 from training.trainer.ema import WeightAverage
 from training.trainer.model import build_model, build_processor, freeze_unreached, parameter_groups
-from training.trainer.monitoring import LossWindow, Meter
+from training.trainer.monitoring import LossWindow, Meter, MetricsFile, write_record
 from training.trainer.profiling import profile_training
-from training.trainer.record import MetricsFile, write_record
 from training.trainer.saved_model import check_hub, model_card, push_to_hub, save_best, save_model
 from training.trainer.schedule import Clock, learning_rate_factor, signals_blocked
 from training.trainer.validation import Validator
