@@ -15,6 +15,7 @@ import os
 import sys
 import tarfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +40,14 @@ def encode(array: np.ndarray, format: str, **options) -> bytes:
     return buffer.getvalue()
 
 
+@dataclass
 class Shards:
     """Writes one shard per item; runs in worker processes and gives the messages of skipped samples."""
 
-    def __init__(self, dataset: PairDataset, order: np.ndarray, arguments: argparse.Namespace, paths: list[Path]):
-        self.dataset, self.order, self.arguments, self.paths = dataset, order, arguments, paths
-
-    def __len__(self) -> int:
-        return len(self.paths)
+    dataset: PairDataset
+    order: np.ndarray
+    arguments: argparse.Namespace
+    paths: list[Path]
 
     def __getitem__(self, number: int) -> list[str] | Exception:
         size, path = self.arguments.shard_size, self.paths[number]
@@ -68,15 +69,17 @@ class Shards:
                     raise
                 skipped.append(str(error))
                 continue
-            path, root = self.dataset.paths(index)[0], self.dataset.root
+            key, path, root = f"{index:09d}", self.dataset.paths(index)[0], self.dataset.root
             extension = os.path.splitext(path)[1].lower()
-            is_rendered = extension == ".safetensors"
+            if extension == ".safetensors":
+                extension, image = ".png", encode(sample.image, "PNG")
+            else:
+                image = Path(path).read_bytes()
             depth = np.where(sample.valid, sample.depth, np.float32(0))
+            depth = encode(depth, "TIFF", compression="tiff_adobe_deflate", tiffinfo=FLOAT_PREDICTOR)
             yield {
-                "key": f"{index:09d}",
-                "extension": ".png" if is_rendered else extension,
-                "image": encode(sample.image, "PNG") if is_rendered else Path(path).read_bytes(),
-                "depth": encode(depth, "TIFF", compression="tiff_adobe_deflate", tiffinfo=FLOAT_PREDICTOR),
+                "image": {"bytes": image, "path": key + extension},
+                "depth": {"bytes": depth, "path": key + ".tiff"},
                 "is_metric": sample.is_metric,
                 "name": os.path.relpath(path, root) if root else path,
             }
@@ -90,22 +93,17 @@ def _write_parquet(path: Path, rows: Iterator[dict]) -> None:
     # small row groups: a reader holds one in memory; the bytes are compressed already
     with parquet.ParquetWriter(path, features.arrow_schema, compression="none") as writer:
         for row in rows:
-            values = {
-                "image": {"bytes": row["image"], "path": row["key"] + row["extension"]},
-                "depth": {"bytes": row["depth"], "path": row["key"] + ".tiff"},
-                "is_metric": row["is_metric"],
-                "name": row["name"],
-            }
-            writer.write_batch(pa.RecordBatch.from_pylist([values], schema=features.arrow_schema), row_group_size=1)
+            writer.write_batch(pa.RecordBatch.from_pylist([row], schema=features.arrow_schema), row_group_size=1)
 
 
 def _write_tar(path: Path, rows: Iterator[dict]) -> None:
     with tarfile.open(path, "w") as archive:
         for row in rows:
-            for extension, content in ((row["extension"], row["image"]), (".depth.tiff", row["depth"])):
-                member = tarfile.TarInfo(row["key"] + extension)
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
+            for file, kind in ((row["image"], ""), (row["depth"], ".depth")):
+                key, _, extension = file["path"].partition(".")
+                member = tarfile.TarInfo(f"{key}{kind}.{extension}")
+                member.size = len(file["bytes"])
+                archive.addfile(member, io.BytesIO(file["bytes"]))
 
 
 def _count_rows(path: Path) -> int:

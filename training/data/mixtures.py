@@ -36,14 +36,10 @@ class Mixture(ConcatDataset):
         if self._counts is None:
             order = np.arange(len(self))
         else:
-            order = np.concatenate(
-                [
-                    end - len(dataset) + _draw(len(dataset), epoch * count, count, (seed, which))
-                    for which, (dataset, end, count) in enumerate(
-                        zip(self.datasets, self.cumulative_sizes, self._counts)
-                    )
-                ]
-            )
+            parts = []
+            for which, (dataset, end, count) in enumerate(zip(self.datasets, self.cumulative_sizes, self._counts)):
+                parts.append(end - len(dataset) + _draw(len(dataset), epoch * count, count, (seed, which)))
+            order = np.concatenate(parts)
         return order[np.random.default_rng([seed, epoch]).permutation(len(order))]
 
 

@@ -124,14 +124,7 @@ def _parse_value(text: str):
 
 
 class PairDataset:
-    """Map-style data set of pairs of files.
-
-    Args:
-        name: for messages and reports.
-        reader: decodes the files.
-        pairs: (image, depth) paths, relative to `root` or absolute.
-        root: folder of relative paths.
-    """
+    """Map-style data set of pairs of files: (image, depth) paths, absolute or relative to `root`."""
 
     def __init__(self, name: str, reader: DepthReader, pairs: Sequence[folders.Pair], root: str = "") -> None:
         self.name, self.reader, self.root = name, reader, root
@@ -195,9 +188,6 @@ def open_dataset(
     spec: DatasetSpec | dict | str | Sequence[DatasetSpec | dict | str],
 ) -> PairDataset | HubDataset | HubStream | Mixture:
     """Opens one data set, or several as a mixture: concatenated, or drawn by weights if each has a `weight`.
-
-    Args:
-        spec: what to open, as `DatasetSpec.parse` reads it.
 
     Returns:
         A map-style data set (`__len__`, `__getitem__(index) -> DepthSample`), or a `HubStream`, for

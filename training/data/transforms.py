@@ -84,11 +84,7 @@ class TrainTransform:
     color: ColorAugmentation | None = None
 
     def __call__(self, sample: DepthSample, rng: np.random.Generator) -> dict[str, torch.Tensor | str]:
-        """Transforms one sample.
-
-        Args:
-            sample: image and depth of any size; smaller ones are enlarged.
-            rng: source of all randomness.
+        """Transforms a sample of any size; smaller ones are enlarged.
 
         Returns:
             `pixel_values` float32 (3, h, w), ImageNet-normalised; `labels` float32 (h, w), depth with 0 for "no

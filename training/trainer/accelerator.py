@@ -12,11 +12,7 @@ from training.trainer.arguments import TrainArguments
 
 
 def build_accelerator(arguments: TrainArguments) -> Accelerator:
-    """
-    Raises:
-        ValueError: a precision that the device lacks, a tracker that is not installed, or options that sharded
-            training does not support.
-    """
+    """Raises ValueError for a precision, tracker or way of sharding that the machine or the options do not allow."""
     logging.disable_progress_bar()  # of saving and loading models, in the middle of ours
     logging.set_verbosity_error()  # no table of the new head's weights; model_setup checks what was loaded
     if arguments.cpu:

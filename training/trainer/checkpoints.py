@@ -123,7 +123,7 @@ class Checkpoints:
 
     def resume(self) -> TrainState:
         """
-        Loads the newest checkpoint that is whole; says which newer ones are damaged, and leaves them where they are.
+        Loads the newest checkpoint that is whole; says which newer ones are damaged, and names them `damaged-step-X`.
 
         Raises:
             ValueError: it belongs to another run, with each difference, or all checkpoints are damaged.

@@ -138,10 +138,7 @@ def _repository_name(arguments: TrainArguments) -> str:
 
 
 def check_hub(arguments: TrainArguments) -> None:
-    """
-    Raises:
-        ValueError: the upload would fail, as nobody is logged in or the repository's name is none.
-    """
+    """Raises ValueError where the upload would fail: nobody is logged in, or the repository's name is none."""
     try:
         validate_repo_id(_repository_name(arguments))
         HfApi().whoami()
