@@ -32,8 +32,7 @@ def naming(name: str | os.PathLike) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataError(f"{name}: the file does not exist.") from error
     except Exception as error:  # decoders raise SyntaxError, KeyError, struct.error, zlib.error, RuntimeError ...
-        reason = one_line(error)
-        raise DataError(f"{name}: the file is damaged or not in the expected format ({reason}).") from error
+        raise DataError(f"{name}: the file is damaged or not in the expected format ({one_line(error)}).") from error
 
 
 def open_binary(source: Source):

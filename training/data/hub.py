@@ -126,17 +126,14 @@ def open_hub(spec: "DatasetSpec") -> HubDataset | HubStream:
     try:
         dataset, known = _load(datasets, path, spec)
     except Exception as error:  # the library raises dozens of types, with causes that mean nothing to a user
-        reason = one_line(error)
-        raise DataError(f"{spec.path}: datasets cannot load it ({type(error).__name__}: {reason[:300]}).") from error
+        reason = f"{type(error).__name__}: {one_line(error)[:300]}"
+        raise DataError(f"{spec.path}: datasets cannot load it ({reason}).") from error
     features = dataset.features
     if features is None:
         raise DataError(f"{spec.path}: the data set does not declare its columns; save it as Parquet.")
     columns = [
-        _find_column(spec.path, kind, wanted, candidates, features)
-        for kind, wanted, candidates in (
-            ("image", spec.image_column, IMAGE_COLUMNS),
-            ("depth", spec.depth_column, DEPTH_COLUMNS),
-        )
+        _find_column(spec.path, "image", spec.image_column, IMAGE_COLUMNS, features),
+        _find_column(spec.path, "depth", spec.depth_column, DEPTH_COLUMNS, features),
     ]
     extra = [name for name in ("is_metric", "name", "__key__") if name in features and name not in columns]
     dataset = dataset.select_columns([*columns, *extra])

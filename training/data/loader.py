@@ -50,7 +50,7 @@ class _Order:
     shuffle: bool
 
     def __call__(self, epoch: int) -> Callable[[int], list[Key]]:
-        order = self._indices(epoch)
+        order = self.indices(epoch)
 
         def key(batch: int) -> list[Key]:
             start = (batch * self.num_processes + self.rank) * self.batch_size
@@ -58,10 +58,7 @@ class _Order:
 
         return key
 
-    def num_batches(self) -> int:
-        return len(self._indices(0)) // (self.batch_size * self.num_processes)
-
-    def _indices(self, epoch: int) -> np.ndarray:
+    def indices(self, epoch: int) -> np.ndarray:
         """Indices of the data set in the order of an epoch, of all processes."""
         if not self.shuffle:
             return np.arange(len(self.dataset))
@@ -161,7 +158,8 @@ def build_train_loader(
     else:
         order = _Order(dataset, batch_size, seed, process_index, num_processes, shuffle)
         read = _Reader(dataset, transform, seed, on_error)
-        batches = WorkerBatches(order.num_batches(), order, read, num_workers)
+        num_batches = len(order.indices(0)) // (batch_size * num_processes)
+        batches = WorkerBatches(num_batches, order, read, num_workers)
     if batches.num_batches == 0:
         raise DataError(
             f"The data set has fewer samples than one batch of {batch_size * num_processes} "

@@ -223,13 +223,8 @@ class Trainer:
         """A complete model in `directory`; with the averaged weights where there are any."""
         card = None
         if self.accelerator.is_main_process:
-            run = {
-                "step": self.clock.step,
-                "minutes": self.clock.minutes,
-                "processes": self.accelerator.num_processes,
-                "precision": self.accelerator.mixed_precision,
-            }
-            card = model_card(self.model.config, self.arguments, run, self.environment, validation)
+            run = self.arguments, self.clock, self.accelerator, self.environment["device"]
+            card = model_card(self.model.config, *run, validation)
         with self._averaged():
             return save_model(self.model, self.prepared, self.processor, card, directory, self.accelerator)
 

@@ -18,6 +18,7 @@ from anydepth_hf.atomic_write import LEFTOVERS, publish_directory, publish_files
 from training.trainer.accelerator import is_sharded
 from training.trainer.arguments import TrainArguments
 from training.trainer.provenance import missing_line, notices, provenance, starting_point
+from training.trainer.schedule import Clock
 
 MEANING = {
     ("disparity", "relative"): "**disparity** (1 / depth), known up to a scale and a shift: large is near",
@@ -28,14 +29,18 @@ MEANING = {
 
 
 def model_card(
-    config: AnyDepthConfig, arguments: TrainArguments, run: dict, environment: dict, validation: dict | None
+    config: AnyDepthConfig,
+    arguments: TrainArguments,
+    clock: Clock,
+    accelerator: Accelerator,
+    device: str,
+    validation: dict | None,
 ) -> str:
     """
     The README.md of a trained model.
 
     Args:
-        run: `step`, `minutes`, `processes` and `precision`.
-        environment: from `anydepth_hf.environment.describe_environment`.
+        device: its name, for people.
         validation: the last validation's metrics, if there was one.
     """
     location = arguments.hub_model_id or arguments.output_dir
@@ -77,9 +82,9 @@ predicted = pipeline("depth-estimation", model="{location}")("picture.jpg")["pre
 ## Training
 
 - From {starting_point(arguments)}; encoder: {arguments.encoder}. Data: {data}.
-- {run["step"]} steps in {run["minutes"]:.0f} minutes on {environment["device"]}.
-- Processes: {run["processes"]}; batch of each: {arguments.batch_size}; accumulation steps: \
-{arguments.gradient_accumulation_steps}; precision: {run["precision"]}.
+- {clock.step} steps in {clock.minutes:.0f} minutes on {device}.
+- Processes: {accelerator.num_processes}; batch of each: {arguments.batch_size}; accumulation steps: \
+{arguments.gradient_accumulation_steps}; precision: {accelerator.mixed_precision}.
 - AdamW, learning rate {arguments.learning_rate}, {arguments.schedule} decay, seed {arguments.seed}.
 - Weights: {weights}.
 - {results}
