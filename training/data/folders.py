@@ -136,7 +136,7 @@ def find_folder_pairs(rgb_root: str, depth_root: str) -> list[Pair]:
     return [(images[stem], depths[stem]) for stem in sorted(images)]
 
 
-FRAME = re.compile(r"(.+)\.(rgb|depth)\.[^.]+")
+FRAME = re.compile(r"(.*[^/])\.(rgb|depth)\.[^./]+")
 
 
 def find_frames(root: str) -> list[Pair]:
@@ -147,13 +147,13 @@ def find_frames(root: str) -> list[Pair]:
     """
     files: dict[str, dict[str, str]] = {"rgb": {}, "depth": {}}
     for folder, _, names in os.walk(root):
-        folder = os.path.relpath(folder, root).removeprefix(".").removeprefix(os.sep)
         for file in names:
-            if match := FRAME.fullmatch(file):
-                name, path = os.path.join(folder, match[1]), os.path.join(folder, file)
-                if name in files[match[2]]:
-                    raise DataError(f"{root}/{path}: {files[match[2]][name]} is the same frame's; keep one.")
-                files[match[2]][name] = path
+            path = os.path.relpath(os.path.join(folder, file), root)
+            if match := FRAME.fullmatch(path):
+                name, kind = match.groups()
+                if name in files[kind]:
+                    raise DataError(f"{root}/{path}: {files[kind][name]} is the same frame's; keep one.")
+                files[kind][name] = path
     images, depths = files["rgb"], files["depth"]
     if not images and not depths:
         raise DataError(f"{root}: expected frames as NAME.rgb.jpg and NAME.depth.png, {describe_folder(root)}.")

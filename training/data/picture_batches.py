@@ -104,10 +104,8 @@ def build_picture_loader(
     the seed, epoch, its number and the files that are there when the epoch begins; processes take contiguous slices.
 
     Args:
-        root: folder of `list_pictures`.
         length: pictures in one epoch.
         sizes: (height, width) of batches; those whose shape is nearest to the pictures' are drawn from.
-        transform: its size is set to the batch's.
         batch_size: per process.
         wide_share: share of batches with pictures of at least 2:1, which are streets from a car, where there are any.
         device: which keeps the pictures and augments them itself (see `PicturesOnDevice`); `num_workers` is not used.

@@ -14,7 +14,7 @@ from training.trainer.arguments import TrainArguments
 def build_accelerator(arguments: TrainArguments) -> Accelerator:
     """Raises ValueError for a precision, tracker or way of sharding that the machine or the options do not allow."""
     logging.disable_progress_bar()  # of saving and loading models, in the middle of ours
-    logging.set_verbosity_error()  # no table of the new head's weights; model_setup checks what was loaded
+    logging.set_verbosity_error()  # no table of the new head's weights; `build_model` checks what was loaded
     if arguments.cpu:
         # without it torchrun's processes would not find each other on a machine without GPUs
         os.environ["ACCELERATE_USE_CPU"] = "1"

@@ -138,6 +138,15 @@ def test_pairs_of_folders(tmp_path):
         open_dataset({**spec, "depth_dir": "nowhere"})
 
 
+def test_frames_lie_in_any_folder(tmp_path):
+    image, depth = writers.scene(0, 6, 8)
+    for name in (".kept/a.b", "c/d", "e"):
+        writers.write_jpeg(tmp_path / f"{name}.rgb.jpg", image)
+        writers.write_png(tmp_path / f"{name}.depth.png", (depth * 1000).astype(np.uint16))
+    dataset = open_dataset(f"frames,root={tmp_path}")
+    assert len(dataset) == 3 and all(np.allclose(dataset[i].depth, depth, atol=1e-3) for i in range(3))
+
+
 @pytest.mark.parametrize(
     "spec, message",
     [
