@@ -10,9 +10,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from transformers.hf_argparser import HfArg
 
-from anydepth_cli.sentences import one_line
 from anydepth_hf.option_schema import AT_LEAST_0, AT_LEAST_1, POSITIVE, SHARE, Range, check_names, checked
-from anydepth_hf.programs import DataclassParser
+from anydepth_hf.programs import DataclassParser, one_line
 
 # Options that had another name before, still read under it on the command line, in configs and in checkpoints.
 RENAMED_OPTIONS = {"row": "preset", "scenes_per_epoch": "pictures_per_epoch"}

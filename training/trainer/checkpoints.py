@@ -13,8 +13,8 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from safetensors import SafetensorError, safe_open
 
-from anydepth_cli.sentences import one_line
 from anydepth_hf.atomic_write import LEFTOVERS, publish_directory, remove_directory, shared_temporary_name
+from anydepth_hf.programs import one_line
 from training.trainer.arguments import RENAMED_OPTIONS, TrainArguments
 from training.trainer.ema import WeightAverage
 

@@ -12,9 +12,9 @@ from huggingface_hub.utils import validate_repo_id
 from safetensors import SafetensorError
 from torch import nn
 
-from anydepth_cli.sentences import one_line
 from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation, AnyDepthImageProcessor
 from anydepth_hf.atomic_write import LEFTOVERS, publish_directory, publish_files, remove_directory, temporary_directory
+from anydepth_hf.programs import one_line
 from training.trainer.accelerator import is_sharded
 from training.trainer.arguments import TrainArguments
 from training.trainer.provenance import missing_line, notices, provenance, starting_point
