@@ -1,6 +1,7 @@
 """An argument parser that answers a mistake with one sentence and the nearest right word."""
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -71,18 +72,18 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def number(kind: type = int, minimum: float | None = None, above: float | None = None, maximum: float | None = None):
-    """A `type=` for numbers in a range: at least `minimum`, more than `above`, at most `maximum`; never NaN."""
-    parts = [f"at least {minimum}"] * (minimum is not None) + [f"more than {above}"] * (above is not None)
-    parts += [f"at most {maximum}"] * (maximum is not None)
-    wanted = f"{'a whole number' if kind is int else 'a number'} {' and '.join(parts)}".rstrip()
+    """A `type=` for finite numbers: at least `minimum`, more than `above`, at most `maximum`."""
+    bounds = {"at least": minimum, "more than": above, "at most": maximum}
+    limits = " and ".join(f"{words} {bound}" for words, bound in bounds.items() if bound is not None)
+    wanted = f"{'a whole number' if kind is int else 'a number'} {limits}".rstrip()
 
     def parse(text: str):
         try:
             value = kind(text)
         except ValueError:
-            value = float("nan")
+            value = math.nan
         fits = (minimum is None or value >= minimum) and (above is None or value > above)
-        if value != value or not fits or (maximum is not None and value > maximum):
+        if not (abs(value) < math.inf and fits and (maximum is None or value <= maximum)):
             raise argparse.ArgumentTypeError(f"must be {wanted}, got {text}")
         return value
 

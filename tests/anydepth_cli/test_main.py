@@ -57,6 +57,7 @@ def test_every_command_describes_its_options(name, capsys):
         (["predict", "--dtype", "float31"], "anydepth predict: --dtype: invalid choice: 'float31'"),
         (["predict", "--size", "-5"], "anydepth predict: --size: must be a whole number at least 1, got -5"),
         (["predict", "--size", "nan"], "anydepth predict: --size: must be a whole number at least 1, got nan"),
+        (["serve", "--timeout", "inf"], "anydepth serve: --timeout: must be a number more than 0, got inf"),
         (["benchmark", "--runs", "1.5"], "anydepth benchmark: --runs: must be a whole number at least 0, got 1.5"),
         (["predict", "--model"], "anydepth predict: --model: expected one argument"),
     ],
