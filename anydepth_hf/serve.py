@@ -26,8 +26,6 @@ def run(args: argparse.Namespace) -> int:
     from .serve_service import Limits, Service
 
     logging.disable_progress_bar()
-    # uvicorn sends itself the signal again once it has ended: the work is done then, and the status 0
-    signal.signal(signal.SIGTERM, lambda *_: None)
     limits = Limits(
         int(args.max_megabytes * 1e6), int(args.max_megapixels * 1e6), args.max_queue, args.timeout, args.workers
     )
@@ -47,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
             timeout_graceful_shutdown=int(args.timeout) + 10,
         )
         server = uvicorn.Server(config)
+        # uvicorn sends itself the signal again once it has ended: the work is done then, and the status 0
+        signal.signal(signal.SIGTERM, lambda *_: None)
         _announce(listening, predictor)
         try:
             server.run([listening])

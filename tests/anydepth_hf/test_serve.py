@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -232,6 +233,21 @@ def test_requests_in_work_are_finished_after_sigterm(model, tmp_path):
         assert server.wait() == 0
     with pytest.raises(OSError):
         server.health()
+
+
+ENDED_EARLY = """
+import os, signal, sys
+from anydepth_cli.main import main
+from anydepth_hf import serve
+load = serve.load_model
+serve.load_model = lambda *args: os.kill(os.getpid(), signal.SIGTERM) or load(*args)
+main(["serve", "--port", "0", "--model", sys.argv[1]])
+"""
+
+
+def test_sigterm_while_the_model_is_loaded_ends_the_server(model):
+    done = subprocess.run([sys.executable, "-c", ENDED_EARLY, model], timeout=120, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "")
 
 
 def crowd(server, seconds, clients=4):
