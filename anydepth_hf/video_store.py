@@ -65,17 +65,17 @@ class SegmentStore:
     def __init__(self, folder: Path, job: dict[str, Any]):
         self.folder = folder
         mark = {"generator": GENERATOR, "job": json.loads(json.dumps(job))}
-        if folder.is_dir() and any(folder.iterdir()):
-            found = _read_mark(folder)
-            if found is None:
-                raise FileExistsError(
-                    f"{folder} is not of anydepth and stands where the work on a video is kept; move it away."
-                )
-            if found != mark:
-                self.remove()
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(folder)
         remove_leftovers(folder)
+        found = _read_mark(folder)
+        if found is None and any(folder.iterdir()):
+            self.close()
+            raise FileExistsError(
+                f"{folder} is not of anydepth and stands where the work on a video is kept; move it away."
+            )
+        if found != mark:
+            self._empty()
         atomic_write_json(folder / _JOB, mark)
 
     @property
@@ -148,10 +148,14 @@ class SegmentStore:
             self._lock = None
 
     def remove(self) -> None:
-        """Removes the folder with all that is in it; its mark goes last, so that half of it is still ours."""
+        """Removes the folder with all that is in it."""
+        self._empty()
+        self.folder.rmdir()
+
+    def _empty(self) -> None:
+        """The mark goes last, so that half of a folder is still ours."""
         for path in sorted(self.folder.iterdir(), key=lambda path: path.name == _JOB):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        self.folder.rmdir()
 
 
 def _read_mark(folder: Path) -> dict | None:

@@ -16,6 +16,7 @@ av = pytest.importorskip("av", reason="needs the extra video")
 
 from anydepth_hf.video import FORMATS, predict_video  # noqa: E402
 from anydepth_hf.video_reader import probe, read_frames  # noqa: E402
+from anydepth_hf.video_store import SegmentStore  # noqa: E402
 from tests.anydepth_hf.video_samples import CODECS, decoded, make_video  # noqa: E402
 
 
@@ -180,6 +181,18 @@ def test_the_work_folder_of_others_is_left_alone_and_one_of_another_job_begins_a
     (work / "000000.npz").write_text("of another job")
     predict_video(model, source, tmp_path / "out.mp4")
     assert not work.exists()
+
+
+def test_the_work_of_another_process_is_left_alone_whatever_its_job(tmp_path):
+    store = SegmentStore(tmp_path / "work", {"size": 252})
+    store.path(0).write_text("a segment")
+    for job in ({"size": 252}, {"size": 518}):
+        with pytest.raises(BlockingIOError, match="Another process works on this video"):
+            SegmentStore(store.folder, job)
+    assert store.path(0).exists()
+    store.close()
+    SegmentStore(store.folder, {"size": 518}).close()
+    assert [path.name for path in store.folder.iterdir()] == ["job.json"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no video", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n"])
