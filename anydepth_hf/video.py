@@ -12,7 +12,11 @@ from .loading import load_model
 from .outputs import OutputOptions
 from .prediction import Predictor, model_label
 from .video_convert import FORMATS, PHASES, convert_video, damage_of, video_paths
+from .video_files import VIDEO_SUFFIXES
 from .video_sinks import ENDINGS
+
+COLOR_SUFFIXES = tuple(sorted(VIDEO_SUFFIXES - {".ogv", ".webm"}))
+"""Endings of files that hold H.264."""
 
 logger = logging.get_logger(__name__)
 
@@ -65,6 +69,8 @@ def predict_video(
         OSError: a file that cannot be opened or written.
     """
     predictor = model if isinstance(model, Predictor) else _predictor(model, size, batch_size)
+    if not formats:
+        raise ValueError("Choose at least one format.")
     for name in formats:
         if name not in FORMATS:
             raise ValueError(f"A video is written as {', '.join(FORMATS)}, not as {name!r}.")
@@ -72,9 +78,7 @@ def predict_video(
     if target.is_dir():
         paths = video_paths(target, source.stem, predictor.output_kind, formats)
     else:
-        base = str(target.with_suffix(""))
-        endings = ENDINGS | {"color": target.suffix or ".mp4"}
-        paths = {name: Path(base + endings[name]) for name in formats}
+        paths = _named_paths(source, target, formats)
     options = OutputOptions(formats, colormap=colormap, limits=limits, beside=side_by_side, overwrite=overwrite)
     phases = [phase for phase in PHASES if phase != "steady" or stabilize == "two-pass"]
 
@@ -86,6 +90,21 @@ def predict_video(
     if converted.damaged:
         logger.warning(f"{damage_of(source, converted)}.")
     return list(converted.paths.values())
+
+
+def _named_paths(source: Path, target: Path, formats: Sequence[str]) -> dict[str, Path]:
+    """The results of a video under the name of its colour video."""
+    base = str(target.with_suffix(""))
+    endings = ENDINGS | {"color": target.suffix or ".mp4"}
+    if "color" in formats and endings["color"].lower() not in COLOR_SUFFIXES:
+        raise ValueError(f"{target}: a colour video is {', '.join(COLOR_SUFFIXES)}, not {target.suffix}.")
+    paths = {name: Path(base + endings[name]) for name in formats}
+    if "ffv1" in paths and paths["ffv1"] == paths.get("color"):
+        raise ValueError(f"color and ffv1 would both be {target}: give the colour video another ending.")
+    for path in paths.values():
+        if path.exists() and path.samefile(source):
+            raise ValueError(f"{path} is the video itself: give its results another name.")
+    return paths
 
 
 def _predictor(model: Any, size: int | None, batch_size: int) -> Predictor:

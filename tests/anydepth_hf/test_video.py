@@ -195,6 +195,21 @@ def test_the_work_of_another_process_is_left_alone_whatever_its_job(tmp_path):
     assert [path.name for path in store.folder.iterdir()] == ["job.json"]
 
 
+def test_results_neither_replace_the_video_nor_each_other(model, tmp_path):
+    source = make_video(tmp_path / "clip.mkv", frames=3)
+    content = source.read_bytes()
+    for target, formats, message in (
+        ("clip.mkv", ["color"], "clip.mkv is the video itself"),
+        ("clip.mp4", ["color", "ffv1"], "clip.mkv is the video itself"),
+        ("out.mkv", ["color", "ffv1"], "color and ffv1 would both be .*out.mkv"),
+        ("out.webm", ["color"], "out.webm: a colour video is .3gp, "),
+        ("out.mp4", [], "Choose at least one format"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            predict_video(model, source, tmp_path / target, formats=formats)
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mkv"] and source.read_bytes() == content
+
+
 @pytest.mark.parametrize("content", [b"", b"no video", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n"])
 def test_what_is_no_video_gets_a_sentence(content, model, tmp_path):
     path = tmp_path / "clip.mp4"
