@@ -1,5 +1,6 @@
 """Frames of a camera, a network stream or a file as they happen: always the latest one, never a queue."""
 
+import os
 import re
 import threading
 import time
@@ -90,7 +91,9 @@ class LiveSource(threading.Thread):
             options = {}
             if not Path(name).exists():
                 raise VideoError(f"There is no camera {name}; give another number, a device, an address or a file.")
-        elif not self.is_file and not re.match(r"(rtsps?|https?|udp|tcp)://", name):
+        elif self.is_file:
+            name = os.path.abspath(name)  # else FFmpeg takes what stands before a colon for a protocol
+        elif not re.match(r"(rtsps?|https?|udp|tcp)://", name):
             raise VideoError(f"{name} is no camera, no address and no file that exists.")
         try:
             container = package.open(name, format=format, options=options, timeout=10.0)

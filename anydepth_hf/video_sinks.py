@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -99,7 +100,7 @@ class _Encoded(Sink):
 
     def begin(self, codec: str, width: int, height: int, pixels: str, options: dict[str, str], about: dict) -> None:
         """Opens the file, once its first frame and what it means are known."""
-        self.container = self.stack.enter_context(av().open(str(self.path), "w"))
+        self.container = self.stack.enter_context(av().open(os.path.abspath(self.path), "w"))
         self.container.metadata["comment"] = json.dumps(about)
         stream = self.container.add_stream(codec, rate=self.clip.info.rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, pixels

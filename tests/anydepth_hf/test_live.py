@@ -62,6 +62,12 @@ def test_a_source_that_does_not_exist_is_one_sentence(tmp_path):
     assert process.returncode == 2 and "none.mp4" in errors and len(errors.strip().splitlines()) == 1
 
 
+def test_a_files_name_may_have_a_colon(clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.symlink(clip, "12:30.mp4")
+    LiveSource("12:30.mp4").container.close()
+
+
 RTSP_SERVER = """
 import gi
 gi.require_version("Gst", "1.0"), gi.require_version("GstRtspServer", "1.0")

@@ -210,6 +210,14 @@ def test_results_neither_replace_the_video_nor_each_other(model, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mkv"] and source.read_bytes() == content
 
 
+def test_a_name_may_have_a_colon(model, tmp_path, monkeypatch):
+    """Before which FFmpeg reads a protocol."""
+    monkeypatch.chdir(tmp_path)
+    make_video(tmp_path / "clip.mp4", frames=3).rename("12:30.mp4")
+    (path,) = predict_video(model, "12:30.mp4", "out:1.mp4")
+    assert len(decoded(path.absolute())[0]) == 3
+
+
 @pytest.mark.parametrize("content", [b"", b"no video", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n"])
 def test_what_is_no_video_gets_a_sentence(content, model, tmp_path):
     path = tmp_path / "clip.mp4"
