@@ -205,10 +205,15 @@ def read_frames(path: str | os.PathLike, start: int = 0) -> Iterator[VideoFrame]
 def _decode(container, stream, waiting: list[int]) -> Iterator[Any]:
     """Decoded frames; times of packets go into `waiting`, and packets that fail are passed over."""
     errors = av().error
+    context = stream.codec_context
+    # these files hold no times of display: FFmpeg's are in the order of decoding, which is another one
+    guessed = container.format.name in ("avi", "asf") and context.name in ("h264", "hevc") and context.has_b_frames
     failed = 0
     while failed < 100:  # a file that is damaged throughout ends here
         try:
             for packet in container.demux(stream):
+                if guessed:
+                    packet.pts = None
                 try:
                     frames = packet.decode()
                 except (errors.InvalidDataError, errors.UndefinedError, errors.ExternalError):

@@ -17,7 +17,7 @@ av = pytest.importorskip("av", reason="needs the extra video")
 from anydepth_hf.video import FORMATS, predict_video  # noqa: E402
 from anydepth_hf.video_reader import probe, read_frames  # noqa: E402
 from anydepth_hf.video_store import SegmentStore  # noqa: E402
-from tests.anydepth_hf.video_samples import CODECS, decoded, make_video  # noqa: E402
+from tests.anydepth_hf.video_samples import CODECS, decoded, make_video, picture  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,17 @@ def test_frames_keep_their_times_where_the_rate_varies(model, tmp_path):
         np.testing.assert_allclose(decoded(path)[1], np.array(times) / 1000, atol=1e-3)
     with np.load(paths[2]) as file:
         np.testing.assert_allclose(file["seconds"], np.array(times) / 1000)
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".asf"])
+def test_files_without_times_of_display_keep_every_frame_in_its_order(suffix, tmp_path):
+    """FFmpeg gives their frames times in the order of decoding, which B-frames change."""
+    source = make_video(tmp_path / f"clip{suffix}")
+    frames = list(read_frames(source))
+    assert [(frame.index, frame.damaged) for frame in frames] == [(index, False) for index in range(12)]
+    np.testing.assert_allclose([float(frame.pts * probe(source).time_base) for frame in frames], np.arange(12) / 25)
+    for frame in frames:
+        assert np.abs(np.asarray(frame.open()).astype(int) - picture(frame.index)).mean() < 12
 
 
 def turned(path, quarters: int):
