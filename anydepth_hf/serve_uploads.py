@@ -135,7 +135,7 @@ def safe_name(name: str) -> str:
     """A file name without folders, of letters, digits, `_`, `-` and `.` alone, and short."""
     path = PurePath(name.replace("\\", "/").rpartition("/")[2])
     stem, suffix = (re.sub(r"[^\w.-]+", "_", part) for part in (path.stem, path.suffix))
-    return (stem.lstrip(".")[:60] or UNNAMED) + suffix[:10]
+    return (stem.lstrip(".")[:50] or UNNAMED) + suffix[:10]
 
 
 __all__ = ["HOW", "Body", "Refusal", "Upload", "media_type", "read_upload", "safe_name", "too_long"]

@@ -145,6 +145,11 @@ def test_bodies_forms_and_colours(server):
     assert Image.open(io.BytesIO(color.data)).height > 40 and "inline" in color.headers["Content-Disposition"]
 
 
+def test_a_long_name_fits_the_file_system_in_any_script(server):
+    data, kind = form(PICTURE, "\N{CJK UNIFIED IDEOGRAPH-20000}" * 70 + ".jpg")  # four bytes each
+    assert [server.predict(data, f"format={name}", kind).status for name in ("color", "npy")] == [200, 200]
+
+
 @pytest.mark.parametrize(
     ("data", "query", "kind", "status", "sentence"),
     [
