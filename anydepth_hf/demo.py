@@ -76,8 +76,7 @@ def make_page(
     _prepare()
     from .demo_actions import Actions
     from .demo_models import Models
-    from .demo_page import build_page
-    from .demo_style import CSS, theme
+    from .demo_page import CSS, build_page, theme
 
     logging.disable_progress_bar()
     chosen = Models(models, device, dtype, trust_remote_code, any_name)

@@ -16,7 +16,6 @@ from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .demo_files import camera_of, missing, range_of, write_files, write_view
 from .demo_models import Models
 from .demo_scene import Scene, predict_scene
-from .demo_style import FIRST_STEP, legend
 from .image_io import check_pixels
 from .prediction import FAILURES
 from .video import predict_video
@@ -24,6 +23,7 @@ from .video_reader import VideoInfo, probe
 
 EXAMPLE = Path(BUNDLED_CHECKPOINT) / "coffee.jpg"
 PROGRESS = gr.Progress()  # Gradio finds it as a default value, and gives each call its own
+FIRST_STEP = "Click a point of the photograph."
 NO_PHOTO = "There is no result to go on from: choose a photograph."
 
 
@@ -94,7 +94,7 @@ class Actions:
         """The scene in other colours."""
         if scene is None:
             return None, ""
-        return (scene.shown, scene.colored(colormap)), legend(scene, colormap)
+        return (scene.shown, scene.colored(colormap)), scene.legend(colormap)
 
     @in_words
     def click(self, scene: Scene | None, number, unit, event: gr.SelectData):
@@ -184,7 +184,7 @@ class Actions:
     def _seen(self, scene: Scene, colormap: str, camera) -> tuple[Any, ...]:
         """The scene, and what is seen of it in the first two tabs."""
         pictures = (scene.shown, scene.colored(colormap))
-        return scene, pictures, legend(scene, colormap), scene.marked(), self._reading(scene, camera)
+        return scene, pictures, scene.legend(colormap), scene.marked(), self._reading(scene, camera)
 
     def _reading(self, scene: Scene, camera) -> str:
         """What to do next in the tab of metres, or the distance of the clicked point."""
@@ -213,4 +213,4 @@ def _no_files() -> Any:
     return gr.update(value=None, visible=False)
 
 
-__all__ = ["EXAMPLE", "Actions", "in_words", "sentence"]
+__all__ = ["EXAMPLE", "FIRST_STEP", "Actions"]

@@ -1,18 +1,49 @@
-"""The demo's page: what stands where, and what happens when something is clicked."""
+"""The demo's page: what stands where, how it looks, and what happens when something is clicked."""
 
 from typing import Any
 
 import gradio as gr
 
 from .colormaps import COLORMAPS
-from .demo_actions import EXAMPLE, Actions
+from .demo_actions import EXAMPLE, FIRST_STEP, Actions
 from .demo_files import FORMATS, VIDEO_FORMATS, VIEWS
 from .demo_models import Models
-from .demo_style import FIRST_STEP
 
 SIZES = (252, 392, 518, 770, 1036)
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 """Of every event: the page offers no API, `anydepth serve` does."""
+
+CSS = """
+.gradio-container .main { max-width: 1240px !important; }
+#head h1 { margin: 0; font-size: 1.5rem; }
+#head p { margin: 0; }
+#head span { white-space: nowrap; }
+#photo { height: 300px; }
+#legend .bar { height: 14px; border-radius: 4px; }
+#legend .ticks { display: flex; justify-content: space-between; font-size: .85rem; }
+#legend p { margin: 2px 0 0; font-size: .85rem; opacity: .75; }
+#marked img { cursor: crosshair; }
+#reading { min-height: 1.6em; }
+@media (max-width: 700px) {
+  .gradio-container .main { padding: 8px 12px !important; }
+  /* what comes out stands right below what goes in */
+  #left { display: contents; }
+  #photo { height: 200px; order: 1; }
+  #right { order: 2; }
+  #settings { order: 3; }
+  #solid { height: 320px !important; }
+}
+"""
+
+
+def theme() -> gr.themes.Base:
+    """Gradio's default look with the system's fonts: its own come from a server of Google."""
+    return gr.themes.Default(
+        primary_hue="orange",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+        spacing_size="sm",
+    )
 
 
 def build_page(models: Models, actions: Actions, keep_seconds: float) -> gr.Blocks:
@@ -215,4 +246,4 @@ def _path_of(payload: Any) -> str | None:
     return None if payload is None else payload.path
 
 
-__all__ = ["build_page"]
+__all__ = ["CSS", "build_page", "theme"]

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from .alignment import sample
 from .calibration import Calibration, Sample, fit_calibration
 from .camera import Intrinsics
+from .colormaps import color_table
 from .depth_map import DepthMap
 from .geometry import unproject
 from .image_io import open_image
@@ -82,6 +83,26 @@ class Scene:
         """The map in colours, of the size of `shown`."""
         depth = self.depth
         return _small(colorize(depth.values, depth.kind, depth.valid, colormap, self.limits()))
+
+    def legend(self, colormap: str) -> str:
+        """HTML of a bar of the colours, from near to far, and what they mean."""
+        table = color_table(colormap)
+        steps = [table[index * (len(table) - 1) // 16] for index in range(17)]
+        bar = ", ".join(f"rgb({r} {g} {b})" for r, g, b in steps)
+        low, high = self.limits()
+        depth = self.depth
+        ticks, text = ["near", "far"], f"relative {depth.kind}, without unit"
+        if depth.unit == "m":
+            ticks = [f"{low + (high - low) * share / 4:.2f} m" for share in range(5)]
+            text = "depth along the camera's axis"
+        elif depth.is_metric:
+            text = f"{depth.kind} in {depth.unit}"
+        height, width = depth.shape
+        spans = "".join(f"<span>{tick}</span>" for tick in ticks)
+        return (
+            f'<div class="bar" style="background: linear-gradient(to right, {bar})"></div>'
+            f'<div class="ticks">{spans}</div><p>{text}; {width} × {height} pixels; {depth.model}</p>'
+        )
 
     def click(self, x: float, y: float) -> "Scene":
         """The scene after a click at a pixel of `shown`."""

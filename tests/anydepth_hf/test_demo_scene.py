@@ -59,6 +59,13 @@ def test_marks_are_drawn_where_the_points_are(scene):
     assert changed[300, 85:115].any() and changed[300, 1185:1215].any() and not changed[:250].any()
 
 
+def test_the_legend_says_what_the_colours_mean(scene):
+    assert "<p>relative disparity, without unit; 2560 × 1280 pixels; exact</p>" in scene.legend("spectral")
+    assert "<span>3.97 m</span></div><p>depth along the camera's axis;" in known(scene).legend("spectral")
+    metric = replace(scene, prediction=replace(scene.prediction, unit="1/m"))
+    assert "<span>far</span></div><p>disparity in 1/m;" in metric.legend("gray")
+
+
 @pytest.mark.parametrize("metres", [None, 0, -1, float("nan"), float("inf")])
 def test_a_distance_is_a_positive_number(scene, metres):
     with pytest.raises(ValueError, match="in metres, a number more than 0"):
