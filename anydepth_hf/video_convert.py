@@ -229,7 +229,7 @@ def _write(
         if seen:
             pictures = stack.enter_context(closing(ahead(frame.open() for frame in read_frames(clip.path))))
         for sink in sinks:
-            stack.callback(sink.abandon)
+            stack.callback(sink.stack.close)
         writers = [Behind(sink.write) for sink in sinks]
         for writer in writers:
             stack.callback(writer.stop)

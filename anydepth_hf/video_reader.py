@@ -151,7 +151,7 @@ def probe(path: str | os.PathLike) -> VideoInfo:
             stream.time_base,
             Fraction(rate),
             stream.frames or round(seconds * rate),
-            1 / aspect if turned and aspect else aspect or Fraction(1),
+            1 / aspect if turned else aspect,
             len(container.streams.audio),
             Fraction(container.start_time or 0, av().time_base),
         )
@@ -168,66 +168,77 @@ def read_frames(path: str | os.PathLike, start: int = 0) -> Iterator[VideoFrame]
         VideoError, OSError: see `open_video`.
     """
     with open_video(path) as (container, stream):
-        step = max(1, round(1 / (stream.average_rate or 25) / stream.time_base))
-        waiting: list[int] = []  # times of packets whose frames have not come, as a heap
-        index, last, size, picture = 0, None, None, None
-        repeated: set[int] = set()  # times of frames that were given up
-        for decoded in _decode(container, stream, waiting):
-            if decoded.pts in repeated:  # it comes after all, behind later ones
-                continue
-            size = size or (decoded.width, decoded.height)
-            pts = decoded.pts
-            if pts is None:
-                pts = 0 if last is None else last + step
-            while waiting and waiting[0] <= pts:
-                lost = heapq.heappop(waiting)
-                # frames come in the order of their times: what is earlier and has not come was not decoded
-                if picture is not None and last is not None and last < lost < pts:
-                    repeated.add(lost)
-                    if index >= start:
-                        yield VideoFrame(index, lost, True, picture, size)
-                    index, last = index + 1, lost
-            if decoded.key_frame:
-                repeated.clear()
-            if picture is None or not decoded.is_corrupt:
-                picture = decoded
-            pts = pts if last is None else max(pts, last + 1)
+        size = None
+        for index, (pts, damaged, picture) in enumerate(_timed(container, stream)):
+            size = size or (picture.width, picture.height)
             if index >= start:
-                yield VideoFrame(index, pts, decoded.is_corrupt, picture, size)
-            index, last = index + 1, pts
-        for lost in sorted(waiting):
-            if picture is not None and last is not None and lost > last:
-                if index >= start:
-                    yield VideoFrame(index, lost, True, picture, size)
-                index, last = index + 1, lost
+                yield VideoFrame(index, pts, damaged, picture, size)
+
+
+def _timed(container, stream) -> Iterator[tuple[int, bool, Any]]:
+    """Time, whether it is damaged, and picture of each frame; where none was decoded, those before stand in."""
+    step = max(1, round(1 / (stream.average_rate or 25) / stream.time_base))
+    waiting: list[int] = []  # times of packets whose frames have not come, as a heap
+    last, picture = None, None
+    repeated: set[int] = set()  # times of frames that were given up
+    for decoded in _decode(container, stream, waiting):
+        if decoded.pts in repeated:  # it comes after all, behind later ones
+            continue
+        pts = decoded.pts
+        if pts is None:
+            pts = 0 if last is None else last + step
+        while waiting and waiting[0] <= pts:
+            lost = heapq.heappop(waiting)
+            # frames come in the order of their times: what is earlier and has not come was not decoded
+            if last is not None and last < lost < pts:
+                repeated.add(lost)
+                yield lost, True, picture
+                last = lost
+        if decoded.key_frame:
+            repeated.clear()
+        if picture is None or not decoded.is_corrupt:
+            picture = decoded
+        last = pts if last is None else max(pts, last + 1)
+        yield last, decoded.is_corrupt, picture
+    for lost in sorted(waiting):
+        if last is not None and lost > last:
+            yield lost, True, picture
+            last = lost
 
 
 def _decode(container, stream, waiting: list[int]) -> Iterator[Any]:
     """Decoded frames; times of packets go into `waiting`, and packets that fail are passed over."""
-    errors = av().error
     context = stream.codec_context
     # these files hold no times of display: FFmpeg's are in the order of decoding, which is another one
     guessed = container.format.name in ("avi", "asf") and context.name in ("h264", "hevc") and context.has_b_frames
+    for packet in packets_of(container, stream):
+        if guessed:
+            packet.pts = None
+        try:
+            frames = packet.decode()
+        except av().error.EOFError:
+            return
+        except av().error.FFmpegError:
+            frames = []
+        # before any frame can need it: decoders return frames at the earliest with their packet
+        if packet.pts is not None and packet.size and not packet.is_discard:
+            heapq.heappush(waiting, packet.pts)
+        yield from frames
+
+
+def packets_of(container: Any, *streams: Any) -> Iterator[Any]:
+    """The packets of some streams of a container; damaged places are passed over."""
     failed = 0
     while failed < 100:  # a file that is damaged throughout ends here
         try:
-            for packet in container.demux(stream):
-                if guessed:
-                    packet.pts = None
-                try:
-                    frames = packet.decode()
-                except (errors.InvalidDataError, errors.UndefinedError, errors.ExternalError):
-                    frames = []
-                # before any frame can need it: decoders return frames at the earliest with their packet
-                if packet.pts is not None and packet.size and not packet.is_discard:
-                    heapq.heappush(waiting, packet.pts)
-                failed = 0 if frames else failed
-                yield from frames
+            for packet in container.demux(*streams):
+                failed = 0
+                yield packet
             return
-        except errors.EOFError:
+        except av().error.EOFError:
             return
-        except errors.FFmpegError:
+        except av().error.FFmpegError:
             failed += 1
 
 
-__all__ = ["VideoError", "VideoFrame", "VideoInfo", "open_video", "probe", "read_frames", "reason_of"]
+__all__ = ["VideoError", "VideoFrame", "VideoInfo", "open_video", "packets_of", "probe", "read_frames", "reason_of"]

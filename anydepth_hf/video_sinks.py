@@ -1,6 +1,5 @@
 """What the maps of a video are written to: videos of colours and of numbers, frames in a folder, one array."""
 
-import io
 import json
 import os
 import zipfile
@@ -66,18 +65,22 @@ class Clip:
         """When a frame is shown, seconds from the start of the file."""
         return int(self.pts[index]) * self.info.time_base - self.origin
 
+    def seconds(self) -> list[float]:
+        """When each frame is shown."""
+        return [float(self.time(index)) for index in range(len(self.pts))]
+
     def about(self) -> dict[str, Any]:
         """For the metadata of every result."""
         return {"frames": len(self.pts), "rate": str(self.info.rate)}
 
 
 class Sink:
-    """One result. `write` takes the maps in order; `close` makes the file complete; `abandon` gives up."""
+    """One result; `stack` holds what is open."""
 
     needs_picture = False
 
     def __init__(self, path: Path, clip: Clip):
-        self.path, self.clip = path, clip
+        self.path, self.clip, self.stack = path, clip, ExitStack()
 
     def write(self, index: int, depth: DepthMap, picture: Image.Image | None) -> None:
         """Takes the next map, and the frame itself where `needs_picture`."""
@@ -85,18 +88,13 @@ class Sink:
 
     def close(self) -> None:
         """Completes the file."""
-
-    def abandon(self) -> None:
-        """Lets go of what is open."""
+        self.stack.close()
 
 
 class _Encoded(Sink):
     """A video file."""
 
-    def __init__(self, path: Path, clip: Clip):
-        super().__init__(path, clip)
-        self.stack = ExitStack()
-        self.container: Any = None
+    container: Any = None
 
     def begin(self, codec: str, width: int, height: int, pixels: str, options: dict[str, str], about: dict) -> None:
         """Opens the file, once its first frame and what it means are known."""
@@ -110,23 +108,18 @@ class _Encoded(Sink):
         self.stream = stream
 
     def encode(self, index: int, frame: Any) -> None:
-        """Adds a frame of PyAV at its own time."""
+        """Adds a frame of PyAV."""
         frame.time_base = self.clip.info.time_base
         frame.pts = int(self.clip.pts[index]) - round(self.clip.origin / frame.time_base)
         self.container.mux(self.stream.encode(frame))
 
     def close(self) -> None:
-        """Writes what the encoder still holds, and the file's end."""
         if self.container is not None:
-            self.container.mux(self.stream.encode())
-        self.stack.close()
-
-    def abandon(self) -> None:
-        """Closes the file, whatever is in it."""
-        self.stack.close()
+            self.container.mux(self.stream.encode())  # what the encoder still holds
+        super().close()
 
 
-class ColorVideo(_Encoded):
+class _ColorVideo(_Encoded):
     """H.264 in MP4 that plays everywhere, with the sound of the original; one range of colours for all frames."""
 
     def __init__(self, path: Path, clip: Clip):
@@ -136,7 +129,6 @@ class ColorVideo(_Encoded):
         self.legend: np.ndarray | None = None
 
     def write(self, index: int, depth: DepthMap, picture: Image.Image | None) -> None:
-        """See `Sink`."""
         options, limits = self.clip.options, self.clip.limits
         colors = np.asarray(colorize(depth.values, depth.kind, depth.valid, options.colormap, limits))
         if picture is not None:
@@ -165,24 +157,21 @@ class ColorVideo(_Encoded):
             self.sound.until(self.clip.time(index))
 
     def close(self) -> None:
-        """See `Sink`."""
         if self.sound is not None:
             self.sound.until()
         super().close()
 
 
-class LevelVideo(_Encoded):
+class _LevelVideo(_Encoded):
     """16-bit gray without loss (FFV1 in Matroska); its scale and offset stand in the file's comment."""
 
     codec, pixels, drop = "ffv1", "gray16le", 0
     settings = FFV1
 
     def write(self, index: int, depth: DepthMap, picture: Image.Image | None) -> None:
-        """See `Sink`."""
         quantized = quantize(depth.values, depth.valid, self.clip.options.step, self.clip.levels)
         if self.container is None:
-            unit = 2**self.drop
-            scale = quantized.scale * unit
+            scale = quantized.scale * 2**self.drop
             about = depth.metadata(scale, quantized.offset, step=scale, invalid=INVALID, **self.clip.about())
             height, width = depth.shape
             self.begin(self.codec, width, height, self.pixels, self.settings, about)
@@ -190,19 +179,18 @@ class LevelVideo(_Encoded):
         self.encode(index, av().VideoFrame.from_ndarray(codes, format=self.pixels))
 
 
-class HevcVideo(LevelVideo):
+class _HevcVideo(_LevelVideo):
     """12-bit gray, small and not without loss (HEVC in MP4)."""
 
     codec, pixels, drop = "libx265", "gray12le", 4
     settings = {"preset": "fast", "x265-params": "crf=10:log-level=none"}
 
     def begin(self, *args: Any) -> None:
-        """See `_Encoded`."""
         super().begin(*args)
         self.stream.codec_context.codec_tag = "hvc1"  # the name under which Apple's players look for it
 
 
-class FrameFolder(Sink):
+class _FrameFolder(Sink):
     """A file for each frame, as `write_depth` writes pictures, and `frames.json` with their times."""
 
     def __init__(self, path: Path, clip: Clip, suffix: str):
@@ -211,54 +199,37 @@ class FrameFolder(Sink):
         path.mkdir()
 
     def write(self, index: int, depth: DepthMap, picture: Image.Image | None) -> None:
-        """See `Sink`."""
         path = self.path / f"{index:06d}_{depth.kind}{self.suffix}"
         write_depth(path, depth, step=self.clip.options.step, limits=self.clip.levels)
 
     def close(self) -> None:
-        """See `Sink`."""
-        seconds = [float(self.clip.time(index)) for index in range(len(self.clip.pts))]
-        about = {"generator": GENERATOR, **self.clip.about(), "seconds": seconds}
+        about = {"generator": GENERATOR, **self.clip.about(), "seconds": self.clip.seconds()}
         atomic_write_json(self.path / "frames.json", about)
 
 
-class ArrayFile(Sink):
+class _ArrayFile(Sink):
     """One `.npz` with the array (count, height, width), written to disk frame by frame."""
 
-    def __init__(self, path: Path, clip: Clip):
-        super().__init__(path, clip)
-        self.stack = ExitStack()
-        self.file: Any = None
+    file: Any = None
 
     def write(self, index: int, depth: DepthMap, picture: Image.Image | None) -> None:
-        """See `Sink`."""
         if self.file is None:
-            archive = self.stack.enter_context(zipfile.ZipFile(self.path, "w", allowZip64=True))
-            seconds = np.array([float(self.clip.time(index)) for index in range(len(self.clip.pts))])
+            archive = self.stack.enter_context(zipfile.ZipFile(self.path, "w"))
             about = np.bytes_(json.dumps(depth.metadata(**self.clip.about())))
-            for name, array in ((KEY, np.asarray(about)), ("seconds", seconds)):
-                buffer = io.BytesIO()
-                np.lib.format.write_array(buffer, array, allow_pickle=False)
-                archive.writestr(f"{name}.npy", buffer.getvalue())
+            for name, value in ((KEY, about), ("seconds", self.clip.seconds())):
+                with archive.open(f"{name}.npy", "w") as file:
+                    np.lib.format.write_array(file, np.asarray(value), allow_pickle=False)
             self.file = self.stack.enter_context(archive.open(f"{depth.kind}.npy", "w", force_zip64=True))
             header = {"descr": "<f4", "fortran_order": False, "shape": (len(self.clip.pts), *depth.shape)}
             np.lib.format.write_array_header_2_0(self.file, header)
         self.file.write(np.ascontiguousarray(depth.filled(), "<f4").data)
 
-    def close(self) -> None:
-        """See `Sink`."""
-        self.stack.close()
-
-    def abandon(self) -> None:
-        """See `Sink`."""
-        self.stack.close()
-
 
 def make_sinks(paths: dict[str, Path], clip: Clip) -> Sequence[Sink]:
     """The writers of some of `ENDINGS`, each to its path, which does not exist yet."""
-    makers: dict[str, Any] = {"color": ColorVideo, "ffv1": LevelVideo, "hevc": HevcVideo, "npz": ArrayFile}
+    makers: dict[str, Any] = {"color": _ColorVideo, "ffv1": _LevelVideo, "hevc": _HevcVideo, "npz": _ArrayFile}
     return [
-        makers[name](path, clip) if name in makers else FrameFolder(path, clip, f".{name}")
+        makers[name](path, clip) if name in makers else _FrameFolder(path, clip, f".{name}")
         for name, path in paths.items()
     ]
 

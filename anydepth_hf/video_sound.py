@@ -4,9 +4,9 @@ import os
 from fractions import Fraction
 from typing import Any
 
-from .video_reader import av, open_video
+from .video_reader import av, open_video, packets_of
 
-COPIED = frozenset("aac ac3 alac eac3 flac mp3 opus".split())
+_COPIED = frozenset("aac ac3 alac eac3 flac mp3 opus".split())
 """Codecs whose packets go into an MP4 file as they are; other sound becomes AAC."""
 _LAYOUTS = ("stereo", "3.0", "4.0", "5.0", "5.1", "7.1")  # of AAC
 
@@ -28,7 +28,7 @@ class Sound:
         self._tracks: dict[int, _Copy | _Encode] = {}
         for stream in self._source.streams.audio:
             if stream.codec_context is not None:
-                copied = stream.codec_context.name.removesuffix("float") in COPIED
+                copied = stream.codec_context.name.removesuffix("float") in _COPIED
                 self._tracks[stream.index] = (_Copy if copied else _Encode)(stream, container, origin)
         self._packets = self._read()
         self._next = next(self._packets, None)
@@ -53,19 +53,10 @@ class Sound:
         self._opened.__exit__(None, None, None)
 
     def _read(self):
-        streams = [self._source.streams[index] for index in self._tracks]
-        failed = 0
-        while streams and failed < 100:
-            try:
-                for packet in self._source.demux(streams):
-                    if packet.size and packet.dts is not None and not packet.is_corrupt:
-                        failed = 0
-                        yield packet
-                return
-            except av().error.EOFError:
-                return
-            except av().error.FFmpegError:  # a damaged place: the rest is read on
-                failed += 1
+        if streams := [self._source.streams[index] for index in self._tracks]:
+            for packet in packets_of(self._source, *streams):
+                if packet.size and packet.dts is not None and not packet.is_corrupt:
+                    yield packet
 
 
 class _Copy:
@@ -117,4 +108,4 @@ class _Encode:
             yield from self.stream.encode(resampled)
 
 
-__all__ = ["COPIED", "Sound"]
+__all__ = ["Sound"]
