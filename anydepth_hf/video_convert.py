@@ -119,18 +119,18 @@ def stabilized_maps(
             make of it.
         done: called after each frame of the backward pass.
     """
-    backward = None
-    if mode == "two-pass":
-        backward = SegmentStore(store.folder / "backward", {})
+    with ExitStack() as stack:
+        backward = None
+        if mode == "two-pass":
+            backward = stack.enter_context(closing(SegmentStore(store.folder / "backward", {})))
+            stabilizer = Stabilizer(device)
+            for index in reversed(range(store.count)):
+                segment = store.read(index)
+                for place in reversed(range(len(segment))):
+                    segment.maps[place] = stabilizer(segment.maps[place], segment.guides[place]).cpu().numpy()
+                    done()
+                backward.write(index, segment)
         stabilizer = Stabilizer(device)
-        for index in reversed(range(store.count)):
-            segment = store.read(index)
-            for place in reversed(range(len(segment))):
-                segment.maps[place] = stabilizer(segment.maps[place], segment.guides[place]).cpu().numpy()
-                done()
-            backward.write(index, segment)
-    stabilizer = Stabilizer(device)
-    try:
         for index in range(store.count):
             segment = store.read(index)
             other = None if backward is None else backward.read(index)
@@ -138,9 +138,6 @@ def stabilized_maps(
                 if mode != "off":
                     values = stabilizer(values, guide).cpu().numpy()
                 yield values if other is None else (values + other.maps[place]) / 2
-    finally:
-        if backward is not None:
-            backward.close()
 
 
 class _Steps:

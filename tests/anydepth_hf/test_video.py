@@ -206,6 +206,22 @@ def test_the_work_of_another_process_is_left_alone_whatever_its_job(tmp_path):
     assert [path.name for path in store.folder.iterdir()] == ["job.json"]
 
 
+def test_what_the_progress_raises_ends_the_work_which_then_goes_on(model, tmp_path):
+    source = make_video(tmp_path / "clip.mp4", frames=6)
+    ends = [3, 8, 14]  # in each phase
+
+    def stop(done, steps):
+        if done == ends[0]:
+            del ends[0]
+            raise ValueError("enough")
+
+    while ends:
+        with pytest.raises(ValueError, match="enough"):
+            predict_video(model, source, tmp_path / "out.mp4", stabilize="two-pass", progress=stop)
+    (path,) = predict_video(model, source, tmp_path / "out.mp4", stabilize="two-pass")
+    assert len(decoded(path)[0]) == 6
+
+
 def test_results_neither_replace_the_video_nor_each_other(model, tmp_path):
     source = make_video(tmp_path / "clip.mkv", frames=3)
     content = source.read_bytes()
