@@ -4,6 +4,7 @@ import argparse
 import io
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -45,7 +46,7 @@ class LivePredictor:
         Raises:
             ValueError: the model cannot take the frame.
         """
-        frame = _Frame(picture)
+        frame = SimpleNamespace(name="the frame", open=lambda: picture)
         result = next(self.predictor.run([(frame, *self.predictor.read(frame))]))
         if result.error is not None:
             raise result.error
@@ -63,16 +64,6 @@ class LivePredictor:
         if not self.beside:
             return colors
         return Image.fromarray(np.concatenate([np.asarray(picture.convert("RGB")), np.asarray(colors)], axis=1))
-
-
-class _Frame:
-    name = "the frame"
-
-    def __init__(self, picture: Image.Image):
-        self.picture = picture
-
-    def open(self) -> Image.Image:
-        return self.picture
 
 
 def run(args: argparse.Namespace) -> int:

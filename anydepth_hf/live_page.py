@@ -10,7 +10,6 @@ _PAGE = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>anydepth
 img{max-width:100vw;max-height:100vh}</style><img src="stream.mjpg"
 alt="Disparity or depth as the camera sees it"></html>
 """
-_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 
 class LivePage:
@@ -48,7 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):  # noqa: N802
         """Answers with the page or the stream."""
-        if (self.headers.get("Host") or "").rsplit(":", 1)[0] not in _HOSTS:
+        if (self.headers.get("Host") or "").rsplit(":", 1)[0] not in ("localhost", "127.0.0.1"):
             self.send_error(403)  # a page of the network under another name
         elif self.path == "/":
             self._send("text/html; charset=utf-8", _PAGE)

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,7 @@ def convert_video(
     info = probe(source)
     first = next(iter(paths.values()))
     first.parent.mkdir(parents=True, exist_ok=True)
-    store = SegmentStore(_work_folder(first), _job(predictor, source))
-    with closing(store):
+    with closing(SegmentStore(first.with_name(f".{first.name}.partial"), _job(predictor, source))) as store:
         _predict(predictor, source, store, _Steps(progress, "predict", info.frames))
         statistics = store.statistics()
         levels = float(statistics["low"].min()), float(statistics["high"].max())
@@ -217,22 +217,19 @@ def _write(
     temporary = {name: work / path.name for name, path in paths.items()}
     sinks = make_sinks(temporary, clip)
     steady, steps = (_Steps(progress, phase, len(clip.pts)) for phase in PHASES[1:])
-    seen = any(sink.needs_picture for sink in sinks)
-    name = clip.path.name
     size = clip.info.height, clip.info.width
     with ExitStack() as stack:
         maps = stack.enter_context(closing(stabilized_maps(store, stabilize, predictor.model.device, steady)))
-        pictures: Any = None
-        if seen:
+        pictures: Iterable[Any] = repeat(None, len(clip.pts))
+        if any(sink.needs_picture for sink in sinks):
             pictures = stack.enter_context(closing(ahead(frame.open() for frame in read_frames(clip.path))))
         for sink in sinks:
             stack.callback(sink.stack.close)
         writers = [Behind(sink.write) for sink in sinks]
         for writer in writers:
             stack.callback(writer.stop)
-        for index, values in enumerate(maps):
-            depth = predictor.describe({"values": resized(values, size)}, None, name)
-            picture = next(pictures) if seen else None
+        for index, (values, picture) in enumerate(zip(maps, pictures, strict=True)):
+            depth = predictor.describe({"values": resized(values, size)}, None, clip.path.name)
             for writer in writers:
                 writer.put(index, depth, picture)
             steps()
@@ -259,11 +256,6 @@ def _range_of(predictor: Predictor, low: float, high: float) -> tuple[float, flo
     return value_range(depth.values, depth.valid)
 
 
-def _work_folder(path: Path) -> Path:
-    """Where the work on a result is kept: hidden beside it."""
-    return path.with_name(f".{path.name}.partial")
-
-
 def _job(predictor: Predictor, source: Path) -> dict[str, Any]:
     """Whatever decides what the predictions are."""
     state = os.stat(source)
@@ -278,15 +270,4 @@ def _job(predictor: Predictor, source: Path) -> dict[str, Any]:
     }
 
 
-__all__ = [
-    "FORMATS",
-    "PHASES",
-    "Converted",
-    "Progress",
-    "convert_video",
-    "damage_of",
-    "guide_of",
-    "resized",
-    "stabilized_maps",
-    "video_paths",
-]
+__all__ = ["FORMATS", "PHASES", "convert_video", "damage_of", "guide_of", "resized", "stabilized_maps", "video_paths"]

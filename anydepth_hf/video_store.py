@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +193,9 @@ def encode_gray(codes: np.ndarray) -> bytes:
     """uint16 `(count, height, width)` as an FFV1 video in memory."""
     file = io.BytesIO()
     with av().open(file, "w", format="nut") as container:
-        stream = add_ffv1(container, codes.shape[2], codes.shape[1], Fraction(25))
+        stream = container.add_stream("ffv1", rate=25, options=FFV1)
+        stream.height, stream.width = codes.shape[1:]
+        stream.pix_fmt, stream.thread_type = "gray16le", "AUTO"
         for index, frame in enumerate(codes):
             picture = av().VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="gray16le")
             picture.pts = index
@@ -210,12 +211,4 @@ def decode_gray(data: bytes) -> np.ndarray:
         return np.stack([frame.to_ndarray() for frame in container.decode(video=0)])
 
 
-def add_ffv1(container: Any, width: int, height: int, rate: Fraction) -> Any:
-    """A lossless stream of 16-bit gray in a container that is being written."""
-    stream = container.add_stream("ffv1", rate=rate, options=FFV1)
-    stream.width, stream.height, stream.pix_fmt = width, height, "gray16le"
-    stream.thread_type = "AUTO"
-    return stream
-
-
-__all__ = ["Segment", "SegmentStore", "add_ffv1", "decode_gray", "encode_gray", "segment_length"]
+__all__ = ["FFV1", "Segment", "SegmentStore", "segment_length"]
