@@ -6,6 +6,7 @@ import sys
 import threading
 from types import FrameType
 
+from .parser import UsageError
 from .sentences import one_line
 
 MISTAKES = (ValueError, OSError, ImportError, RuntimeError)
@@ -43,13 +44,11 @@ class Mistakes:
         return self
 
     def __exit__(self, kind, error: BaseException | None, traceback) -> bool:
-        from .parser import UsageError
-
         if self.handles and signal.getsignal(signal.SIGINT) is interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if isinstance(error, KeyboardInterrupt):
             self.status = 130
-            say(self.prog, self.interrupted)
+            self._say(self.interrupted)
         elif isinstance(error, BrokenPipeError):  # the reader of a pipe, `| head`, has gone
             self.status = 1
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -57,8 +56,11 @@ class Mistakes:
             if os.environ.get("ANYDEPTH_DEBUG") and not isinstance(error, UsageError):
                 return False
             self.status = 2
-            say(self.prog, one_line(error))
+            self._say(one_line(error))
         return self.status != 0
+
+    def _say(self, sentence: str) -> None:
+        print(f"{self.prog}: {sentence}", file=sys.stderr, flush=True)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
@@ -77,8 +79,3 @@ def _is_of_safetensors(error: BaseException | None) -> bool:
     """Whether safetensors failed on a file: its error is of no standard kind, not even for a full disk."""
     module = sys.modules.get("safetensors")
     return module is not None and isinstance(error, module.SafetensorError)
-
-
-def say(prog: str, sentence: str) -> None:
-    """Prints `PROG: SENTENCE` to stderr."""
-    print(f"{prog}: {sentence}", file=sys.stderr, flush=True)

@@ -6,10 +6,7 @@ from pathlib import Path
 from .options import add_camera_arguments, add_model_arguments
 from .parser import number, one_of
 
-FORMATS = (
-    *("color", "png", "exr", "tiff", "npz", "npy", "jpeg", "ply", "glb", "html", "colmap", "normals"),
-    *("ffv1", "hevc"),
-)
+FORMATS = tuple("color png exr tiff npz npy jpeg ply glb html colmap normals ffv1 hevc".split())
 COLORMAPS = ("spectral", "turbo", "inferno", "magma", "viridis", "gray")
 
 
