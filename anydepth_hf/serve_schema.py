@@ -66,11 +66,10 @@ PROBLEMS = {
     501: "a format that needs a package which this server lacks",
     503: "too many requests, or this one took too long",
 }
+BINARY = {"schema": {"type": "string", "format": "binary"}}
 RESULT = {
     "description": "the map, in the format asked for",
-    "content": {
-        kind: {"schema": {"type": "string", "format": "binary"}} for kind in dict.fromkeys(MEDIA_TYPES.values())
-    },
+    "content": dict.fromkeys(MEDIA_TYPES.values(), BINARY),
     "headers": {
         "AnyDepth-Kind": {"schema": {"enum": ["disparity", "depth"]}, "description": "what the values are"},
         "AnyDepth-Unit": {"schema": {"enum": ["m", "1/m", "none"]}, "description": "none: up to a scale and a shift"},
@@ -79,7 +78,6 @@ RESULT = {
         "AnyDepth-Metadata": {"schema": {"type": "string"}, "description": "JSON: all that is known of the map"},
     },
 }
-BINARY = {"schema": {"type": "string", "format": "binary"}}
 BODY = {
     "required": True,
     "content": {
@@ -88,7 +86,7 @@ BODY = {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
-                "properties": {"file": {"type": "string", "format": "binary"}},
+                "properties": {"file": BINARY["schema"]},
                 "required": ["file"],
                 "additionalProperties": False,
             },
@@ -97,4 +95,4 @@ BODY = {
     },
 }
 
-__all__ = ["BODY", "PROBLEMS", "RESULT", "Colormap", "Format", "Health", "Options", "Problem"]
+__all__ = ["BODY", "PROBLEMS", "RESULT", "Health", "Options", "Problem"]

@@ -28,21 +28,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Limits:
-    """
-    What a server takes.
+    """What a server takes."""
 
-    Args:
-        max_bytes, max_pixels: of an image.
-        max_queue: requests at once.
-        timeout: seconds for a request, waiting included.
-        workers: threads that decode and encode.
-    """
-
-    max_bytes: int = 32 * 10**6
-    max_pixels: int = 50 * 10**6
-    max_queue: int = 32
-    timeout: float = 60.0
-    workers: int = 2
+    max_bytes: int  # of an image
+    max_pixels: int  # of an image
+    max_queue: int  # requests at once
+    timeout: float  # seconds for a request, waiting included
+    workers: int  # threads that decode and encode
 
 
 class Service:
@@ -68,12 +60,11 @@ class Service:
     def health(self) -> Health:
         """State of the server."""
         predictor = self.batcher.predictor
-        unit = predictor.unit if predictor.alignment is None else "m"
         return Health(
             model=predictor.name,
             version=__version__,
             kind=predictor.output_kind,
-            unit=unit,
+            unit=predictor.unit if predictor.alignment is None else "m",
             queue=self.queue,
             pictures=self.batcher.pictures,
             batches=self.batcher.batches,
@@ -159,14 +150,10 @@ def as_refusal(function, *args):
     """Calls a function; what it says about a client's image becomes a `Refusal`."""
     try:
         return function(*args)
-    except TooManyPixels as error:
-        raise Refusal(413, one_line(error)) from error
-    except UnknownFormat as error:
-        raise Refusal(415, one_line(error)) from error
-    except ValueError as error:
-        raise Refusal(422, one_line(error)) from error
-    except ImportError as error:
-        raise Refusal(501, one_line(error)) from error
+    except (ValueError, ImportError) as error:
+        statuses = {TooManyPixels: 413, UnknownFormat: 415, ImportError: 501}
+        status = next((status for kind, status in statuses.items() if isinstance(error, kind)), 422)
+        raise Refusal(status, one_line(error)) from error
 
 
 async def while_wanted(body: Body, work: Coroutine[Any, Any, T]) -> T:

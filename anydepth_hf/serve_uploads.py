@@ -24,18 +24,11 @@ HOW = (
 
 
 class Refusal(Exception):
-    """
-    A request that gets an answer other than its result.
-
-    Args:
-        status: of HTTP.
-        sentence: what the client is told.
-        headers: of the answer.
-    """
+    """A request that gets an answer other than its result: a status of HTTP, a sentence, and perhaps headers."""
 
     def __init__(self, status: int, sentence: str, headers: dict[str, str] | None = None):
         super().__init__(sentence)
-        self.status, self.sentence, self.headers = status, sentence, headers or {}
+        self.status, self.sentence, self.headers = status, sentence, headers
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +82,7 @@ async def read_upload(request: Request, body: Body, max_bytes: int, max_pixels: 
     Raises:
         Refusal: no image, more than `max_bytes`, or a body that is not what its type says.
     """
-    kind = media_type(request)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     form = kind == "multipart/form-data"
     if not form and not kind.startswith("image/") and kind != "application/octet-stream":
         raise Refusal(415, f"{'No Content-Type' if not kind else f'The Content-Type {kind[:80]} is not read'}: {HOW}.")
@@ -104,11 +97,6 @@ async def read_upload(request: Request, body: Body, max_bytes: int, max_pixels: 
     if not data:
         raise Refusal(422, f"The image is empty: {HOW}.")
     return Upload(name, data, max_pixels)
-
-
-def media_type(request: Request) -> str:
-    """The type of the body, in lower case and without parameters; empty where the request does not say."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def _field(request: Request) -> tuple[str, bytes]:
@@ -138,4 +126,4 @@ def safe_name(name: str) -> str:
     return (stem.lstrip(".")[:50] or UNNAMED) + suffix[:10]
 
 
-__all__ = ["HOW", "Body", "Refusal", "Upload", "media_type", "read_upload", "safe_name", "too_long"]
+__all__ = ["Body", "Refusal", "Upload", "read_upload"]
