@@ -14,8 +14,6 @@ from transformers.utils import logging
 
 from .extras import require
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
 
 def run(args: argparse.Namespace) -> int:
     """Serves the page until Ctrl-C, or writes the folder."""
@@ -31,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
             device=args.device,
             dtype=args.dtype,
             trust_remote_code=args.trust_remote_code,
-            any_name=args.host in LOOPBACK and not args.share,
+            any_name=args.host in ("127.0.0.1", "localhost", "::1") and not args.share,
             max_megapixels=args.max_megapixels,
             max_upload_megabytes=args.max_upload_megabytes,
             max_video_seconds=args.max_video_seconds,
@@ -73,7 +71,8 @@ def make_page(
         ImportError: Gradio is missing (extra `demo`).
         ValueError: the first model cannot be loaded.
     """
-    _prepare()
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # no telemetry: Gradio asks when it is imported
+    require("gradio", "demo", "The demo")
     from .demo_actions import Actions
     from .demo_models import Models
     from .demo_page import CSS, build_page, theme
@@ -96,12 +95,6 @@ def make_page(
         "show_error": True,
     }
     return page, options
-
-
-def _prepare() -> None:
-    """Gradio without telemetry, asked for before it is imported."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    require("gradio", "demo", "The demo")
 
 
 def _serve(page: Any, args: argparse.Namespace, options: dict[str, Any]) -> None:

@@ -83,7 +83,8 @@ class Actions:
         scene = scene.like(old)
         camera = camera_of(scene, number, unit)
         lacking = _no_view(missing(scene, camera))
-        return (*self._seen(scene, colormap, camera), number, unit, None, *lacking, _no_files(), tabs)
+        no_files = gr.update(value=None, visible=False)
+        return (*self._seen(scene, colormap, camera), number, unit, None, *lacking, no_files, tabs)
 
     def photograph(self, path, *settings, progress=PROGRESS):
         """The scene of another photograph; where one was only taken away, what is seen stays."""
@@ -120,8 +121,8 @@ class Actions:
         if scene is None:
             return _no_view(NO_PHOTO)
         camera = camera_of(scene, number, unit)
-        if camera is None or missing(scene, camera):
-            return _no_view(missing(scene, camera))
+        if lacking := missing(scene, camera):
+            return _no_view(lacking)
         near, far = range_of(scene)
         with tempfile.TemporaryDirectory(prefix="anydepth-") as folder:
             path = self._cache(str(write_view(scene, camera, view, Path(folder))))
@@ -188,12 +189,11 @@ class Actions:
 
     def _reading(self, scene: Scene, camera) -> str:
         """What to do next in the tab of metres, or the distance of the clicked point."""
-        known = len(scene.points)
         reading = scene.reading(camera)
         if scene.depth.is_metric:
             formula = f"\n\n{scene.fitted.alignment}" if scene.fitted else ""
             return (reading or "Click a point to read its distance.") + formula
-        if known == 1:
+        if len(scene.points) == 1:
             return f"{reading}\n\nOne distance is known. Click a second point, nearer or farther, and type its own."
         return f"{reading}. Type how far it is, and then a second point's." if reading else FIRST_STEP
 
@@ -207,10 +207,6 @@ def _required(scene: Scene | None) -> Scene:
 def _no_view(hint: str) -> tuple[Any, ...]:
     # "hidden": Gradio never fills a 3-D view that was not on the page before
     return hint, gr.update(value=None, visible="hidden"), gr.update(value=None, visible=False)
-
-
-def _no_files() -> Any:
-    return gr.update(value=None, visible=False)
 
 
 __all__ = ["EXAMPLE", "FIRST_STEP", "Actions"]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from .calibration import Calibration
 from .camera import Intrinsics
 from .demo_scene import Scene
 from .depth_files import sidecar
@@ -119,25 +118,12 @@ def write_files(
     if "npy" in paths:
         written.append(Path(sidecar(paths["npy"])))
     if "calibration" in formats:
-        written.append(_write_calibration(scene.calibration, camera, folder / f"{scene.stem}_calibration.json"))
+        calibration = scene.calibration
+        if calibration is None:
+            raise ValueError("calibration: there is none yet. In the tab Metres, say how far two points are.")
+        calibration = replace(calibration, intrinsics=camera or calibration.intrinsics)
+        written.append(calibration.save(folder / f"{scene.stem}_calibration.json"))
     return written
 
 
-def _write_calibration(calibration: Calibration | None, camera: Intrinsics | None, path: Path) -> Path:
-    if calibration is None:
-        raise ValueError("calibration: there is none yet. In the tab Metres, say how far two points are.")
-    return replace(calibration, intrinsics=camera or calibration.intrinsics).save(path)
-
-
-__all__ = [
-    "FORMATS",
-    "NEEDS_CAMERA",
-    "NEEDS_METRES",
-    "VIDEO_FORMATS",
-    "VIEWS",
-    "camera_of",
-    "missing",
-    "range_of",
-    "write_files",
-    "write_view",
-]
+__all__ = ["FORMATS", "VIDEO_FORMATS", "VIEWS", "camera_of", "missing", "range_of", "write_files", "write_view"]

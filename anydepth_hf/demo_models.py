@@ -13,7 +13,6 @@ from .prediction import Predictor, model_label
 
 BUNDLED = "bundled"
 """What the page calls the model that comes with the package."""
-_KEPT = 2
 
 
 class Models:
@@ -61,7 +60,7 @@ class Models:
         source = BUNDLED_CHECKPOINT if name == BUNDLED else name
         with self._lock:  # two visitors would load it twice
             if name not in self._loaded:
-                while len(self._loaded) >= _KEPT:  # before loading: both at once may not fit
+                if len(self._loaded) == 2:  # before loading: three at once may not fit
                     self._loaded.popitem(last=False)
                 self._loaded[name] = load_model(source, *self._options)
             self._loaded.move_to_end(name)
