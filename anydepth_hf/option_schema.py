@@ -47,8 +47,10 @@ def checked(options: Any, prefix: str = "--") -> None:
     Raises:
         ValueError: a value of another type, out of its range or none of the choices; names the option.
     """
-    for name, kind in _kinds(type(options)).items():
-        setattr(options, name, checked_value(f"{prefix}{name}", getattr(options, name), kind))
+    kinds = typing.get_type_hints(type(options), include_extras=True)
+    for item in dataclasses.fields(options):
+        value = checked_value(f"{prefix}{item.name}", getattr(options, item.name), kinds[item.name])
+        setattr(options, item.name, value)
 
 
 def checked_value(name: str, value: Any, kind: Any) -> Any:
@@ -56,7 +58,7 @@ def checked_value(name: str, value: Any, kind: Any) -> Any:
     try:
         return _fit(value, kind)
     except (ValueError, TypeError, OverflowError):
-        raise ValueError(f"{name} must be {describe_kind(kind)}, not {_shown(value)}") from None
+        raise ValueError(f"{name} must be {_described(kind)}, not {_shown(value)}") from None
 
 
 def check_names(names: typing.Iterable[str], options: type, source: str) -> None:
@@ -68,11 +70,6 @@ def check_names(names: typing.Iterable[str], options: type, source: str) -> None
     for name in names:
         if name not in known:
             raise ValueError(f"{source}: unknown option {name!r}{did_you_mean(str(name), known)}")
-
-
-def _kinds(options: type) -> dict[str, Any]:
-    hints = typing.get_type_hints(options, include_extras=True)
-    return {item.name: hints[item.name] for item in dataclasses.fields(options)}
 
 
 def _fit(value: Any, kind: Any) -> Any:
@@ -116,9 +113,7 @@ def _number(value: Any, kind: type, limits: Range | None) -> int | float:
         value = kind(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError
-    if kind is int and value != int(value):
-        raise ValueError
-    if limits is not None and value not in limits:
+    if (kind is int and value != int(value)) or (limits is not None and value not in limits):
         raise ValueError
     return kind(value)
 
@@ -130,20 +125,18 @@ def _without_range(kind: Any) -> tuple[Any, Range | None]:
     return inner, next((extra for extra in extras if isinstance(extra, Range)), None)
 
 
-def describe_kind(kind: Any) -> str:
+def _described(kind: Any) -> str:
     """A type for a person: `a whole number, at least 1`."""
     kind, limits = _without_range(kind)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (Union, types.UnionType):
-        text = " or ".join(describe_kind(kind) for kind in _alternatives(arguments, limits))
-    elif origin is Literal:
-        text = f"one of {', '.join(map(str, arguments))}" if len(arguments) > 1 else repr(arguments[0])
-    elif origin in (list, Sequence):
-        text = f"a list, each {describe_kind(typing.Annotated[arguments[0], limits] if limits else arguments[0])}"
-    else:
-        text = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(kind, "of its type")
-        text += f" {limits}" if limits else ""
-    return text
+        return " or ".join(_described(kind) for kind in _alternatives(arguments, limits))
+    if origin is Literal:
+        return f"one of {', '.join(map(str, arguments))}" if len(arguments) > 1 else repr(arguments[0])
+    if origin in (list, Sequence):
+        return f"a list, each {_described(typing.Annotated[arguments[0], limits] if limits else arguments[0])}"
+    text = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(kind, "of its type")
+    return f"{text} {limits}" if limits else text
 
 
 def _shown(value: Any) -> str:
