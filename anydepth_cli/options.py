@@ -5,20 +5,17 @@ import argparse
 from .parser import number
 
 
-def add_model_arguments(
-    parser: argparse.ArgumentParser, default: str = "the small model that comes with the package", **model
-):
+def add_model_arguments(parser: argparse.ArgumentParser, **model):
     """
     `--model`, `--device`, `--dtype` and `--trust-remote-code`, as `anydepth_hf.loading.load_model` takes them.
 
     Args:
-        default: what is taken without `--model`, in words.
         model: options of `--model` itself, such as `nargs`.
     """
     group = parser.add_argument_group("model")
     text = (
         "depth-estimation model: preset (`anydepth models` lists them; published weights are downloaded on first "
-        f"use), directory or Hub id (default: {default})"
+        "use), directory or Hub id (default: the small model that comes with the package)"
     )
     group.add_argument("--model", metavar="NAME", **{"help": text, **model})
     group.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")

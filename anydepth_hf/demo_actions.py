@@ -49,15 +49,7 @@ def sentence(error: BaseException) -> str:
 
 
 class Actions:
-    """
-    The functions behind the page.
-
-    Args:
-        models: to choose from.
-        max_pixels: that a photograph may have.
-        at_once: predictions at a time.
-        max_video_seconds: that a video may take.
-    """
+    """The functions behind the page; `max_pixels` are those of a photograph, `at_once` counts predictions."""
 
     def __init__(self, models: Models, max_pixels: int, at_once: int = 1, max_video_seconds: float = 60):
         self.models, self.max_pixels, self.at_once = models, max_pixels, at_once

@@ -47,14 +47,7 @@ def theme() -> gr.themes.Base:
 
 
 def build_page(models: Models, actions: Actions, keep_seconds: float) -> gr.Blocks:
-    """
-    The page as Gradio blocks, not yet served.
-
-    Args:
-        models: to choose from.
-        actions: what its buttons do.
-        keep_seconds: how long uploads, results and what is remembered of a visitor live.
-    """
+    """The page, not yet served; uploads, results and what is remembered of a visitor live `keep_seconds`."""
     age = max(1, round(keep_seconds))
     with gr.Blocks(title="AnyDepth", analytics_enabled=False, delete_cache=(min(60, age), age)) as page:
         gr.HTML(

@@ -29,30 +29,17 @@ _ROBUST = 0.01  # share of the values at either end whose colour stays: a few fa
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """
-    A photograph and its prediction; never changed, every step gives a new one.
+    """A photograph and its prediction; never changed, every step gives a new one."""
 
-    Args:
-        path: file of the photograph, which tells one from another.
-        image: the photograph, upright.
-        prediction: what the model said.
-        camera: from the EXIF data or the model's calibration.
-        size: shortest side that the model was told to see.
-        points: (x, y, metres) each, in pixels of the photograph.
-        clicked: the last points that were clicked, (x, y), at most two.
-        fitted: scale and shift, fitted to `points`.
-        given: those that came with the model.
-    """
-
-    path: str
-    image: Image.Image
-    prediction: DepthMap
-    camera: Intrinsics | None = None
-    size: int | None = None
-    points: tuple[tuple[float, float, float], ...] = ()
-    clicked: tuple[tuple[float, float], ...] = ()
-    fitted: Calibration | None = None
-    given: Calibration | None = None
+    path: str  # file of the photograph, which tells one from another
+    image: Image.Image  # the photograph, upright
+    prediction: DepthMap  # what the model said
+    camera: Intrinsics | None = None  # from the EXIF data or the model's calibration
+    size: int | None = None  # shortest side that the model was told to see
+    points: tuple[tuple[float, float, float], ...] = ()  # (x, y, metres) each, in pixels of the photograph
+    clicked: tuple[tuple[float, float], ...] = ()  # the last points that were clicked, (x, y), at most two
+    fitted: Calibration | None = None  # scale and shift, fitted to `points`
+    given: Calibration | None = None  # those that came with the model
 
     @property
     def calibration(self) -> Calibration | None:

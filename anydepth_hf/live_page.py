@@ -25,14 +25,11 @@ class LivePage:
     """
 
     def __init__(self, pictures: Latest, port: int):
-        class Handler(_Handler):
-            slot = pictures
-
         try:
-            self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+            self.server = _Server(("127.0.0.1", port), _Handler)
         except OSError as error:
             raise OSError(f"Port {port} cannot be used ({error.strerror}): choose another with --port.") from error
-        self.server.daemon_threads = True
+        self.server.slot = pictures
         self.address = f"http://127.0.0.1:{self.server.server_address[1]}/"
         threading.Thread(target=self.server.serve_forever, daemon=True, name="page").start()
 
@@ -42,26 +39,27 @@ class LivePage:
         self.server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Server(ThreadingHTTPServer):
     slot: Latest
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
 
     def do_GET(self):  # noqa: N802
         """Answers with the page or the stream."""
         if (self.headers.get("Host") or "").rsplit(":", 1)[0] not in ("localhost", "127.0.0.1"):
             self.send_error(403)  # a page of the network under another name
         elif self.path == "/":
-            self._send("text/html; charset=utf-8", _PAGE)
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(_PAGE)))
+            self.end_headers()
+            self.wfile.write(_PAGE)
         elif self.path == "/stream.mjpg":
             self._stream()
         else:
             self.send_error(404)
-
-    def _send(self, kind: str, body: bytes):
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
     def _stream(self):
         self.send_response(200)
@@ -70,8 +68,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         number = 0
         try:
-            while not self.slot.closed:
-                picture, number = self.slot.get(number)
+            while not self.server.slot.closed:
+                picture, number = self.server.slot.get(number)
                 if picture is not None:
                     head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
                     self.wfile.write(head.encode() + picture + b"\r\n")

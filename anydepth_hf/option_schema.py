@@ -62,10 +62,7 @@ def checked_value(name: str, value: Any, kind: Any) -> Any:
 
 
 def check_names(names: typing.Iterable[str], options: type, source: str) -> None:
-    """
-    Raises:
-        ValueError: a name that is no field of the dataclass `options`; says the nearest.
-    """
+    """Raises ValueError for a name that is no field of the dataclass `options`, and says the nearest."""
     known = [item.name for item in dataclasses.fields(options)]
     for name in names:
         if name not in known:

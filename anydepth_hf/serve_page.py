@@ -11,12 +11,7 @@ _STYLE = (
 
 
 def page(schema: dict) -> str:
-    """
-    An HTML page.
-
-    Args:
-        schema: OpenAPI's description of the application.
-    """
+    """An HTML page of what OpenAPI's description of the application says."""
     sections = []
     for path, methods in schema["paths"].items():
         for method, operation in methods.items():

@@ -30,47 +30,27 @@ class VideoError(ValueError):
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """
-    What is known of a video before it is decoded.
+    """What is known of a video before it is decoded."""
 
-    Args:
-        width, height: of its upright frames, pixels.
-        time_base: seconds that one unit of a frame's `pts` is.
-        rate: frames a second on the average.
-        frames: how many there are, as far as the file says; 0 if it does not.
-        aspect: width of a pixel over its height, upright.
-        audio: number of sound tracks.
-        start: seconds at which the file starts.
-    """
-
-    width: int
+    width: int  # of its upright frames, pixels
     height: int
-    time_base: Fraction
-    rate: Fraction
-    frames: int
-    aspect: Fraction
-    audio: int
-    start: Fraction = Fraction(0)
+    time_base: Fraction  # seconds that one unit of a frame's `pts` is
+    rate: Fraction  # frames a second on the average
+    frames: int  # as far as the file says; 0 if it does not
+    aspect: Fraction  # width of a pixel over its height, upright
+    audio: int  # number of sound tracks
+    start: Fraction  # seconds at which the file starts
 
 
 @dataclass
 class VideoFrame:
-    """
-    One frame.
+    """One frame."""
 
-    Args:
-        index: its place, from 0.
-        pts: when it is shown, in units of `VideoInfo.time_base`.
-        damaged: it could not be decoded; its picture is the one before.
-        decoded: PyAV's frame.
-        size: (width, height) as stored, which all frames of the video get.
-    """
-
-    index: int
-    pts: int
-    damaged: bool
-    decoded: Any
-    size: tuple[int, int]
+    index: int  # its place, from 0
+    pts: int  # when it is shown, in units of `VideoInfo.time_base`
+    damaged: bool  # it could not be decoded; its picture is the one before
+    decoded: Any  # PyAV's frame
+    size: tuple[int, int]  # (width, height) as stored, which all frames of the video get
 
     @property
     def name(self) -> str:

@@ -37,23 +37,13 @@ ENDINGS = {
 
 @dataclass(frozen=True)
 class Clip:
-    """
-    What the writers know of a video before its first map comes.
-
-    Args:
-        path: the video.
-        info: what it is.
-        pts: int64 (count,), times of its frames in units of `info.time_base`.
-        limits: values of the first and last colour.
-        levels: values of the first and last level of 16 bits.
-        options: how results are written.
-    """
+    """What the writers know of a video before its first map comes."""
 
     path: Path
     info: VideoInfo
-    pts: np.ndarray
-    limits: tuple[float, float]
-    levels: tuple[float, float]
+    pts: np.ndarray  # int64 (count,), times of its frames in units of `info.time_base`
+    limits: tuple[float, float]  # values of the first and last colour
+    levels: tuple[float, float]  # values of the first and last level of 16 bits
     options: OutputOptions
 
     @property

@@ -44,12 +44,7 @@ class Step:
 
 
 class Stabilizer:
-    """
-    Makes each map agree with those before it.
-
-    Args:
-        device: where it computes.
-    """
+    """Makes each map agree with those before it."""
 
     def __init__(self, device: torch.device | str = "cpu"):
         self.device = torch.device(device)

@@ -29,20 +29,12 @@ FFV1 = {"level": "3", "slices": "4", "slicecrc": "1"}
 
 @dataclass
 class Segment:
-    """
-    Frames that follow each other.
+    """Frames that follow each other."""
 
-    Args:
-        maps: float32 `(count, height, width)`.
-        guides: uint8 `(count, guide_height, guide_width)`.
-        pts: int64 `(count,)`.
-        damaged: bool `(count,)`.
-    """
-
-    maps: np.ndarray
-    guides: np.ndarray
-    pts: np.ndarray
-    damaged: np.ndarray
+    maps: np.ndarray  # float32 (count, height, width)
+    guides: np.ndarray  # uint8 (count, guide_height, guide_width)
+    pts: np.ndarray  # int64 (count,)
+    damaged: np.ndarray  # bool (count,)
 
     def __len__(self) -> int:
         return len(self.pts)
