@@ -33,25 +33,16 @@ function estimator(dtype, device) {
   return loaded.get(key);
 }
 
-/** RGB bytes of a picture file, upright, colours as stored. */
+/** Shows a picture file, upright, colours as stored, and gives it as RGB. */
 async function decode(blob) {
   const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none", imageOrientation: "from-image" });
   const { width, height } = bitmap;
-  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  const canvas = Object.assign(element("original"), { width, height });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   context.fillStyle = "white";
   context.fillRect(0, 0, width, height);
   context.drawImage(bitmap, 0, 0);
-  const rgba = context.getImageData(0, 0, width, height).data;
-  const rgb = new Uint8ClampedArray(width * height * 3);
-  for (let i = 0, j = 0; i < rgba.length; i += 4) {
-    rgb[j++] = rgba[i];
-    rgb[j++] = rgba[i + 1];
-    rgb[j++] = rgba[i + 2];
-  }
-  element("original").width = width;
-  element("original").height = height;
-  element("original").getContext("2d").drawImage(bitmap, 0, 0);
-  return { rgb, width, height };
+  return new RawImage(context.getImageData(0, 0, width, height).data, width, height, 4).rgb();
 }
 
 /** Draws a map: dark blue to yellow from its smallest to its largest value. */
@@ -72,9 +63,7 @@ function draw(values, width, height) {
     }
     image.data[4 * index + 3] = 255;
   });
-  element("depth").width = width;
-  element("depth").height = height;
-  element("depth").getContext("2d").putImageData(image, 0, 0);
+  Object.assign(element("depth"), { width, height }).getContext("2d").putImageData(image, 0, 0);
 }
 
 async function predict() {
@@ -83,10 +72,10 @@ async function predict() {
     const [dtype, device] = [element("dtype").value, element("device").value];
     say("Loading the model …");
     const estimate = await estimator(dtype, device);
-    const { rgb, width, height } = await decode(photo);
+    const { data, width, height } = await decode(photo);
     const [newWidth, newHeight] = resizedSize(width, height, await json("preprocessor_config.json"));
     say(`Predicting at ${newWidth}x${newHeight} …`);
-    const image = new RawImage(resizeRgb(rgb, width, height, newWidth, newHeight), newWidth, newHeight, 3);
+    const image = new RawImage(resizeRgb(data, width, height, newWidth, newHeight), newWidth, newHeight, 3);
     const start = performance.now();
     const { predicted_depth: map } = await estimate(image);
     const seconds = ((performance.now() - start) / 1000).toFixed(2);
