@@ -19,6 +19,8 @@ from anydepth_hf import AnyDepthForDepthEstimation, AnyDepthImageProcessor
 
 
 def main() -> None:
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
     model_name, dataset_name, output_dir, *options = sys.argv[1:]
     processor = AnyDepthImageProcessor.from_pretrained(model_name)
     model = AnyDepthForDepthEstimation.from_pretrained(model_name)  # its encoder is frozen

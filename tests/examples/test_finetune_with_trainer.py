@@ -58,3 +58,8 @@ def test_finetunes_resumes_and_loads(dataset, tmp_path, save_tiny_model, run_pro
     image = Image.fromarray(np.zeros((50, 70, 3), dtype=np.uint8))
     result = pipeline("depth-estimation", model=str(tmp_path / "resumed"), device="cpu")(image)
     assert result["depth"].size == (70, 50)
+
+
+def test_without_its_arguments_it_says_what_they_are(run_process):
+    result = run_process(ROOT / "examples" / "finetune_with_trainer.py")
+    assert result.returncode == 1 and "MODEL DATASET OUTPUT" in result.stderr and "Traceback" not in result.stderr
