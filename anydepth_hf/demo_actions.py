@@ -19,7 +19,7 @@ from .demo_scene import Scene, predict_scene
 from .image_io import check_pixels
 from .prediction import FAILURES
 from .video import predict_video
-from .video_reader import VideoInfo, probe
+from .video_reader import probe
 
 EXAMPLE = Path(BUNDLED_CHECKPOINT) / "coffee.jpg"
 PROGRESS = gr.Progress()  # Gradio finds it as a default value, and gives each call its own
@@ -140,13 +140,18 @@ class Actions:
         """The video in colours, and its other files to download."""
         if path is None:
             raise ValueError("Choose a video first.")
+        name, info = Path(path).name, probe(path)
+        check_pixels(name, info.width, info.height, self.max_pixels)
+        longest = round(self.max_video_seconds * info.rate)
+        too_long = f"{name} takes more than {self.max_video_seconds:g} s, or does not say how long it is: cut it."
+        if not 0 < info.frames <= longest:
+            raise ValueError(too_long)
         progress(0, desc="Loading the model")
         predictor, _ = self.models.predictor(model, size or None)
-        longest = self._longest(Path(path), probe(path))
 
         def step(done: int, steps: int):
             if done > 3 * longest:  # three steps a frame at most: the file said less than it holds
-                raise ValueError(self._too_long(Path(path)))
+                raise ValueError(too_long)
             progress((done, steps), desc="Predicting", unit="steps")
 
         with tempfile.TemporaryDirectory(prefix="anydepth-") as folder:
@@ -162,17 +167,6 @@ class Actions:
             )
             paths = [self._cache(str(each)) for each in written]
         return paths[0], gr.update(value=paths, visible=True)
-
-    def _longest(self, path: Path, info: VideoInfo) -> int:
-        """How many frames a video may have. Raises ValueError where it has more, or frames that are too large."""
-        check_pixels(path.name, info.width, info.height, self.max_pixels)
-        longest = round(self.max_video_seconds * info.rate)
-        if not 0 < info.frames <= longest:
-            raise ValueError(self._too_long(path))
-        return longest
-
-    def _too_long(self, path: Path) -> str:
-        return f"{path.name} takes more than {self.max_video_seconds:g} s, or does not say how long it is: cut it."
 
     def _seen(self, scene: Scene, colormap: str, camera) -> tuple[Any, ...]:
         """The scene, and what is seen of it in the first two tabs."""

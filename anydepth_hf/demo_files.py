@@ -39,8 +39,6 @@ NEEDS_CAMERA = (
     "3-D needs the focal length, and this photograph's EXIF data have none: type it, or the field of view (the main "
     "camera of a phone sees about 65 degrees across)."
 )
-_POINTS_OF_VIEW = 200_000
-_FAR = 0.98, 8  # share of the pixels, and multiples of the median depth, beyond which a view shows nothing
 
 
 def camera_of(scene: Scene | None, number: float | None, unit: str) -> Intrinsics | None:
@@ -70,7 +68,8 @@ def missing(scene: Scene, camera: Intrinsics | None) -> str:
 
 def range_of(scene: Scene) -> tuple[float, float]:
     """
-    The depths in metres between which a view shows a scene. A few far pixels would make all else tiny.
+    The depths in metres between which a view shows a scene: up to the 98th percentile and eight times the median,
+    since a few far pixels would make all else tiny.
 
     Raises:
         ValueError: no pixel has a depth.
@@ -79,16 +78,15 @@ def range_of(scene: Scene) -> tuple[float, float]:
     values = depth.values[depth.valid]
     if not values.size:
         raise ValueError("No pixel has a depth by these distances: check them, or begin anew.")
-    share, multiple = _FAR
-    near, middle, far = np.quantile(values, [0, 0.5, share])
-    return float(near), float(min(far, multiple * middle))
+    near, middle, far = np.quantile(values, [0, 0.5, 0.98])
+    return float(near), float(min(far, 8 * middle))
 
 
 def write_view(scene: Scene, camera: Intrinsics, view: str, folder: Path) -> Path:
     """Writes one of `VIEWS` into a folder: a GLB file, or a picture of the normals."""
     name = VIEWS[view]
     paths = output_paths(folder, scene.stem, "depth", [name])
-    shape = ShapeOptions(points=view == "points", max_points=_POINTS_OF_VIEW, max_depth=range_of(scene)[1])
+    shape = ShapeOptions(points=view == "points", max_points=200_000, max_depth=range_of(scene)[1])
     write_outputs(replace(scene.depth, intrinsics=camera), scene.image, paths, OutputOptions([name], shape=shape))
     return paths[name]
 

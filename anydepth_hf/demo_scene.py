@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -16,7 +17,6 @@ from .colormaps import color_table
 from .depth_map import DepthMap
 from .geometry import unproject
 from .image_io import open_image
-from .inputs import Source
 from .pixels_anydepth import pil_to_rgb
 from .prediction import Predictor
 from .visualization import colorize, value_range
@@ -195,7 +195,8 @@ def predict_scene(
         OSError: the file is gone.
     """
     name = Path(path).name
-    (result,) = predictor.stream([_Upload(name, name, path, max_pixels=max_pixels)])
+    source = SimpleNamespace(name=name, open=lambda: open_image(path, name=name, max_pixels=max_pixels))
+    (result,) = predictor.stream([source])
     if result.error is not None:
         raise result.error
     assert result.depth is not None and result.image is not None
@@ -203,16 +204,6 @@ def predict_scene(
     if camera is None and calibration and calibration.intrinsics:
         camera = calibration.intrinsics.resized(*result.image.size)
     return Scene(path, result.image, result.depth, camera, size, given=calibration)
-
-
-@dataclass(frozen=True)
-class _Upload(Source):
-    """A file that a visitor sent, of at most so many pixels."""
-
-    max_pixels: int = 0
-
-    def open(self) -> Image.Image:
-        return open_image(str(self.path), name=self.name, max_pixels=self.max_pixels)
 
 
 def _small(picture: Image.Image) -> Image.Image:
@@ -232,9 +223,8 @@ def _mark(draw: ImageDraw.ImageDraw, place: tuple[float, float], radius: int, co
     for grown, outline in ((radius + 2, "white"), (radius, color)):
         draw.ellipse([x - grown, y - grown, x + grown, y + grown], outline=outline, width=max(2, radius // 3))
     if text:
-        left = x + 2 * radius + draw.textlength(text, font) < width
-        side = x + 1.6 * radius if left else x - 1.6 * radius
-        anchor = "lm" if left else "rm"
+        fits = x + 2 * radius + draw.textlength(text, font) < width  # to the right of the point
+        side, anchor = (x + 1.6 * radius, "lm") if fits else (x - 1.6 * radius, "rm")
         draw.text((side, y), text, fill=color, font=font, anchor=anchor, stroke_width=3, stroke_fill="white")
 
 

@@ -93,14 +93,12 @@ def _check_replaceable(folder: Path) -> None:
     if not folder.is_dir():
         return
     ours = {"README.md", "app.py", "requirements.txt", "anydepth_cli", "anydepth_hf", "conversion", _ROOM}
-    entries = sorted(path.name for path in folder.iterdir() if path.name != "__pycache__")
-    strange = [name for name in entries if name not in ours]
     app = folder / "app.py"
-    if strange or (
-        entries and not (app.is_file() and app.read_text(encoding="utf-8", errors="replace")[:99].startswith(_MARK))
-    ):
-        what = strange[0] if strange else entries[0]
-        raise ValueError(f"{folder} holds {what}, which `anydepth demo` did not write; choose another folder.")
+    if not (app.is_file() and app.read_text(encoding="utf-8", errors="replace").startswith(_MARK)):
+        ours = set()
+    strange = sorted({path.name for path in folder.iterdir()} - ours - {"__pycache__"})
+    if strange:
+        raise ValueError(f"{folder} holds {strange[0]}, which `anydepth demo` did not write; choose another folder.")
 
 
 def _copy_package(folder: Path) -> None:

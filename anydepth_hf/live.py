@@ -29,8 +29,6 @@ class LivePredictor:
 
     Args:
         predictor: with `own_size`.
-        stabilize: `"off"` or `"causal"`.
-        colormap: see `colorize`.
         beside: the frame itself stands on the left.
     """
 

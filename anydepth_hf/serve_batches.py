@@ -29,12 +29,7 @@ class Batcher:
     """
     Runs pictures through a model in a thread of its own, those of one size together.
 
-    While the model is busy pictures gather; an idle one waits at most `max_wait` for company of the oldest.
-
-    Args:
-        predictor: its `run` is called by that one thread alone.
-        max_batch: pictures at once; 1 runs each alone, without waiting.
-        max_wait: seconds.
+    While the model is busy pictures gather; an idle one waits at most `max_wait` seconds for company of the oldest.
 
     Attributes:
         pictures, batches: how many have been run.

@@ -38,14 +38,7 @@ class Limits:
 
 
 class Service:
-    """
-    One model and what its requests share.
-
-    Args:
-        batcher: runs the model.
-        limits: of requests.
-        intrinsics: the camera of images that do not tell theirs, of any size.
-    """
+    """One model and what its requests share; `intrinsics` is the camera of images that do not tell theirs."""
 
     def __init__(self, batcher: Batcher, limits: Limits, intrinsics: Intrinsics | None = None):
         self.batcher, self.limits, self.intrinsics = batcher, limits, intrinsics
