@@ -90,6 +90,8 @@ def write_space(folder: str | os.PathLike, models: Sequence[str] | None = None) 
 def _check_replaceable(folder: Path) -> None:
     if folder.is_file():
         raise ValueError(f"{folder} is a file; choose a folder.")
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise ValueError(f"{folder} holds the folder that you are in; choose a new one.")
     if not folder.is_dir():
         return
     ours = {"README.md", "app.py", "requirements.txt", "anydepth_cli", "anydepth_hf", "conversion", _ROOM}

@@ -60,6 +60,14 @@ def test_the_requirements_are_those_of_the_package(space, request):
     assert lines == project["dependencies"] + extras["formats"] + extras["video"]
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_the_folder_that_one_is_in_is_not_replaced(name, tmp_path, capsys, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(["demo", "--export-space", name]) == 2
+    assert capsys.readouterr().err == f"anydepth demo: {name} holds the folder that you are in; choose a new one.\n"
+
+
 def test_only_its_own_folder_is_replaced(space, capsys):
     (space / "app.py").write_text((space / "app.py").read_text() + "# older\n")
     assert main(["demo", "--export-space", str(space)]) == 0
