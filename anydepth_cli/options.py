@@ -6,12 +6,7 @@ from .parser import number
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, **model):
-    """
-    `--model`, `--device`, `--dtype` and `--trust-remote-code`, as `anydepth_hf.loading.load_model` takes them.
-
-    Args:
-        model: options of `--model` itself, such as `nargs`.
-    """
+    """Those of `anydepth_hf.loading.load_model`; `model` are options of `--model` itself, such as `nargs`."""
     group = parser.add_argument_group("model")
     text = (
         "depth-estimation model: preset (`anydepth models` lists them; published weights are downloaded on first "
@@ -21,6 +16,15 @@ def add_model_arguments(parser: argparse.ArgumentParser, **model):
     group.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     group.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     group.add_argument("--trust-remote-code", action="store_true", help="run the model code of the Hub repository")
+
+
+def add_calibration_argument(group: argparse._ActionsContainer):
+    """`--calibration`, as `anydepth_hf.calibration.find_calibration` takes it."""
+    group.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="what `anydepth calibrate` wrote (default: calibration.json in the model's folder; none: without)",
+    )
 
 
 def add_camera_arguments(parser: argparse.ArgumentParser):

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .options import add_camera_arguments, add_model_arguments
+from .options import add_calibration_argument, add_camera_arguments, add_model_arguments
 from .parser import number, one_of
 
 FORMATS = tuple("color png exr tiff npz npy jpeg ply glb html colmap normals ffv1 hevc".split())
@@ -69,11 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser):
     )
 
     metric = parser.add_argument_group("metres and 3-D")
-    metric.add_argument(
-        "--calibration",
-        metavar="FILE",
-        help="what `anydepth calibrate` wrote (default: calibration.json in the model's folder; none: without)",
-    )
+    add_calibration_argument(metric)
     metric.add_argument("--points", action="store_true", help="points instead of a surface")
     metric.add_argument(
         "--max-points",

@@ -2,7 +2,7 @@
 
 import argparse
 
-from .options import add_model_arguments
+from .options import add_calibration_argument, add_model_arguments
 from .parser import number
 
 
@@ -45,10 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser):
     speed.add_argument(
         "--workers", type=number(minimum=1), default=2, help="threads that decode images and encode results"
     )
-    parser.add_argument(
-        "--calibration",
-        metavar="FILE",
-        help="what `anydepth calibrate` wrote (default: calibration.json in the model's folder; none: without)",
-    )
+    add_calibration_argument(parser)
     parser.add_argument("--log-requests", action="store_true", help="print a line for each request")
     add_model_arguments(parser)

@@ -38,12 +38,7 @@ class LivePredictor:
         self.limits: tuple[float, float] | None = None
 
     def __call__(self, picture: Image.Image) -> Image.Image:
-        """
-        The frame's map in colours, whose range follows the frames slowly.
-
-        Raises:
-            ValueError: the model cannot take the frame.
-        """
+        """The frame's map in colours, whose range follows the frames slowly; ValueError: it cannot be predicted."""
         frame = SimpleNamespace(name="the frame", open=lambda: picture)
         result = next(self.predictor.run([(frame, *self.predictor.read(frame))]))
         if result.error is not None:

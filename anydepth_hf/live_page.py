@@ -13,16 +13,7 @@ alt="Disparity or depth as the camera sees it"></html>
 
 
 class LivePage:
-    """
-    Serves the latest JPEG of a slot at `address` until `close`.
-
-    Args:
-        pictures: slot of JPEG files in bytes.
-        port: 0 for one that is free.
-
-    Raises:
-        OSError: the port is taken.
-    """
+    """Serves the latest JPEG of `pictures` at `address` until `close`; raises OSError where the port is taken."""
 
     def __init__(self, pictures: Latest, port: int):
         try:

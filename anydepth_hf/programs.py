@@ -18,15 +18,10 @@ def run_program(
     prog: str, options: type, run: Callable[[Any], None], argv: list[str] | None = None, description: str | None = None
 ) -> int:
     """
-    Parses a command line into the dataclass `options` and calls `run` with it.
-
-    Args:
-        prog: name of the program, with which every sentence about a mistake begins.
-        argv: the command line; by default the process's own.
-        description: for the help.
+    Parses a command line, by default the process's own, into the dataclass `options`, and calls `run` with it.
 
     Returns:
-        The exit status: 0, 2 after a mistake, 130 after Ctrl-C.
+        The exit status: 0, 2 after a mistake (one sentence that begins with `prog`), 130 after Ctrl-C.
     """
     with Mistakes(prog) as ending:
         parser = DataclassParser(dataclass_types=options, prog=prog, description=description)

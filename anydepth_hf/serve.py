@@ -56,12 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """
-    A socket that listens.
-
-    Raises:
-        ValueError: the address is not this machine's, or the port is taken or forbidden.
-    """
+    """A socket that listens. Raises ValueError where the address is not this machine's, or the port not to be had."""
     try:
         return socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=128

@@ -102,12 +102,7 @@ class SegmentStore:
             np.savez(file, **data)
 
     def read(self, index: int) -> Segment:
-        """
-        Reads a segment.
-
-        Raises:
-            OSError, ValueError: it is damaged.
-        """
+        """Reads a segment; raises OSError or ValueError where it is damaged."""
         with np.load(self.path(index), allow_pickle=False) as file:
             codes = decode_gray(file["codes"].tobytes())
             low, scale = file["low"][:, None, None], file["scale"][:, None, None]
