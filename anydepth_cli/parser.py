@@ -71,10 +71,10 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action)
 
 
-def number(kind: type = int, minimum: float | None = None, above: float | None = None, maximum: float | None = None):
+def number(kind: type = int, minimum: float = -math.inf, above: float = -math.inf, maximum: float = math.inf):
     """A `type=` for finite numbers: at least `minimum`, more than `above`, at most `maximum`."""
     bounds = {"at least": minimum, "more than": above, "at most": maximum}
-    limits = " and ".join(f"{words} {bound}" for words, bound in bounds.items() if bound is not None)
+    limits = " and ".join(f"{words} {bound}" for words, bound in bounds.items() if math.isfinite(bound))
     wanted = f"{'a whole number' if kind is int else 'a number'} {limits}".rstrip()
 
     def parse(text: str):
@@ -82,8 +82,7 @@ def number(kind: type = int, minimum: float | None = None, above: float | None =
             value = kind(text)
         except ValueError:
             value = math.nan
-        fits = (minimum is None or value >= minimum) and (above is None or value > above)
-        if not (abs(value) < math.inf and fits and (maximum is None or value <= maximum)):
+        if not (minimum <= value <= maximum and above < value < math.inf):
             raise argparse.ArgumentTypeError(f"must be {wanted}, got {text}")
         return value
 

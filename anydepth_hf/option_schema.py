@@ -15,22 +15,17 @@ from anydepth_cli.sentences import did_you_mean
 class Range:
     """Bounds of a number, as `Annotated[int, Range(minimum=1)]`; of a list, those of each number in it."""
 
-    minimum: float | None = None
-    above: float | None = None
-    maximum: float | None = None
-    below: float | None = None
+    minimum: float = -math.inf
+    above: float = -math.inf
+    maximum: float = math.inf
+    below: float = math.inf
 
     def __contains__(self, value: float) -> bool:
-        return (
-            (self.minimum is None or value >= self.minimum)
-            and (self.above is None or value > self.above)
-            and (self.maximum is None or value <= self.maximum)
-            and (self.below is None or value < self.below)
-        )
+        return self.minimum <= value <= self.maximum and self.above < value < self.below
 
     def __str__(self) -> str:
         words = {"at least": self.minimum, "more than": self.above, "at most": self.maximum, "less than": self.below}
-        return " and ".join(f"{word} {bound:g}" for word, bound in words.items() if bound is not None)
+        return " and ".join(f"{word} {bound:g}" for word, bound in words.items() if math.isfinite(bound))
 
 
 AT_LEAST_0 = Range(minimum=0)
