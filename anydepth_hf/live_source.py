@@ -84,11 +84,9 @@ class LiveSource(threading.Thread):
 
     def _open(self) -> Any:
         package = av()
-        options = {"protocol_whitelist": _NETWORK, "timeout": _TIMEOUT}
-        name, format = self.source, None
+        name, format, options = self.source, None, {"protocol_whitelist": _NETWORK, "timeout": _TIMEOUT}
         if name.isdecimal() or name.startswith("/dev/video"):
-            name, format = f"/dev/video{name}" if name.isdecimal() else name, "v4l2"
-            options = {}
+            name, format, options = f"/dev/video{name}" if name.isdecimal() else name, "v4l2", {}
             if not Path(name).exists():
                 raise VideoError(f"There is no camera {name}; give another number, a device, an address or a file.")
         elif self.is_file:

@@ -7,7 +7,6 @@ VIDEO_SUFFIXES = frozenset(
     ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv".split()
 )
 """File name endings, in lower case, by which folders are searched. A file that is named goes by its content too."""
-_AMBIGUOUS = (".ts", ".mts")  # TypeScript
 
 _STILL_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"heif", b"avif", b"avis")
 _STARTS = (
@@ -33,7 +32,7 @@ def is_video(path: str | os.PathLike) -> bool:
     if start[:1] == start[188:] == b"G":  # MPEG transport stream: packets of 188 bytes
         return True
     suffix = Path(path).suffix.lower()
-    return suffix in VIDEO_SUFFIXES and suffix not in _AMBIGUOUS
+    return suffix in VIDEO_SUFFIXES and suffix not in (".ts", ".mts")  # TypeScript
 
 
 __all__ = ["VIDEO_SUFFIXES", "is_video"]
