@@ -71,6 +71,8 @@ def open_datasets(arguments: EvaluateArguments) -> dict[str, EvaluationDataset |
             raise DataError(f"--dataset is not a JSON mapping ({error}).") from error
         if not isinstance(spec, dict):
             raise DataError('--dataset must be a JSON mapping such as {"name": "hub", "path": "ID"}.')
+        if arguments.depth_scale is not None:
+            spec.setdefault("depth_scale", arguments.depth_scale)
     return {"own": OwnDataset(spec, comparison, title)}
 
 

@@ -264,6 +264,29 @@ def test_predictions_made_elsewhere(tmp_path, data):
     assert depth["datasets"]["own"]["metrics"]["abs_rel"] < 1e-4
 
 
+def test_ground_truth_beside_listed_images_is_no_prediction(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    lines = []
+    for index in range(2):
+        image, depth = tmp_path / f"images/{index}.png", tmp_path / f"images/{index}.npy"
+        image.parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (20, 30, 3), np.uint8)).save(image)
+        np.save(depth, rng.random((20, 30)).astype(np.float32) + 1)
+        lines.append(f"{image} {depth}\n")
+    (tmp_path / "list.txt").write_text("".join(lines))
+    below = (tmp_path / "files").joinpath(*tmp_path.parts[1:], "images")
+    below.mkdir(parents=True)
+    spec = json.dumps({"name": "pairs", "list": str(tmp_path / "list.txt")})
+    options = ["--predictions", tmp_path / "files", "--predicts", "metric_depth", "--dataset", spec]
+    assert f"{below / '0.npy'}: no prediction for" in mistake(capsys, tmp_path, *options)
+    for index in range(2):
+        np.save(below / f"{index}.npy", 2 * np.load(tmp_path / f"images/{index}.npy"))
+    results = run(tmp_path, *options)
+    assert results["datasets"]["own"]["metrics"]["abs_rel"] == pytest.approx(1)
+    half = run(tmp_path, *options, "--depth_scale", "0.5", out="half")
+    assert half["datasets"]["own"]["metrics"]["abs_rel"] == pytest.approx(0, abs=1e-6)
+
+
 def test_the_row_prior_needs_no_model(tmp_path, data):
     ground = np.tile((np.linspace(0.1, 1, 40) ** -1 * 1000).astype(np.uint16)[:, None], (1, 60))  # disparity is a ramp
     for index in range(7):
@@ -335,6 +358,14 @@ def test_mistakes_get_one_sentence(tmp_path, data, saved, capsys):
     assert "no prediction for 0.png" in mistake(capsys, tmp_path, *options, "--predicts", "depth")
     np.save(tmp_path / "files/0.npy", np.full((40, 60), np.nan, np.float32))
     assert "0.png: the prediction is NaN" in mistake(capsys, tmp_path, *options, "--predicts", "depth")
+    inverted = ["--predicts", "depth", "--protocol", "lotus"]
+    assert "0.png: the prediction is NaN" in mistake(capsys, tmp_path, *options, *inverted)
+    np.save(tmp_path / "files/0.npy", np.zeros((0, 60), np.float32))
+    assert "files/0.npy: expected a map of shape (height, width), got (0, 60)" in mistake(
+        capsys, tmp_path, *options, "--predicts", "depth"
+    )
+    kitti = ["--predictions", "constant", "--sets", "kitti", "--data_dir", tmp_path, "--depth_scale", "2"]
+    assert "--depth_scale, --min_depth, " in mistake(capsys, tmp_path, *kitti)
     run(tmp_path, "--model", folder, *data, "--limit", "1")
     assert "results.json exists" in mistake(capsys, tmp_path, "--model", folder, *data)
 

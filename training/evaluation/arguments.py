@@ -118,10 +118,11 @@ class EvaluateArguments:
             raise ValueError("give --data_dir: the folder that holds the sets")
         if bool(self.rgb_dir) != bool(self.depth_dir):
             raise ValueError("--rgb_dir and --depth_dir go together")
-        if self.sets and any((self.min_depth, self.max_depth, self.crop, self.valid_box, self.intrinsics)):
+        own = (self.depth_scale, self.min_depth, self.max_depth, self.crop, self.valid_box, self.intrinsics)
+        if self.sets and any(own):
             raise ValueError(
-                "--min_depth, --max_depth, --crop, --valid_box and --intrinsics are for own data; an evaluation set "
-                "fixes them"
+                "--depth_scale, --min_depth, --max_depth, --crop, --valid_box and --intrinsics are for own data; an "
+                "evaluation set fixes them"
             )
         if not self.output_dir:
             raise ValueError("give --output_dir: where the results go")

@@ -62,7 +62,8 @@ def fit_prediction(protocol: Protocol, comparison: Comparison, prediction, predi
 def _marigold(protocol, comparison, prediction, predicts, depth, valid) -> Fitted:
     space = None if protocol.fit.space == "none" else protocol.fit.space
     if space == "disparity" and predicts != "disparity":
-        prediction = torch.where(prediction > 0, 1 / prediction, 0)
+        inverse = torch.where(prediction > 0, 1 / prediction, 0)
+        prediction = torch.where(prediction.isfinite(), inverse, torch.nan)  # an error, where it is compared
     limits = (comparison.min_depth, comparison.max_depth) if protocol.clip == "comparison" else (None, None)
     return Fitted(*align_maps(prediction, depth, valid, space, *limits, comparison.alignment_max_resolution))
 

@@ -196,7 +196,9 @@ class FilePredictions:
 
     def prepare(self, image: np.ndarray, name: str) -> torch.Tensor:
         """The prediction made for the image called `name`."""
-        stem = self.folder / Path(name).with_suffix("")
+        image = Path(name).with_suffix("")
+        # a list may name images by absolute paths; what lies beside them is not a prediction
+        stem = self.folder.joinpath(*(part for part in image.parts if part not in (image.anchor, "..")))
         for path in (stem.with_name(stem.name + ".npy"), stem.with_name(stem.name + ".png")):
             if path.is_file():
                 with naming(path):
@@ -204,7 +206,7 @@ class FilePredictions:
                         values = read_npy(path).astype(np.float32)
                     else:
                         values = read_png16(path).astype(np.float32) / self.scale
-                    if values.ndim != 2:
+                    if values.ndim != 2 or not values.size:
                         raise DataError(f"expected a map of shape (height, width), got {values.shape}.")
                 return torch.from_numpy(values.astype(np.float32))
         raise DataError(f"{stem}.npy: no prediction for {name} (nor as .png).")
