@@ -5,6 +5,7 @@ accelerate launch training/evaluate.py ...      # or torchrun: the same numbers,
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,10 @@ def open_datasets(arguments: EvaluateArguments) -> dict[str, EvaluationDataset |
     ):
         if values is not None and len(values) != count:
             raise DataError(f"--{name} takes {count} numbers.")
+    if box is not None and not all(0 <= edge < math.inf for edge in box):
+        raise DataError("--valid_box takes pixels, or fractions of the sides, from 0 on.")
+    if arguments.intrinsics is not None and min(arguments.intrinsics[:2]) <= 0:
+        raise DataError("--intrinsics FX FY CX CY: the focal lengths FX and FY must be more than 0.")
     comparison = Comparison(
         min_depth=arguments.min_depth,
         max_depth=arguments.max_depth,
@@ -119,7 +124,8 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
     other = read_results(arguments.compare) if arguments.compare else None
     datasets = open_datasets(arguments)
     predictions = open_predictions(arguments, state.device)
-    protocols, refused = choose_protocols(arguments.protocol, predictions.predicts)
+    has_camera = any(dataset.comparison.intrinsics for dataset in datasets.values())
+    protocols, refused = choose_protocols(arguments.protocol, predictions.predicts, has_camera)
 
     output_dir.mkdir(parents=True, exist_ok=True)
     results = {

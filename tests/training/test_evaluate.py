@@ -20,6 +20,9 @@ from transformers import (
     DPTConfig,
     DPTForDepthEstimation,
     DPTImageProcessorPil,
+    GLPNConfig,
+    GLPNForDepthEstimation,
+    GLPNImageProcessorPil,
     PromptDepthAnythingConfig,
     ZoeDepthConfig,
     ZoeDepthForDepthEstimation,
@@ -66,6 +69,13 @@ def dpt():
         **NECK,
     )
     return DPTForDepthEstimation(config), DPTImageProcessorPil(size={"height": 64, "width": 64})
+
+
+def glpn():
+    config = GLPNConfig(
+        depths=[1] * 4, hidden_sizes=[8, 8, 16, 16], num_attention_heads=[1, 1, 2, 2], decoder_hidden_size=8
+    )
+    return GLPNForDepthEstimation(config), GLPNImageProcessorPil()
 
 
 def zoedepth():
@@ -397,9 +407,11 @@ def test_every_protocol_of_one_run_and_a_comparison_of_two(tmp_path, data, capsy
     assert "| monodepth2 v1 | scale in depth, median |" in report
     assert "| own | lotus | AbsRel % ↓ | -" in report
     assert "| edges |" in report
-    (tmp_path / "results.json").write_text("{}")
     arguments = ["--predictions", "image-free-prior", *data, "--compare", tmp_path / "results.json"]
-    assert "this is no results.json of training.evaluate" in mistake(capsys, tmp_path, *arguments, out="no")
+    datasets = {"own": {"records": [{"name": "0.png"}]}}
+    for content in ({}, {"datasets": {}}, {"datasets": datasets, "protocol": "", "protocols": {}}):
+        (tmp_path / "results.json").write_text(json.dumps(content))
+        assert "this is no results.json of training.evaluate" in mistake(capsys, tmp_path, *arguments, out="no")
 
 
 def test_a_published_cell_is_run_again_beside_its_figures(tmp_path, capsys, monkeypatch):
@@ -547,6 +559,8 @@ def test_a_model_that_lacks_weights_is_not_measured(tmp_path, data, saved, capsy
         ("--limit", "0", "--limit must be a whole number at least 1, not 0"),
         ("--num-workers", "-1", "--num_workers must be a whole number at least 0, not -1"),
         ("--processing_size", "0", "--processing_size 0: write a shorter side"),
+        ("--processing_size", "96x0", "--processing_size 96x0: write a shorter side, or HEIGHTxWIDTH"),
+        ("--protocol", "ibims-planarity", "--protocol ibims-planarity: the protocol ibims-planarity needs the camera"),
         ("--limitt", "1", "unknown option --limitt; did you mean --limit?"),
         ("--device", "cuda", "--device cuda: PyTorch sees no CUDA device"),
     ],
@@ -558,6 +572,40 @@ def test_options_out_of_range(tmp_path, data, capsys, option, value, message):
     assert main(arguments) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1 and error[0].startswith(f"evaluate.py: {message}")
+
+
+@pytest.mark.parametrize(
+    ("option", "values", "message"),
+    [
+        ("--valid_box", ["-5", "40", "0", "60"], "--valid_box takes pixels, or fractions of the sides, from 0 on"),
+        (
+            "--valid_box",
+            ["0.", "1.e999", "0.", "1."],
+            "--valid_box takes pixels, or fractions of the sides, from 0 on",
+        ),
+        ("--valid_box", ["0.", "1.", "0."], "--valid_box takes 4 numbers"),
+        ("--intrinsics", ["0", "80", "30", "20"], "--intrinsics FX FY CX CY: the focal lengths"),
+    ],
+)
+def test_numbers_that_no_picture_has(tmp_path, data, capsys, option, values, message):
+    assert message in mistake(capsys, tmp_path, "--predictions", "image-free-prior", *data, option, *values)
+
+
+def test_what_a_model_or_its_image_processor_cannot_take(tmp_path, data, saved, capsys):
+    folder = saved(dpt)
+    # of pictures that are not square
+    assert f"{folder}: the model fails on inputs of 96x144 pixels (" in mistake(
+        capsys, tmp_path, "--model", folder, *data, "--processing_size", "96"
+    )
+    folder = saved(glpn)
+    assert f"{folder}: its image processor has no size" in mistake(
+        capsys, tmp_path, "--model", folder, *data, "--processing_size", "96"
+    )
+    for name, height in (("rgb", (1, 500, 3)), ("depth", (1, 500))):
+        Image.fromarray(np.full(height, 255, np.uint8 if name == "rgb" else np.uint16)).save(tmp_path / name / "0.png")
+    arguments = ["--model", saved(depth_anything), *data, "--output_dir", tmp_path / "out", "--device", "cpu"]
+    assert main([*map(str, arguments), "--num_workers", "1"]) == 2
+    assert "evaluate.py: 0.png: the model's image processor fails (Size must" in capsys.readouterr().err
 
 
 def test_a_crop_of_negative_size(tmp_path, data, capsys):

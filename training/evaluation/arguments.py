@@ -150,7 +150,7 @@ class EvaluateArguments:
         """`processing_size` as the shorter side, or as (height, width)."""
         if self.processing_size is None:
             return None
-        match = re.fullmatch(r"(\d+)(?:x(\d+))?", self.processing_size.lower())
-        if not match or int(match[1]) < 1:
+        match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", self.processing_size.lower())
+        if not match:
             raise ValueError(f"--processing_size {self.processing_size}: write a shorter side, or HEIGHTxWIDTH")
         return (int(match[1]), int(match[2])) if match[2] else int(match[1])

@@ -52,7 +52,10 @@ class ImageInput:
             options["size"] = {"height": height, "width": width}
             if hasattr(self.processor, "keep_aspect_ratio"):
                 options["keep_aspect_ratio"] = False
-        return self.processor(images=Image.fromarray(image), return_tensors="pt", **options)["pixel_values"][0]
+        try:
+            return self.processor(images=Image.fromarray(image), return_tensors="pt", **options)["pixel_values"][0]
+        except (ValueError, RuntimeError) as error:  # a picture of one row, say
+            raise DataError(f"{name}: the model's image processor fails ({one_line(error)}).") from error
 
 
 class ModelPredictions:
@@ -68,7 +71,7 @@ class ModelPredictions:
         revision, trust_remote_code: as in `from_pretrained`.
 
     Raises:
-        DataError: the model cannot be loaded, is not for depth estimation, or needs more than an image.
+        DataError: the model cannot be loaded, is not for depth estimation, needs more than an image, or takes no size.
     """
 
     def __init__(
@@ -105,6 +108,8 @@ class ModelPredictions:
             raise DataError(str(error)) from error
         except Exception as error:  # OSError, SafetensorError, UnpicklingError, StrictDataclassError, KeyError ...
             raise DataError(f"{model}: cannot be loaded for depth estimation ({one_line(error)})") from error
+        if processing_size is not None and getattr(self.processor, "size", None) is None:
+            raise DataError(f"{model}: its image processor has no size, so --processing_size cannot set one.")
         self.model.to(device).eval()
         self.padded = rule.get("padded", False) and self.processor.do_pad
         backbone = getattr(config, "backbone_config", None)
@@ -148,7 +153,13 @@ class ModelPredictions:
         return maps
 
     def _forward(self, pixel_values: torch.Tensor, sizes: list[tuple[int, int]]) -> torch.Tensor:
-        prediction = self.model(pixel_values=pixel_values).predicted_depth.float()
+        try:
+            prediction = self.model(pixel_values=pixel_values).predicted_depth.float()
+        except RuntimeError as error:  # a size that the architecture does not take, or too little memory
+            size = "{}x{}".format(*pixel_values.shape[-2:])
+            raise DataError(
+                f"{self._name}: the model fails on inputs of {size} pixels ({one_line(error)})."
+            ) from error
         return remove_zoe_padding(prediction, sizes[0]) if self.padded else prediction
 
 

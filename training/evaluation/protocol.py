@@ -99,12 +99,14 @@ class Protocol:
         """
         return replace(comparison, **self.comparison | self.sets.get(set_name, {}))
 
-    def refusal(self, predicts: str) -> str | None:
+    def refusal(self, predicts: str, has_camera: bool) -> str | None:
         """Why predictions of a kind cannot be measured; `None` if they can."""
-        if predicts in self.predicts:
-            return None
-        kinds = " or ".join(kind.replace("_", " ") for kind in self.predicts)
-        return f"the protocol {self.name} measures {kinds}, and the predictions are {predicts.replace('_', ' ')}"
+        if predicts not in self.predicts:
+            kinds = " or ".join(kind.replace("_", " ") for kind in self.predicts)
+            return f"the protocol {self.name} measures {kinds}, and the predictions are {predicts.replace('_', ' ')}"
+        if "plane_angle" in self.metrics and not has_camera:
+            return f"the protocol {self.name} needs the camera, which --intrinsics gives for own data"
+        return None
 
 
 def protocol_names() -> list[str]:
@@ -131,12 +133,15 @@ def default_protocol(predicts: str) -> str:
     ]
 
 
-def choose_protocols(names: list[str], predicts: str) -> tuple[list[Protocol], dict[str, str]]:
+def choose_protocols(
+    names: list[str], predicts: str, has_camera: bool = True
+) -> tuple[list[Protocol], dict[str, str]]:
     """The protocols to run for predictions of a kind, and those of `all` that cannot, with the reason.
 
     Args:
         names: of protocols; none is the default, `["all"]` every one that can measure the predictions, the default
             first.
+        has_camera: whether the data's intrinsics are known.
 
     Raises:
         DataError: an unknown name, or a protocol that was named and cannot measure these predictions.
@@ -144,11 +149,11 @@ def choose_protocols(names: list[str], predicts: str) -> tuple[list[Protocol], d
     if names != ["all"]:
         chosen = [load_protocol(name) for name in dict.fromkeys(names or [default_protocol(predicts)])]
         for protocol in chosen:
-            if reason := protocol.refusal(predicts):
+            if reason := protocol.refusal(predicts, has_camera):
                 raise DataError(f"--protocol {protocol.name}: {reason}.")
         return chosen, {}
     first = default_protocol(predicts)
     protocols = [load_protocol(name) for name in sorted(protocol_names(), key=lambda name: (name != first, name))]
-    refused = {protocol.name: protocol.refusal(predicts) for protocol in protocols}
+    refused = {protocol.name: protocol.refusal(predicts, has_camera) for protocol in protocols}
     chosen = [protocol for protocol in protocols if refused[protocol.name] is None]
     return chosen, {name: reason for name, reason in refused.items() if reason}

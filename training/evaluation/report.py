@@ -170,7 +170,10 @@ def markdown(results: dict) -> str:
     parts = [results["protocol"], metrics_table(results)]
     for name, entry in results["datasets"].items():
         if left_out := entry["without_valid_pixels"]:
-            parts.append(f"{name}: {len(left_out)} images have no valid pixel and are left out, first {left_out[0]}.")
+            parts.append(
+                f"{name}: {len(left_out)} images have no valid pixel, or nothing else that "
+                f"{next(iter(results['protocols']))} measures, and are left out, first {left_out[0]}."
+            )
     parts.append(
         "Mean over images (95 % bootstrap interval over images); metrics at the size of the ground truth. "
         + ", ".join(f"{key} {value}" for key, value in results["versions"].items())

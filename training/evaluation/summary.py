@@ -67,8 +67,10 @@ def read_results(path: str | os.PathLike) -> dict:
     path = path / "results.json" if path.is_dir() else path
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-        if not all("records" in entry for entry in results["datasets"].values()):
-            raise KeyError("records")
+        records = [record for entry in results["datasets"].values() for record in entry["records"]]
+        if not all({"name", "protocols"} <= record.keys() for record in records):
+            raise KeyError("protocols")
+        results["protocol"], results["protocols"].keys()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: this is no results.json of training.evaluate ({error!r}).") from error
     return results
