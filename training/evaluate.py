@@ -146,12 +146,15 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
         ]
         records = measure_images(evaluations, num_images, results, arguments, state)
         if state.is_main_process:
-            first = next(one for one in evaluations if one.protocols[0] is protocols[0])
-            of_clips = [protocol for protocol in protocols if protocol.fit.scope == "clip"]
-            clips = {protocol.name: first.run_clips(num_images, protocol) for protocol in of_clips}
+            clips = {
+                protocol.name: one.run_clips(num_images, protocol)
+                for one in evaluations
+                for protocol in one.protocols
+                if protocol.fit.scope == "clip"
+            }
             entry = summarize(protocols, records, clips)
             results["datasets"][name] = {"title": dataset.title, **dataset.describe(), **entry}
-            pictures[name] = worst_pictures(first, records, arguments.worst)
+            pictures[name] = worst_pictures(evaluations[0], records, arguments.worst)
     if not state.is_main_process:
         return None
     results["protocol"] = describe_protocol(results)

@@ -449,6 +449,32 @@ def test_a_published_cell_is_run_again_beside_its_figures(tmp_path, capsys, monk
     assert "marigold/nyuv2 needs --predictions DIR --predicts depth" in needs
 
 
+def test_a_clip_is_measured_in_its_own_protocols_crop(tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from training.evaluation import datasets
+
+    monkeypatch.setattr(
+        datasets, "load_set", lambda name, load=datasets.load_set: replace(load(name), images=2)
+    )  # of 652, which are not here
+    rng = np.random.default_rng(0)
+    drive = "2011_09_26_drive_0002_sync"
+    for index in range(2):
+        image = tmp_path / f"kitti/2011_09_26/{drive}/image_02/data/{index:010d}.png"
+        depth = tmp_path / f"kitti/{drive}/proj_depth/groundtruth/image_02/{index:010d}.png"
+        values = 256 * np.linspace(60, 5, 375)[:, None] * np.ones(1242) + 100 * rng.random((375, 1242))
+        for path, array in ((image, np.zeros((375, 1242, 3), np.uint8)), (depth, values.astype(np.uint16))):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(path)
+    options = ["--predictions", "image-free-prior", "--sets", "kitti", "--data_dir", tmp_path, "--worst", "0"]
+    alone = run(tmp_path, *options, "--protocol", "video-depth-anything", out="alone")
+    # monodepth2, the first one here, does not crop
+    both = run(tmp_path, *options, "--protocol", "monodepth2", "video-depth-anything")
+    clips = [results["datasets"]["kitti"]["clips"]["video-depth-anything"] for results in (alone, both)]
+    assert clips[0][0]["images"] == 2
+    assert clips[0] == clips[1]
+
+
 def environment():
     return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 

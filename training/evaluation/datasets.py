@@ -138,7 +138,7 @@ class EvaluationDataset:
     Args:
         definition: the definition, or its name.
         data_dir: the folder that holds the sets as Marigold distributes them (`nyuv2/...tar`, `kitti/...tar`).
-        lists_dir: where to search for split lists, e.g. Marigold's `data_split`; the set's own folder is searched too.
+        lists_dir: where to search for split lists, e.g. Marigold's `data_split`, before the set's own folder.
             Without a list the files found make the split: right for Marigold's tars, which hold nothing else.
 
     Raises:
@@ -150,7 +150,7 @@ class EvaluationDataset:
     ):
         self.definition = load_set(definition) if isinstance(definition, str) else definition
         self.files = _locate(self.definition, Path(data_dir))
-        list_path = _find_list(self.definition, self.files.path.parent, self.files.path, lists_dir)
+        list_path = _find_list(self.definition, self.files.path, lists_dir)
         self.split = "files found" if list_path is None else list_path.name
         self.samples = (
             _discover(self.definition, self.files) if list_path is None else _read_list(self.definition, list_path)
@@ -232,17 +232,12 @@ def _locate(definition: EvaluationSet, data_dir: Path) -> Folder | Tar:
     raise DataError(f"{definition.title}: expected {' or '.join(definition.locations)} in {data_dir}, {found}.")
 
 
-def _find_list(definition: EvaluationSet, *folders) -> Path | None:
-    parent, inside, lists_dir = folders
-    for path in (parent / definition.list, inside / definition.list):
-        if path.is_file():
-            return path
-    if lists_dir is None:
-        return None
-    found = sorted(Path(lists_dir).rglob(definition.list))
-    if not found:
+def _find_list(definition: EvaluationSet, path: Path, lists_dir: str | os.PathLike | None) -> Path | None:
+    found = sorted(Path(lists_dir).rglob(definition.list)) if lists_dir else []
+    found += [folder / definition.list for folder in (path.parent, path) if (folder / definition.list).is_file()]
+    if lists_dir and not found:
         raise DataError(f"{definition.title}: no {definition.list} below {lists_dir}.")
-    return found[0]
+    return found[0] if found else None
 
 
 def _read_list(definition: EvaluationSet, path: Path) -> list[tuple[str, str, str | None]]:

@@ -123,6 +123,22 @@ def test_kitti_leaves_out_none_lines_and_crops(tmp_path):
         assert not sample.valid[200 - 23, 300 - 13]  # 80 m is not below 80 m
 
 
+def test_a_list_that_is_named_comes_before_the_one_beside_the_data(tmp_path):
+    names = [f"scene0406_02/{{}}/{index:06d}.{{}}" for index in range(2)]
+    lines = [f"{name.format('color', 'jpg')} {name.format('depth', 'png')}\n" for name in names]
+    files = dict.fromkeys("".join(lines).split(), b"")
+    write_tar(tmp_path / "scannet/scannet_val_sampled_800_1.tar", files)
+    definition = replace(load_set("scannet"), images=1)
+    for folder, line in (("scannet", lines[0]), ("lists", lines[1])):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / definition.list).write_text(line)
+    assert EvaluationDataset(definition, tmp_path).name(0).endswith("000000.jpg")
+    assert EvaluationDataset(definition, tmp_path, tmp_path / "lists").name(0).endswith("000001.jpg")
+    with pytest.raises(DataError, match="no scannet_val_sampled_list_800_1.txt below"):
+        (tmp_path / "scannet" / definition.list).unlink()
+        EvaluationDataset(definition, tmp_path, tmp_path / "nowhere")
+
+
 def test_kitti_list_of_697_lines_has_652_images(tmp_path):
     files, lines = {}, []
     for index in range(697):
