@@ -71,15 +71,17 @@ def select_lists(arguments: argparse.Namespace) -> None:
     output = Path(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
     summary = {"rule": dataclasses.asdict(rule), "datasets": {}}
+    for path in (*(output / f"{label}.txt" for label in tables), output / "summary.json"):
+        if path.exists() and not arguments.overwrite:
+            raise DataError(f"{path} exists; choose another --output, or give --overwrite.")
     for label, (keep, cuts) in apply_rule(tables, rule).items():
         kept = tables[label].select(["rgb", "depth"]).filter(keep)
         path = output / f"{label}.txt"
-        if path.exists() and not arguments.overwrite:
-            raise DataError(f"{path} exists; choose another --output, or give --overwrite.")
         pairs = list(zip(*(column.to_pylist() for column in kept.columns)))
         check_listable(pairs)
         atomic_write_text(path, format_list(pairs))
-        summary["datasets"][label] = {"total": len(keep), "kept": int(keep.sum()), "lowest_kept": cuts}
+        lowest = {name: cut if np.isfinite(cut) else None for name, cut in cuts.items()}
+        summary["datasets"][label] = {"total": len(keep), "kept": int(keep.sum()), "lowest_kept": lowest}
         print(f"{label}: {keep.sum()} of {len(keep)} samples kept ({keep.mean():.1%}), list in {path}")
     atomic_write_json(output / "summary.json", summary)
 
@@ -104,14 +106,17 @@ def run_calibration(arguments: argparse.Namespace) -> None:
     from training.filtering.reprojection import score_vkitti2
 
     spec = dataclasses.replace(DatasetSpec.parse(arguments.dataset), far_plane=None)
+    if arguments.reprojection and spec.name != "vkitti2":
+        raise DataError(f"--reprojection needs the cameras of vkitti2; {spec.name} has none.")
     dataset = open_dataset(spec)
     if not isinstance(dataset, PairDataset):
         raise DataError(f"{spec.name!r} does not consist of files, so a list of files says nothing of it.")
     labels = calibration.keep_labels(dataset, arguments.kept)
+    consistency = score_vkitti2(dataset) if arguments.reprojection else None  # first: it may lack its tables
     scores = calibration.score_dataset(dataset, arguments.num_workers)
     found = calibration.calibrate(scores, labels, calibration.choices())
-    if arguments.reprojection:
-        found.append(calibration.rival("reprojection consistency", score_vkitti2(dataset), labels))
+    if consistency is not None:
+        found.append(calibration.rival("reprojection consistency", consistency, labels))
     print(f"{len(labels)} samples, {labels.sum()} kept by {arguments.kept}")
     print("  IoU  equal   kept  choice")
     for one in [*found[: arguments.show], *(one for one in found[arguments.show :] if isinstance(one.choice, str))]:
@@ -156,7 +161,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     step.add_argument("--on-error", choices=["skip", "raise"], default="skip", help="at an unreadable depth file")
     defaults = ScoreOptions()
-    step.add_argument("--num-bins", type=number(minimum=2), default=defaults.num_bins)
+    step.add_argument("--num-bins", type=number(minimum=5), default=defaults.num_bins)
     step.add_argument(
         "--percentiles", type=number(float, minimum=0, maximum=100), nargs=2, default=defaults.percentiles,
         metavar=("LOW", "HIGH"),

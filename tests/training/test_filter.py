@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -71,8 +72,13 @@ def test_score_select_and_train_on_the_list(tmp_path, specs, capsys):
     kept = open_dataset({"name": "tartanair", "list": str(tmp_path / "lists/tartanair.txt")})
     assert 12 <= len(kept) == summary["datasets"]["tartanair"]["kept"] <= 16
     assert np.array_equal(kept[0].depth, dataset[[dataset.paths(i) for i in range(COUNT)].index(kept.paths(0))].depth)
-    with refused(capsys, "irs.txt exists; choose another --output, or give --overwrite"):
-        step("select", "--scores", tmp_path / "scores", "--output", tmp_path / "lists", status=2)
+    for name in ("irs.txt", "tartanair.txt", "summary.json"):
+        other = tmp_path / f"with {name}"
+        other.mkdir()
+        (other / name).write_text("mine")
+        with refused(capsys, f"{name} exists; choose another --output, or give --overwrite"):
+            step("select", "--scores", tmp_path / "scores", "--output", other, status=2)
+        assert [path.read_text() for path in other.iterdir()] == ["mine"]
     step("select", "--scores", tmp_path / "scores", "--output", tmp_path / "lists", "--overwrite", "--drop", "0.5")
     assert len((tmp_path / "lists/tartanair.txt").read_text().splitlines()) < 10
 
@@ -149,8 +155,30 @@ def test_mistakes(tmp_path, specs, capsys):
         step("score", f"{specs[0]},include=*_left.png,exclude=*0_left.png", "--output", tmp_path / "scores", status=2)
     with refused(capsys, "no scores here; run `filter.py score"):
         step("select", "--scores", tmp_path / "none", "--output", tmp_path / "lists", status=2)
+    with refused(capsys, "--num-bins: must be a whole number at least 5, got 4"):
+        # the paper's concentration has no meaning for four bins or fewer: twice the fair share is half of all
+        step("score", specs[0], "--output", tmp_path / "scores", "--num-bins", 4, status=2)
     with refused(capsys, "^filter.py: Unknown data set 'nyu'"):
         step("score", "nyu,root=/x", "--output", tmp_path / "scores", status=2)
+
+
+def test_nothing_readable_or_kept(tmp_path, specs):
+    for path in (tmp_path / "irs").rglob("d_*.exr"):
+        path.write_bytes(b"nothing")
+    step("score", specs[1], "--output", tmp_path / "scores", "--num-workers", 0)
+    with warnings.catch_warnings(action="error", category=RuntimeWarning):
+        step("report", "--scores", tmp_path / "scores", "--output", tmp_path / "report")
+    assert (
+        "| irs | 20 | 20 | 0 | 0 (0.0%) | 66.0% | - | 0.443 | - | 0.527 |"
+        in (tmp_path / "report/report.md").read_text()
+    )
+    step("select", "--scores", tmp_path / "scores", "--output", tmp_path / "lists")
+    summary = json.loads((tmp_path / "lists/summary.json").read_text())
+    assert summary["datasets"]["irs"] == {
+        "total": 20,
+        "kept": 0,
+        "lowest_kept": {"distribution": None, "gradient": None},
+    }
 
 
 def test_report(tmp_path, specs):

@@ -7,14 +7,17 @@ for each of 19,559 depth maps, and the open choices can be tried against them.
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from tqdm import tqdm
 
 from training.data.decoding import DataError
 from training.data.folders import FOLDER_STRUCTURES, read_list
 from training.data.sources import PairDataset
+from training.filtering.score_files import ScoringItems, score_rows
 from training.filtering.scores import ScoreOptions, SelectionRule, depth_distribution_score, gradient_continuity_score
 from training.filtering.scores import select as select_samples
 
@@ -103,18 +106,22 @@ def keep_labels(dataset: PairDataset, kept_list: str) -> np.ndarray:
     Paths are compared by as many of their last parts as the data set's official layout has.
 
     Raises:
-        DataError: the list and the data set have no sample in common, or the list has samples that the data set lacks.
+        DataError: the list has samples that the data set lacks, keeps all, or names one that may be several.
     """
     structures = FOLDER_STRUCTURES.get(dataset.name)
     parts = structures[0].patterns[0].count("/") + 1 if structures else 2
     kept = {_end(rgb, parts) for rgb, _ in read_list(kept_list)}
     names = [_end(dataset.paths(index)[0], parts) for index in range(len(dataset))]
     labels = np.array([name in kept for name in names])
-    if labels.sum() != len(kept):
-        missing = sorted(kept - set(names))
+    if missing := sorted(kept - set(names)):
         raise DataError(
             f"{kept_list}: {len(missing)} of its {len(kept)} samples are not in the data set, first {missing[0]}; "
             "give the data set that the list was chosen from."
+        )
+    if labels.sum() > len(kept):
+        several = next(name for name, count in Counter(names).items() if count > 1 and name in kept)
+        raise DataError(
+            f"{kept_list}: {several} is the end of several samples' paths, so it does not say which is kept."
         )
     if labels.all():
         raise DataError(f"{kept_list}: it keeps all {len(labels)} samples, so there is nothing to agree with.")
@@ -150,23 +157,13 @@ def keep_by(choice: Choice, scores: list[dict[tuple, float]]) -> np.ndarray:
 
 
 def score_dataset(dataset: PairDataset, num_workers: int = 0) -> list[dict[tuple, float]]:
-    """`score_all` of each sample, in order; the data set must not cut at a far plane itself."""
-    from torch.utils.data import DataLoader
-    from tqdm import tqdm
+    """`score_all` of each sample, in order; the data set must not cut at a far plane itself.
 
-    loader = DataLoader(_Scored(dataset), batch_size=None, num_workers=num_workers)
-    return list(tqdm(loader, total=len(dataset), unit="image", desc=dataset.name))
-
-
-class _Scored:
-    def __init__(self, dataset: PairDataset):
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> dict[tuple, float]:
-        return score_all(*self.dataset.read_depth(index))
+    Raises:
+        DataError: a depth file cannot be read.
+    """
+    rows = score_rows(ScoringItems(dataset, score_all), range(len(dataset)), num_workers)
+    return list(tqdm(rows, total=len(dataset), unit="image", desc=dataset.name))
 
 
 def agreement(choice: Choice | str, keep: np.ndarray, labels: np.ndarray) -> Agreement:

@@ -95,10 +95,15 @@ def _table(tables: dict, selection: dict, min_valid: float) -> str:
         published = [f"{kept / total:.1%}", f"{distribution:.3f}", f"{gradient:.3f}"] if total else ["", "", ""]
         lines.append(
             f"| {label} | {len(keep)} | {int(np.isnan(valid).sum())} | {few} | {keep.sum()} ({keep.mean():.1%}) "
-            f"| {published[0]} | {np.nanmean(columns['distribution']):.3f} | {published[1]} "
-            f"| {np.nanmean(columns['gradient']):.3f} | {published[2]} |"
+            f"| {published[0]} | {_mean(columns['distribution'])} | {published[1]} "
+            f"| {_mean(columns['gradient'])} | {published[2]} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _mean(column: np.ndarray) -> str:
+    values = column[np.isfinite(column)]
+    return f"{values.mean():.3f}" if len(values) else "-"
 
 
 def _describe_unreadable(table: "pyarrow.Table") -> list[str]:

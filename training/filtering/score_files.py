@@ -1,13 +1,15 @@
 """Scores of the quality filter on disk: a folder for each data set, Parquet files of a batch each, written whole."""
 
 import dataclasses
+import functools
+import itertools
 import json
 import os
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from tqdm import tqdm
 
 from anydepth_hf.atomic_write import atomic_write
@@ -25,25 +27,29 @@ SETTINGS = "settings.json"
 SCORE_COLUMNS = ("valid_fraction", "distribution", "gradient")
 
 
+@dataclasses.dataclass(frozen=True)
 class ScoringItems:
-    """Scores one sample per item; runs in worker processes."""
+    """One sample's paths and scores per item; runs in worker processes.
 
-    def __init__(self, dataset: PairDataset, options: ScoreOptions, on_error: str) -> None:
-        self.dataset, self.options, self.on_error = dataset, options, on_error
+    Attributes:
+        dataset: the samples.
+        score: from depth and valid mask to named scores.
+        on_error: see `score_datasets`.
+    """
 
-    def __len__(self) -> int:
-        return len(self.dataset)
+    dataset: PairDataset
+    score: Callable[[np.ndarray, np.ndarray], dict]
+    on_error: str = "raise"
 
     def __getitem__(self, index: int) -> dict | DataError:
         rgb, depth_path = (os.path.abspath(path) for path in self.dataset.paths(index))
         row = {"index": index, "rgb": rgb, "depth": depth_path, "error": None}
         try:
-            depth, valid = self.dataset.read_depth(index)
+            return row | self.score(*self.dataset.read_depth(index))
         except DataError as error:
             if self.on_error == "raise":
                 return error
-            return {**row, **dict.fromkeys(SCORE_COLUMNS, float("nan")), "error": str(error)}
-        return {**row, **score_depth(depth, valid, self.options)}
+            return row | dict.fromkeys(SCORE_COLUMNS, float("nan")) | {"error": str(error)}
 
 
 def name_specs(specs: list[DatasetSpec]) -> dict[str, DatasetSpec]:
@@ -90,32 +96,38 @@ def score_datasets(
         mine = list(parts)[rank::world_size]
         todo = {start: min(batch, len(dataset) - start) for start in mine if not parts[start].exists()}
         total = sum(min(batch, len(dataset) - start) for start in mine)
-        rows = _score_rows(ScoringItems(dataset, options, on_error), todo, num_workers)
+        indices = [index for start, size in todo.items() for index in range(start, start + size)]
+        items = ScoringItems(dataset, functools.partial(score_depth, options=options), on_error)
+        rows = score_rows(items, indices, num_workers)
         with tqdm(
             total=total, initial=total - sum(todo.values()), desc=label, unit="image", disable=rank != 0
         ) as progress:
             for start, size in todo.items():
                 scored = []
-                for row in islice(rows, size):
-                    if isinstance(row, DataError):
-                        raise row
+                for row in itertools.islice(rows, size):
                     scored.append(row)
                     progress.update()
                 _write_part(parts[start], scored)
 
 
-def _score_rows(items: ScoringItems, batches: dict[int, int], num_workers: int) -> Iterator[dict | DataError]:
-    """Scored rows in order; the workers of a `DataLoader` end by themselves if this process is killed."""
+def score_rows(items: ScoringItems, indices: Sequence[int], num_workers: int) -> Iterator[dict]:
+    """Scored rows in order; the workers of a `DataLoader` end by themselves if this process is killed.
+
+    Raises:
+        DataError: an unreadable file, where `items` do not skip it.
+    """
     from torch.utils.data import DataLoader
 
     from training.data.worker_memory import keep_freed_memory
 
-    indices = [index for start, size in batches.items() for index in range(start, start + size)]
     loader = DataLoader(
         items, sampler=indices, batch_size=8, num_workers=num_workers, collate_fn=list,
         prefetch_factor=4 if num_workers else None, worker_init_fn=keep_freed_memory,
     )  # fmt: skip
-    return (row for rows in loader for row in rows)
+    for row in itertools.chain.from_iterable(loader):
+        if isinstance(row, DataError):  # raised in a worker it would arrive as a page of traceback
+            raise row
+        yield row
 
 
 def _write_part(path: Path, rows: list[dict]) -> None:

@@ -23,7 +23,7 @@ def depth_distribution_score(
     Args:
         depth: (H, W), depth (not disparity) in any unit.
         valid: bool (H, W).
-        num_bins: equal-width bins, K in the paper.
+        num_bins: equal-width bins, K in the paper; five or more.
         percentiles: of the valid depths, the ends of the range; values beyond them count in the end bins.
         limits: a fixed range instead, in the unit of depth.
 

@@ -52,6 +52,27 @@ def test_lists_are_matched_wherever_they_were_made(streets, tmp_path):
         calibration.keep_labels(dataset, str(other))
 
 
+def test_what_cannot_be_calibrated_gets_one_sentence(tmp_path, capsys):
+    def mistake(dataset, *options):
+        assert main(["calibrate", dataset, "--kept", str(tmp_path / "kept.txt"), *options]) == 2
+        (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("filter.py: "))
+        return line
+
+    for folder in ("rgb/a/x", "rgb/b/x", "depth/a/x", "depth/b/x"):
+        (tmp_path / folder).mkdir(parents=True)
+        for index in range(2):
+            np.save(tmp_path / folder / f"{index}.npy", np.ones((4, 5), np.float32))
+    (tmp_path / "kept.txt").write_text(f"{tmp_path}/rgb/a/x/1.npy d.npy\n")
+    pairs = f"pairs,rgb_dir={tmp_path}/rgb,depth_dir={tmp_path}/depth"
+    assert "kept.txt: x/1.npy is the end of several samples' paths" in mistake(pairs)
+    assert "--reprojection needs the cameras of vkitti2; pairs has none." in mistake(pairs, "--reprojection")
+    (tmp_path / "depth/a/x/1.npy").write_bytes(b"\x93NUMPY")
+    pairs = f"pairs,rgb_dir={tmp_path}/rgb/a,depth_dir={tmp_path}/depth/a"
+    line = mistake(pairs, "--num-workers", "1")
+    assert line.startswith(f"filter.py: {tmp_path}/depth/a/x/1.npy: ")
+    assert "Traceback" not in line
+
+
 def test_agreement_and_chance():
     labels = np.array([True, True, False, False])
     one = agreement("some", np.array([True, False, True, False]), labels)
