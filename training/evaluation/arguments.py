@@ -1,8 +1,10 @@
 """The command line of `training.evaluate`."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Literal
+
+from transformers.hf_argparser import HfArg
 
 from anydepth_hf.option_schema import AT_LEAST_0, AT_LEAST_1, POSITIVE, checked
 from training.evaluation.cells import Cell, load_cell
@@ -13,95 +15,74 @@ from training.evaluation.protocol import protocol_names
 @dataclass
 class EvaluateArguments:
     # what is measured
-    model: str | None = field(default=None, metadata={"help": "Hub id, folder or preset of a depth-estimation model"})
-    predictions: str | None = field(
+    model: str | None = HfArg(default=None, help="Hub id, folder or preset of a depth-estimation model")
+    predictions: str | None = HfArg(
         default=None,
-        metadata={
-            "help": "instead: folder of .npy or 16-bit .png files named as the images; or image-free-prior, constant"
-        },
+        help="instead: folder of .npy or 16-bit .png files named as the images; or image-free-prior, constant",
     )
-    prediction_scale: Annotated[float, POSITIVE] = field(
-        default=1.0, metadata={"help": "divisor of the integers of .png predictions"}
+    prediction_scale: Annotated[float, POSITIVE] = HfArg(
+        default=1.0, help="divisor of the integers of .png predictions"
     )
-    predicts: Literal["disparity", "depth", "metric_depth", "log_depth"] | None = field(
-        default=None, metadata={"help": "what is predicted (default: known for each model type)"}
+    predicts: Literal["disparity", "depth", "metric_depth", "log_depth"] | None = HfArg(
+        default=None, help="what is predicted (default: known for each model type)"
     )
     revision: str | None = None
     trust_remote_code: bool = False
 
     # on what
-    sets: list[str] = field(default_factory=list, metadata={"help": f"all, or some of {', '.join(set_names())}"})
-    data_dir: str | None = field(default=None, metadata={"help": "folder of the sets, as Marigold packs them"})
-    lists_dir: str | None = field(default=None, metadata={"help": "folder of the split lists: Marigold's data_split"})
-    frames: str | None = field(
-        default=None,
-        metadata={"help": "own data: folder of NAME.rgb.jpg (or .png ...) beside NAME.depth.png, millimetres"},
+    sets: list[str] = HfArg(default_factory=list, help=f"all, or some of {', '.join(set_names())}")
+    data_dir: str | None = HfArg(default=None, help="folder of the sets, as Marigold packs them")
+    lists_dir: str | None = HfArg(default=None, help="folder of the split lists: Marigold's data_split")
+    frames: str | None = HfArg(
+        default=None, help="own data: folder of NAME.rgb.jpg (or .png ...) beside NAME.depth.png, millimetres"
     )
-    rgb_dir: str | None = field(default=None, metadata={"help": "own data: folder of images"})
-    depth_dir: str | None = field(default=None, metadata={"help": "own data: folder of depth files, named alike"})
-    depth_scale: Annotated[float | None, POSITIVE] = field(
-        default=None, metadata={"help": "own data: stored values per metre, e.g. 1000"}
+    rgb_dir: str | None = HfArg(default=None, help="own data: folder of images")
+    depth_dir: str | None = HfArg(default=None, help="own data: folder of depth files, named alike")
+    depth_scale: Annotated[float | None, POSITIVE] = HfArg(
+        default=None, help="own data: stored values per metre, e.g. 1000"
     )
-    dataset: str | None = field(
-        default=None,
-        metadata={"help": 'own data, any other: a data set specification as JSON, e.g. {"name": "hub", "path": "ID"}'},
+    dataset: str | None = HfArg(
+        default=None, help='own data, any other: a data set specification as JSON, e.g. {"name": "hub", "path": "ID"}'
     )
-    title: str | None = field(default=None, metadata={"help": "own data: its name in tables"})
-    min_depth: Annotated[float | None, AT_LEAST_0] = field(
-        default=None, metadata={"help": "own data: nearer depth is not compared"}
+    title: str | None = HfArg(default=None, help="own data: its name in tables")
+    min_depth: Annotated[float | None, AT_LEAST_0] = HfArg(default=None, help="own data: nearer depth is not compared")
+    max_depth: Annotated[float | None, POSITIVE] = HfArg(default=None, help="own data: farther depth is not compared")
+    crop: Annotated[list[int] | None, AT_LEAST_1] = HfArg(
+        default=None, help="own data: HEIGHT WIDTH cut at the bottom centre"
     )
-    max_depth: Annotated[float | None, POSITIVE] = field(
-        default=None, metadata={"help": "own data: farther depth is not compared"}
+    valid_box: list[str] | None = HfArg(
+        default=None, help="own data: TOP BOTTOM LEFT RIGHT compared; pixels, or fractions with a point"
     )
-    crop: Annotated[list[int] | None, AT_LEAST_1] = field(
-        default=None, metadata={"help": "own data: HEIGHT WIDTH cut at the bottom centre"}
+    intrinsics: list[float] | None = HfArg(
+        default=None, help="own data: FX FY CX CY in pixels, for protocols that need the camera"
     )
-    valid_box: list[str] | None = field(
-        default=None, metadata={"help": "own data: TOP BOTTOM LEFT RIGHT compared; pixels, or fractions with a point"}
-    )
-    intrinsics: list[float] | None = field(
-        default=None, metadata={"help": "own data: FX FY CX CY in pixels, for protocols that need the camera"}
-    )
-    limit: Annotated[int | None, AT_LEAST_1] = field(
-        default=None, metadata={"help": "only this many images: a look, not a result"}
-    )
+    limit: Annotated[int | None, AT_LEAST_1] = HfArg(default=None, help="only this many images: a look, not a result")
 
     # a published result again
-    reproduce: str | None = field(
-        default=None,
-        metadata={"help": "a published cell, MODEL/SET, which fixes set and protocol; list shows them all"},
+    reproduce: str | None = HfArg(
+        default=None, help="a published cell, MODEL/SET, which fixes set and protocol; list shows them all"
     )
 
     # how
-    protocol: list[str] = field(
+    protocol: list[str] = HfArg(
         default_factory=list,
-        metadata={
-            "help": "all, or some of " + ", ".join(protocol_names()) + "; the first is that of pictures and cards "
-            "(default: lotus for disparity, marigold for depth, metric for metric depth)"
-        },
+        help="all, or some of " + ", ".join(protocol_names()) + "; the first is that of pictures and cards "
+        "(default: lotus for disparity, marigold for depth, metric for metric depth)",
     )
-    processing_size: str | None = field(
-        default=None, metadata={"help": "shorter side, or HEIGHTxWIDTH, of the input (default: the image processor's)"}
+    processing_size: str | None = HfArg(
+        default=None, help="shorter side, or HEIGHTxWIDTH, of the input (default: the image processor's)"
     )
-    flip: bool = field(default=False, metadata={"help": "average with the mirrored image's prediction"})
-    batch_size: Annotated[int, AT_LEAST_1] = field(
-        default=1, metadata={"help": "images of one input size that run together"}
-    )
+    flip: bool = HfArg(default=False, help="average with the mirrored image's prediction")
+    batch_size: Annotated[int, AT_LEAST_1] = HfArg(default=1, help="images of one input size that run together")
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    num_workers: Annotated[int, AT_LEAST_0] = field(
-        default=4, metadata={"help": "reading processes per evaluating process"}
-    )
+    num_workers: Annotated[int, AT_LEAST_0] = HfArg(default=4, help="reading processes per evaluating process")
 
     # results
-    output_dir: str = field(default="", metadata={"help": "folder of results.json, results.md and worst.html"})
-    compare: str | None = field(
-        default=None, metadata={"help": "results.json of another model, to compare with image by image"}
-    )
-    worst: Annotated[int, AT_LEAST_0] = field(
-        default=8, metadata={"help": "images with error maps, for each data set"}
-    )
-    overwrite: bool = field(default=False, metadata={"help": "replace the results in output_dir"})
+    output_dir: str = HfArg(default="", help="folder of results.json, results.md and worst.html")
+    compare: str | None = HfArg(default=None, help="results.json of another model, to compare with image by image")
+    worst: Annotated[int, AT_LEAST_0] = HfArg(default=8, help="images with error maps, for each data set")
+    overwrite: bool = HfArg(default=False, help="replace the results in output_dir")
 
     def __post_init__(self):
         checked(self)
