@@ -8,7 +8,8 @@ from training.evaluation.comparison import Comparison
 from training.evaluation.fitting import apply_fit, fit_signals, signal_of
 from training.evaluation.measures import measure
 from training.evaluation.protocol import Protocol
-from training.evaluation.temporal import temporal_error
+
+STILL = 0.05  # of a frame's range of disparity; larger true changes are motion or occlusion and do not count
 
 
 def measure_clip(protocol: Protocol, comparison: Comparison, predicts: str, frames: list[tuple]) -> dict | None:
@@ -25,7 +26,7 @@ def measure_clip(protocol: Protocol, comparison: Comparison, predicts: str, fram
     Raises:
         ValueError: a prediction that is not finite where it is compared.
     """
-    signals, usable, depths, masks = [], [], [], []
+    parts = []
     for prediction, depth, valid in frames:
         prediction = as_tensor(prediction)
         depth, valid = as_tensor(depth).to(prediction.device), torch.as_tensor(valid, device=prediction.device)
@@ -33,13 +34,8 @@ def measure_clip(protocol: Protocol, comparison: Comparison, predicts: str, fram
             prediction = resize_map(prediction, depth.shape)
         if not bool(prediction[valid].isfinite().all()):
             raise ValueError("the prediction is NaN or infinite at valid pixels")
-        signal, use = signal_of(prediction.double(), predicts, protocol.fit)
-        signals.append(signal)
-        usable.append(use)
-        depths.append(depth.double())
-        masks.append(valid)
-    stacked = [torch.stack(values) for values in (signals, depths, masks, usable)]
-    signal, depth, mask, use = stacked
+        parts.append((*signal_of(prediction.double(), predicts, protocol.fit), depth.double(), valid))
+    signal, use, depth, mask = map(torch.stack, zip(*parts))
     if not mask.any():
         return None
     line = fit_signals(protocol, signal, depth, mask & use)
@@ -54,3 +50,29 @@ def measure_clip(protocol: Protocol, comparison: Comparison, predicts: str, fram
         return metrics
     change = temporal_error(torch.stack(disparities), torch.where(mask, 1 / depth, 0), mask)
     return None if change is None else metrics | {"temporal_error": change}
+
+
+def temporal_error(predicted: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> float | None:
+    """Mean absolute difference between the changes of two videos of disparity from one frame to the next.
+
+    The temporal gradient matching of DepthAnything/Video-Depth-Anything (`loss/loss.py`), one scale, nothing trimmed:
+    the mean over pairs of frames of the mean over the pixels that count.
+
+    Args:
+        predicted, target: (T, H, W) aligned and true disparity.
+        valid: bool (T, H, W). A pixel counts where it is valid in both frames and the truth changes by less than
+            `STILL` of the later frame's range.
+
+    Returns:
+        In the unit of disparity; `None` with fewer than two frames or no pixel that counts.
+    """
+    errors = []
+    for k in range(1, len(target)):
+        true_change = target[k] - target[k - 1]
+        known = target[k][valid[k]]
+        if len(known):
+            counts = valid[k] & valid[k - 1] & (true_change.abs() < STILL * (known.max() - known.min()))
+            if counts.any():
+                change = predicted[k] - predicted[k - 1]
+                errors.append((change - true_change)[counts].abs().mean(dtype=torch.float64))
+    return float(torch.stack(errors).mean()) if errors else None

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 
-LEVEL = 0.95
+LEVEL = 0.95  # share of the intervals that hold the true mean
 RESAMPLES = 2000
 FEWEST = 5  # images of which an interval says anything
 
 
-def bootstrap_interval(values, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0) -> list[float] | None:
+def bootstrap_interval(values, resamples: int = RESAMPLES, seed: int = 0) -> list[float] | None:
     """
     The interval of the mean over images, from resampling the images with replacement.
 
@@ -19,7 +19,6 @@ def bootstrap_interval(values, level: float = LEVEL, resamples: int = RESAMPLES,
 
     Args:
         values: one number per image.
-        level: share of such intervals that hold the true mean.
         resamples, seed: equal input, equal result.
 
     Returns:
@@ -36,7 +35,7 @@ def bootstrap_interval(values, level: float = LEVEL, resamples: int = RESAMPLES,
     errors = samples.std(axis=1, ddof=1) / math.sqrt(count)
     usable = errors > 1e-12 * error  # a resample of one image again and again has no spread
     statistic = (samples.mean(axis=1)[usable] - mean) / errors[usable]
-    low, high = np.quantile(statistic, [(1 - level) / 2, (1 + level) / 2], method="weibull")
+    low, high = np.quantile(statistic, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="weibull")
     return [float(mean - high * error), float(mean - low * error)]
 
 

@@ -31,31 +31,29 @@ def planarity(predicted: torch.Tensor, depth: torch.Tensor, valid: torch.Tensor,
     return tuple(sum(values) / len(errors) for values in zip(*errors)) if errors else None
 
 
-def plane_errors(predicted, depth, rows, columns, camera: Camera, normal=None) -> tuple[float, float]:
+def plane_errors(predicted, depth, rows, columns, camera: Camera) -> tuple[float, float]:
     """Spread about the fitted plane in centimetres, and angle between its normal and the true one in degrees.
 
     Args:
         predicted, depth: (N,) depths of one plane's pixels; the prediction is scaled by the ratio of the medians.
         rows, columns: (N,) pixel positions.
         camera: of the picture.
-        normal: the true normal (3,) in camera axes (right, down, forward); by default that of `depth`.
     """
     middle = torch.stack([median(values.double()) for values in (depth, predicted)])
     fitted, spread = _fit_plane(_points(predicted.double() * middle[0] / middle[1], rows, columns, camera))
-    if normal is None:
-        normal, _ = _fit_plane(_points(depth.double(), rows, columns, camera))
+    normal, _ = _fit_plane(_points(depth.double(), rows, columns, camera))
     cross, cosine = torch.linalg.cross(normal, fitted).norm(), (normal @ fitted).abs()
     return 100 * float(spread), math.degrees(math.atan2(float(cross), float(cosine)))
 
 
-def find_planes(depth: torch.Tensor, valid: torch.Tensor, seed: int = 0) -> list[torch.Tensor]:
+def find_planes(depth: torch.Tensor, valid: torch.Tensor) -> list[torch.Tensor]:
     """Masks, bool (H, W), of the largest planes of a depth map, each at least `SMALLEST` of the image.
 
     Planes are affine functions of the pixel in 1 / depth, whatever the camera's focal length. One after the other the
     best of random hypotheses (three pixels near each other) is taken, refitted, and its pixels are removed.
     """
     height, width = depth.shape
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     rows, columns = valid.cpu().nonzero(as_tuple=True)
     inverse = 1 / depth.cpu()[rows, columns].double()
     design = torch.stack([columns / width, rows / height, torch.ones(len(rows))], dim=1).double()

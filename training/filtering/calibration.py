@@ -69,14 +69,14 @@ class Agreement:
     kept: float
 
 
-def choices(drop: float = 0.2, min_valid: float = 0.2) -> list[Choice]:
+def choices() -> list[Choice]:
     """All combinations that are tried."""
     grid = itertools.product(FAR_PLANES, PERCENTILES, OPERATORS, EDGE_FRACTIONS, CRITERIA)
     return [
         Choice(
             far_plane,
             ScoreOptions(percentiles=percentiles, operator=operator, edge_fraction=edges),
-            SelectionRule(min_valid, drop, criterion),
+            SelectionRule(criterion=criterion),
         )
         for far_plane, percentiles, operator, edges, criterion in grid
     ]

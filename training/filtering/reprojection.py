@@ -12,7 +12,7 @@ import numpy as np
 from training.data.decoding import DataError
 from training.data.sources import PairDataset
 
-TOLERANCE = 0.05
+TOLERANCE = 0.05  # largest relative difference of depth
 
 
 def reprojection_consistency(
@@ -22,7 +22,6 @@ def reprojection_consistency(
     other_valid: np.ndarray,
     intrinsics: np.ndarray,
     pose: np.ndarray,
-    tolerance: float = TOLERANCE,
 ) -> float:
     """
     Share of a frame's points that lie on another frame's surfaces.
@@ -32,10 +31,9 @@ def reprojection_consistency(
         other, other_valid: the other frame's.
         intrinsics: (3, 3), pixels, the same for both; pixel centres are integers.
         pose: (4, 4), from this frame's camera axes to the other's.
-        tolerance: largest relative difference of depth.
 
     Returns:
-        Of the points that fall on a valid pixel of the other frame, those within the tolerance; NaN if none falls on
+        Of the points that fall on a valid pixel of the other frame, those within `TOLERANCE`; NaN if none falls on
         one. Points that are hidden there count against it, as moving ones do.
     """
     rows, columns = np.nonzero(valid)
@@ -51,7 +49,7 @@ def reprojection_consistency(
     if not seen.any():
         return float("nan")
     there = other[y, x][seen].astype(np.float64)
-    return float((abs(w[seen] - there) <= tolerance * there).mean())
+    return float((abs(w[seen] - there) <= TOLERANCE * there).mean())
 
 
 def score_vkitti2(dataset: PairDataset) -> np.ndarray:
