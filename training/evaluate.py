@@ -21,11 +21,12 @@ from training.evaluation.arguments import EvaluateArguments
 from training.evaluation.cells import beside_published, list_cells, load_cell
 from training.evaluation.comparison import Comparison, OwnDataset
 from training.evaluation.datasets import EvaluationDataset, set_names
-from training.evaluation.predictions import GUESSES, FilePredictions, ImageFreePrior, ModelPredictions
+from training.evaluation.measures import HIGHER_IS_BETTER
+from training.evaluation.predictions import GUESSES, FilePredictions, Guess, ModelPredictions
 from training.evaluation.protocol import Protocol, choose_protocols
 from training.evaluation.report import describe_protocol, error_panels, write_report
 from training.evaluation.runner import Evaluation, RecordCache
-from training.evaluation.summary import badness, compare_results, read_results, summarize
+from training.evaluation.summary import compare_results, read_results, summarize
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -39,16 +40,13 @@ def open_datasets(arguments: EvaluateArguments) -> dict[str, EvaluationDataset |
         names = set_names() if arguments.sets == ["all"] else arguments.sets
         return {name: EvaluationDataset(name, arguments.data_dir, arguments.lists_dir) for name in names}
     box = arguments.valid_box
-    if box is not None:
-        try:
-            box = tuple(float(edge) if "." in edge else int(edge) for edge in box)
-        except ValueError:
-            box = ()
+    try:
+        box = box and [float(edge) if "." in edge else int(edge) for edge in box]
+    except ValueError:
+        box = []
     for name, values, count in (
-        ("valid_box", box, 4),
-        ("crop", arguments.crop, 2),
-        ("intrinsics", arguments.intrinsics, 4),
-    ):
+        ("valid_box", box, 4), ("crop", arguments.crop, 2), ("intrinsics", arguments.intrinsics, 4)
+    ):  # fmt: skip
         if values is not None and len(values) != count:
             raise DataError(f"--{name} takes {count} numbers.")
     if box is not None and not all(0 <= edge < math.inf for edge in box):
@@ -64,11 +62,10 @@ def open_datasets(arguments: EvaluateArguments) -> dict[str, EvaluationDataset |
     )
     title = arguments.title or "own data"
     if arguments.frames:
-        spec = {"name": "frames", "root": arguments.frames, "depth_scale": arguments.depth_scale}
+        spec = {"name": "frames", "root": arguments.frames}
         title = arguments.title or Path(arguments.frames).resolve().name
     elif arguments.rgb_dir:
-        spec = {"name": "pairs", "rgb_dir": arguments.rgb_dir, "depth_dir": arguments.depth_dir,
-                "depth_scale": arguments.depth_scale}  # fmt: skip
+        spec = {"name": "pairs", "rgb_dir": arguments.rgb_dir, "depth_dir": arguments.depth_dir}
     else:
         try:
             spec = json.loads(arguments.dataset)
@@ -76,17 +73,15 @@ def open_datasets(arguments: EvaluateArguments) -> dict[str, EvaluationDataset |
             raise DataError(f"--dataset is not a JSON mapping ({error}).") from error
         if not isinstance(spec, dict):
             raise DataError('--dataset must be a JSON mapping such as {"name": "hub", "path": "ID"}.')
-        if arguments.depth_scale is not None:
-            spec.setdefault("depth_scale", arguments.depth_scale)
-    return {"own": OwnDataset(spec, comparison, title)}
+    return {"own": OwnDataset({"depth_scale": arguments.depth_scale, **spec}, comparison, title)}
 
 
-def open_predictions(
-    arguments: EvaluateArguments, device: torch.device
-) -> ModelPredictions | FilePredictions | ImageFreePrior:
+def open_predictions(arguments: EvaluateArguments, device: torch.device) -> ModelPredictions | FilePredictions | Guess:
     """The model, the files or the guess to evaluate."""
     if arguments.predictions in GUESSES:
-        return GUESSES[arguments.predictions]()
+        if arguments.predicts not in (None, Guess.predicts):
+            raise DataError(f"--predicts {arguments.predicts}: {arguments.predictions} is a guess at disparity.")
+        return Guess(arguments.predictions)
     if arguments.predictions:
         return FilePredictions(arguments.predictions, arguments.predicts, arguments.prediction_scale)
     return ModelPredictions(
@@ -200,11 +195,11 @@ def measure_images(
 
 
 def worst_pictures(evaluation: Evaluation, records: list[dict], count: int) -> list[tuple[dict, Image.Image]]:
-    """The images with the largest errors under the evaluation's first protocol, with their error maps."""
-    protocol = evaluation.protocols[0]
-    valid = [record for record in records if record["protocols"].get(protocol.name)]
-    worst = sorted(valid, key=lambda record: badness(record, protocol), reverse=True)[:count]
-    return [(record, error_panels(*evaluation.picture(record["index"]))) for record in worst]
+    """The worst images by the first measure of the evaluation's first protocol, with their error maps."""
+    protocol, measure = evaluation.protocols[0].name, evaluation.protocols[0].metrics[0]
+    valid = [record for record in records if record["protocols"].get(protocol)]
+    valid.sort(key=lambda record: record["protocols"][protocol][measure], reverse=measure not in HIGHER_IS_BETTER)
+    return [(record, error_panels(*evaluation.picture(record["index"]))) for record in valid[:count]]
 
 
 def by_crop(

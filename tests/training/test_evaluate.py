@@ -586,6 +586,7 @@ def test_a_model_that_lacks_weights_is_not_measured(tmp_path, data, saved, capsy
         ("--num-workers", "-1", "--num_workers must be a whole number at least 0, not -1"),
         ("--processing_size", "0", "--processing_size 0: write a shorter side"),
         ("--processing_size", "96x0", "--processing_size 96x0: write a shorter side, or HEIGHTxWIDTH"),
+        ("--predicts", "depth", "--predicts depth: image-free-prior is a guess at disparity"),
         ("--protocol", "ibims-planarity", "--protocol ibims-planarity: the protocol ibims-planarity needs the camera"),
         ("--limitt", "1", "unknown option --limitt; did you mean --limit?"),
         ("--device", "cuda", "--device cuda: PyTorch sees no CUDA device"),

@@ -102,9 +102,7 @@ class ModelPredictions:
                 source, dtype=dtype, output_loading_info=True, **options
             )
             require_complete(info, model)
-        except DataError:
-            raise
-        except ModelError as error:
+        except (DataError, ModelError) as error:
             raise DataError(str(error)) from error
         except Exception as error:  # OSError, SafetensorError, UnpicklingError, StrictDataclassError, KeyError ...
             raise DataError(f"{model}: cannot be loaded for depth estimation ({one_line(error)})") from error
@@ -188,8 +186,6 @@ class FilePredictions:
         DataError: no such folder, or `predicts` is missing.
     """
 
-    device = torch.device("cpu")
-
     def __init__(self, folder: str | os.PathLike, predicts: str | None, scale: float = 1.0):
         self.folder, self.predicts, self.scale = Path(folder), predicts, scale
         if not self.folder.is_dir():
@@ -213,49 +209,39 @@ class FilePredictions:
         for path in (stem.with_name(stem.name + ".npy"), stem.with_name(stem.name + ".png")):
             if path.is_file():
                 with naming(path):
-                    if path.suffix == ".npy":
-                        values = read_npy(path).astype(np.float32)
-                    else:
-                        values = read_png16(path).astype(np.float32) / self.scale
+                    values = read_npy(path) if path.suffix == ".npy" else read_png16(path) / np.float32(self.scale)
                     if values.ndim != 2 or not values.size:
                         raise DataError(f"expected a map of shape (height, width), got {values.shape}.")
-                return torch.from_numpy(values.astype(np.float32))
+                    return torch.from_numpy(values.astype(np.float32))
         raise DataError(f"{stem}.npy: no prediction for {name} (nor as .png).")
 
     def predict(self, inputs: list[torch.Tensor], sizes: list[tuple[int, int]]) -> list[torch.Tensor]:
         return inputs
 
 
-class ImageFreePrior:
-    """No model at all: lower in the image is nearer. What the fit alone makes of it is what a model has to beat."""
+class Guess:
+    """One of `GUESSES`, made by no model: what the fit alone makes of it is what a model has to beat."""
 
-    device = torch.device("cpu")
     predicts = "disparity"
 
+    def __init__(self, name: str):
+        self.description, self.disparity = GUESSES[name]
+
     def describe(self) -> dict:
-        return {"predictions": "image-free prior (lower in the image is nearer)", "predicts": self.predicts}
+        return {"predictions": self.description, "predicts": self.predicts}
 
     def prepare(self, image: np.ndarray, name: str) -> torch.Tensor:
-        """Disparity that grows from the top row, 0, to the bottom row, 1."""
-        return image_free_prior(*image.shape[:2])
+        return self.disparity(*image.shape[:2])
 
     def predict(self, inputs: list[torch.Tensor], sizes: list[tuple[int, int]]) -> list[torch.Tensor]:
         return inputs
 
 
-class Constant(ImageFreePrior):
-    """The same disparity everywhere: what a protocol gives for nothing at all, by its fit and its clipping."""
-
-    def describe(self) -> dict:
-        return {"predictions": "constant", "predicts": self.predicts}
-
-    def prepare(self, image: np.ndarray, name: str) -> torch.Tensor:
-        """Disparity 1."""
-        return torch.ones(image.shape[:2])
-
-
-GUESSES = {"image-free-prior": ImageFreePrior, "constant": Constant}
-"""What stands where files of predictions could be named."""
+GUESSES = {
+    "image-free-prior": ("image-free prior (lower in the image is nearer)", image_free_prior),
+    "constant": ("constant", torch.ones),
+}
+"""What stands where files of predictions could be named: its description, and its disparity by height and width."""
 
 
 def _weights_id(model: str, config: PreTrainedConfig) -> str:

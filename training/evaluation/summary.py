@@ -50,13 +50,6 @@ def summarize(protocols: list[Protocol], records: list[dict], clips: dict[str, l
     }
 
 
-def badness(record: dict, protocol: Protocol) -> float:
-    """How bad an image is by the protocol's first measure: larger is worse."""
-    name = protocol.metrics[0]
-    value = record["protocols"][protocol.name][name]
-    return -value if name in HIGHER_IS_BETTER else value
-
-
 def read_results(path: str | os.PathLike) -> dict:
     """A results.json, given itself or its folder.
 
