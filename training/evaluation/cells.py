@@ -12,9 +12,6 @@ from training.data.decoding import DataError
 from training.evaluation.datasets import load_set, set_names
 from training.evaluation.measures import HEADINGS
 
-PAPER = "https://arxiv.org/abs/2601.02760"
-PAPER_PROTOCOL = "lotus"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -47,18 +44,18 @@ def load_cells() -> dict[str, Cell]:
     for name in preset_names():
         published = preset(name)["published"] or {}
         for set_name in set_names() if published else ():
-            percent = {
-                metric: published[f"{metric}_percent"][set_name]
-                for metric in ("abs_rel", "delta1")
-                if published[f"{metric}_percent"].get(set_name) is not None
-            }
+            percent = {metric: published[f"{metric}_percent"].get(set_name) for metric in ("abs_rel", "delta1")}
+            percent = {metric: value for metric, value in percent.items() if value is not None}
             if percent:
-                where = published["source"].partition(", ")[2]
-                note = "The paper does not state its protocol; this one is inferred. Give --model: the weights."
                 cells[f"{name}/{set_name}"] = Cell(
-                    name=f"{name}/{set_name}", set=set_name, protocol=PAPER_PROTOCOL, published_percent=percent,
-                    source=PAPER, where=where, note=note,
-                )  # fmt: skip
+                    name=f"{name}/{set_name}",
+                    set=set_name,
+                    protocol="lotus",
+                    published_percent=percent,
+                    source="https://arxiv.org/abs/2601.02760",
+                    where=published["source"].partition(", ")[2],
+                    note="The paper does not state its protocol; this one is inferred. Give --model: the weights.",
+                )
     return cells
 
 
@@ -87,18 +84,10 @@ def list_cells() -> str:
 
 
 def beside_published(cell: Cell, entry: dict) -> dict:
-    """What was published, what was measured, and the difference, in per cent.
-
-    Args:
-        cell: the cell.
-        entry: the set's entry in the results.
-    """
+    """What was published, what was measured (the set's entry in the results), and the difference, in per cent."""
     measures = {}
-    for metric, published in cell.published_percent.items():
-        if entry["metrics"] is None:
-            continue
-        measured = 100 * entry["metrics"][metric]
-        interval = entry["interval"][metric]
+    for metric, published in cell.published_percent.items() if entry["metrics"] else ():
+        measured, interval = 100 * entry["metrics"][metric], entry["interval"][metric]
         measures[metric] = {
             "published": published,
             "measured": measured,

@@ -3,6 +3,7 @@
 import html
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -55,21 +56,10 @@ def describe_protocol(results: dict) -> str:
     return ", ".join(words) + "."
 
 
-def summary(results: dict) -> dict:
-    """`results.json` without the single images: what a model card or a table needs."""
-    datasets = {}
-    for name, entry in results["datasets"].items():
-        datasets[name] = {key: value for key, value in entry.items() if key not in ("records", "clips")}
-    return {**results, "datasets": datasets}
-
-
 def input_sizes(records: list[dict]) -> str:
     """The sizes (height x width) that the model saw, the most frequent first."""
-    counts: dict[str, int] = {}
-    for record in records:
-        size = "x".join(map(str, record["input_size"]))
-        counts[size] = counts.get(size, 0) + 1
-    names = sorted(counts, key=lambda size: -counts[size])
+    counts = Counter("x".join(map(str, record["input_size"])) for record in records)
+    names = [size for size, _ in counts.most_common()]
     return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 
@@ -77,12 +67,8 @@ def cell(metric: str, value: float | None, interval: list[float] | None = None) 
     """A measured value as tables show it, with its interval if there is one."""
     if value is None:
         return "-"
-    factor = 100 if metric in PER_CENT else 1
-    text = "{:.2f}" if metric in PER_CENT else "{:.4g}"
-    shown = text.format(factor * value)
-    if interval is not None:
-        shown += " ({} to {})".format(*(text.format(factor * end) for end in interval))
-    return shown
+    shown = f"{100 * value:.2f}" if metric in PER_CENT else f"{value:.4g}"
+    return shown if interval is None else f"{shown} ({' to '.join(cell(metric, end) for end in interval)})"
 
 
 def metrics_table(results: dict) -> str:
@@ -91,10 +77,8 @@ def metrics_table(results: dict) -> str:
     table = [["Data", "Images", *(HEADINGS[name] for name in names), "Input"]]
     for entry in results["datasets"].values():
         metrics, interval = entry["metrics"] or {}, entry["interval"] or {}
-        cells = [
-            cell(name, metrics.get(name), interval.get(name) if name in (names[0], "delta1") else None)
-            for name in names
-        ]
+        leading = (names[0], "delta1")
+        cells = [cell(name, metrics.get(name), interval.get(name) if name in leading else None) for name in names]
         count = units(next(iter(entry["protocols"].values())))
         table.append([entry["title"], count, *cells, input_sizes(entry["records"])])
     return markdown_table(table)
@@ -107,8 +91,12 @@ def units(entry: dict) -> str:
 
 def other_measures(metrics: dict) -> str:
     """What a protocol measures beside the usual errors, in words."""
-    special = [metric for metric in metrics if metric not in METRICS]
-    return ", ".join(f"{HEADINGS[metric][:-2]} {cell(metric, metrics[metric])}" for metric in special) or "-"
+    return in_words(metrics, [metric for metric in metrics if metric not in METRICS]) or "-"
+
+
+def in_words(metrics: dict, names: list[str]) -> str:
+    """Some of the measures, each with its heading, without the arrow."""
+    return ", ".join(f"{HEADINGS[name][:-2]} {cell(name, metrics[name])}" for name in names)
 
 
 LEADING = ("abs_rel", "delta1")
@@ -157,8 +145,7 @@ def compared_table(compared: dict) -> str:
             for metric, pair in metrics.items():
                 if metric not in (*LEADING, "rmse") and metric in METRICS:
                     continue
-                interval = pair["interval"]
-                ends = "-" if interval is None else "{} to {}".format(*(cell(metric, end) for end in interval))
+                ends = " to ".join(cell(metric, end) for end in pair["interval"] or ()) or "-"
                 wins = "{} : {}".format(*pair["wins"])
                 row = [name, protocol, HEADINGS[metric], cell(metric, pair["difference"]), ends, wins]
                 table.append([*row, str(pair["images"])])
@@ -210,9 +197,7 @@ def worst_page(results: dict, pictures: dict[str, list[tuple[dict, Image.Image]]
         protocol = next(iter(results["protocols"]))
         for rank, (record, _) in enumerate(entries):
             metrics = record["protocols"][protocol]
-            values = ", ".join(
-                f"{HEADINGS[metric][:-2]} {cell(metric, metrics[metric])}" for metric in list(metrics)[:6]
-            )
+            values = in_words(metrics, list(metrics)[:6])
             parts.append(
                 f"<p>{html.escape(record['name'])}: {values}"
                 f'<img src="worst/{name}_{rank:02d}.jpg" loading="lazy" alt=""></p>'
@@ -230,5 +215,10 @@ def write_report(results: dict, pictures: dict[str, list[tuple[dict, Image.Image
         shutil.copytree(folder, output_dir / "worst")
     atomic_write_text(output_dir / "worst.html", worst_page(results, pictures))
     atomic_write_text(output_dir / "results.md", markdown(results))
-    atomic_write_json(output_dir / "summary.json", summary(results))
+    # what a model card or a table needs, without the single images
+    datasets = {
+        name: {key: value for key, value in entry.items() if key not in ("records", "clips")}
+        for name, entry in results["datasets"].items()
+    }
+    atomic_write_json(output_dir / "summary.json", {**results, "datasets": datasets})
     atomic_write_json(output_dir / "results.json", results)

@@ -80,12 +80,6 @@ class _Prepared(torch.utils.data.Dataset):
             return error
 
 
-def evaluation_batches(num_images: int, batch_size: int, process_index: int, num_processes: int) -> list[range]:
-    """This process's batches. What a batch holds does not depend on the number of processes, so neither do results."""
-    starts = range(0, num_images, batch_size)[process_index::num_processes]
-    return [range(start, min(start + batch_size, num_images)) for start in starts]
-
-
 @dataclass(frozen=True)
 class Evaluation:
     """One data set, one source of predictions, one or more protocols.
@@ -122,13 +116,11 @@ class Evaluation:
             DataError: an image cannot be read, has no prediction, or its prediction is not finite.
         """
         cache.take(self._files, num_images)
-        batches = [
-            batch
-            for batch in evaluation_batches(num_images, batch_size, process_index, num_processes)
-            if any(index not in cache.records for index in batch)
-        ]
-        prepared = _Prepared(self.dataset, self.predictions.prepare)
-        loader = DataLoader(prepared, batch_sampler=batches, collate_fn=list, num_workers=num_workers)
+        # what a batch holds does not depend on the number of processes, so neither do results
+        starts = range(0, num_images, batch_size)[process_index::num_processes]
+        batches = [range(start, min(start + batch_size, num_images)) for start in starts]
+        batches = [batch for batch in batches if not cache.records.keys() >= set(batch)]
+        loader = DataLoader(self._prepared(), batch_sampler=batches, collate_fn=list, num_workers=num_workers)
         with tqdm(
             total=sum(map(len, batches)), desc=self.set_name, unit="image", disable=process_index > 0
         ) as progress:
@@ -138,6 +130,9 @@ class Evaluation:
                         cache.add(self._record(index, sample, input_size, prediction))
                     progress.update()
         return cache.records
+
+    def _prepared(self) -> _Prepared:
+        return _Prepared(self.dataset, self.predictions.prepare)
 
     def _files(self, index: int) -> str:
         return stamp(self.dataset.files_of(index))
@@ -152,10 +147,9 @@ class Evaluation:
             folders.setdefault(os.path.dirname(self.dataset.name(index)), []).append(index)
         records = []
         for folder, indices in folders.items():
-            prepared = _Prepared(self.dataset, self.predictions.prepare)
             clips: dict[tuple[int, ...], list[tuple]] = {}
             for index in sorted(indices, key=self.dataset.name):
-                _, sample, _, prediction = next(self._predict([prepared[index]]))
+                _, sample, _, prediction = next(self._predict([self._prepared()[index]]))
                 frame = (prediction, sample.depth, self._mask(protocol, sample))
                 clips.setdefault(sample.depth.shape, []).append(frame)
             for frames in clips.values():
@@ -168,7 +162,7 @@ class Evaluation:
 
     def picture(self, index: int) -> tuple[DepthSample, np.ndarray]:
         """One image again, `valid` where it is compared, with its (H, W) depth as the first protocol aligns it."""
-        _, sample, _, prediction = next(self._predict([_Prepared(self.dataset, self.predictions.prepare)[index]]))
+        _, sample, _, prediction = next(self._predict([self._prepared()[index]]))
         fitted = self._fit(self.protocols[0], sample, prediction)
         depth = fitted.predicted if self.protocols[0].metrics_of == "depth" else 1 / fitted.predicted
         return replace(sample, valid=fitted.valid.cpu().numpy()), depth.float().cpu().numpy()
