@@ -75,9 +75,9 @@ def select_lists(arguments: argparse.Namespace) -> None:
         if path.exists() and not arguments.overwrite:
             raise DataError(f"{path} exists; choose another --output, or give --overwrite.")
     for label, (keep, cuts) in apply_rule(tables, rule).items():
-        kept = tables[label].select(["rgb", "depth"]).filter(keep)
+        kept = tables[label].filter(keep)
         path = output / f"{label}.txt"
-        pairs = list(zip(*(column.to_pylist() for column in kept.columns)))
+        pairs = list(zip(kept["rgb"].to_pylist(), kept["depth"].to_pylist()))
         check_listable(pairs)
         atomic_write_text(path, format_list(pairs))
         lowest = {name: cut if np.isfinite(cut) else None for name, cut in cuts.items()}
@@ -115,20 +115,17 @@ def run_calibration(arguments: argparse.Namespace) -> None:
     consistency = score_vkitti2(dataset) if arguments.reprojection else None  # first: it may lack its tables
     scores = calibration.score_dataset(dataset, arguments.num_workers)
     found = calibration.calibrate(scores, labels, calibration.choices())
+    others = [calibration.random_agreement(labels)]
     if consistency is not None:
-        found.append(calibration.rival("reprojection consistency", consistency, labels))
+        others.append(calibration.rival("reprojection consistency", consistency, labels))
     print(f"{len(labels)} samples, {labels.sum()} kept by {arguments.kept}")
     print("  IoU  equal   kept  choice")
-    for one in [*found[: arguments.show], *(one for one in found[arguments.show :] if isinstance(one.choice, str))]:
-        print(f"{one.iou:5.3f}  {one.equal:5.3f}  {one.kept:5.3f}  {_named(one.choice)}")
+    for one in [*found[: arguments.show], *others]:
+        print(f"{one.iou:5.3f}  {one.equal:5.3f}  {one.kept:5.3f}  {one.choice}")
     if arguments.output:
-        entries = [{**dataclasses.asdict(one), "choice": _named(one.choice)} for one in found]
+        entries = [dataclasses.asdict(one) for one in [*found, *others]]
         result = {"samples": len(labels), "kept": int(labels.sum()), "agreements": entries}
         atomic_write_json(Path(arguments.output), result)
-
-
-def _named(choice) -> str:
-    return choice if isinstance(choice, str) else choice.describe()
 
 
 def run_simulation(arguments: argparse.Namespace) -> None:
@@ -136,9 +133,7 @@ def run_simulation(arguments: argparse.Namespace) -> None:
     from training.filtering.calibration import Choice
     from training.filtering.simulation import simulate
 
-    kept = simulate(
-        Path(arguments.folder), arguments.pictures, arguments.images, Choice(100.0, ScoreOptions(), SelectionRule())
-    )
+    kept = simulate(Path(arguments.folder), arguments.pictures, arguments.images, Choice())
     print(f"wrote {arguments.images} rendered pictures; now try\n"
           f"python training/filter.py calibrate vkitti2,root={arguments.folder} --kept {kept}")  # fmt: skip
 

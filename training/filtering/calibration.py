@@ -18,8 +18,13 @@ from training.data.decoding import DataError
 from training.data.folders import FOLDER_STRUCTURES, read_list
 from training.data.sources import PairDataset
 from training.filtering.score_files import ScoringItems, score_rows
-from training.filtering.scores import ScoreOptions, SelectionRule, depth_distribution_score, gradient_continuity_score
-from training.filtering.scores import select as select_samples
+from training.filtering.scores import (
+    ScoreOptions,
+    SelectionRule,
+    depth_distribution_score,
+    gradient_continuity_score,
+    select,
+)
 
 FAR_PLANES = (None, 80.0, 100.0)
 PERCENTILES = ((0.0, 100.0), (1.0, 99.0))
@@ -34,13 +39,11 @@ class Choice:
 
     Attributes:
         far_plane: depths beyond it do not count; `None`: all but the sky do.
-        options: of the scores.
-        rule: of the selection.
     """
 
-    far_plane: float | None
-    options: ScoreOptions
-    rule: SelectionRule
+    far_plane: float | None = 100.0
+    options: ScoreOptions = ScoreOptions()
+    rule: SelectionRule = SelectionRule()
 
     def describe(self) -> str:
         """In the words of the command line."""
@@ -57,13 +60,13 @@ class Agreement:
     """How well a selection meets the labels.
 
     Attributes:
-        choice: what was selected by; a text for a selection of another kind.
+        choice: what was selected by, in words.
         iou: samples kept by both, as a share of those kept by either.
         equal: share of samples with the same decision.
         kept: share kept by the choice.
     """
 
-    choice: Choice | str
+    choice: str
     iou: float
     equal: float
     kept: float
@@ -133,15 +136,15 @@ def _end(path: str, parts: int) -> str:
 
 
 def calibrate(scores: list[dict[tuple, float]], labels: np.ndarray, tried: Iterable[Choice]) -> list[Agreement]:
-    """Agreement of each choice with the labels, the best first, and of random samples with them at the end.
+    """Agreement of each choice with the labels, the best first.
 
     Args:
         scores: `score_all` of each sample.
         labels: which were kept, bool (N,).
         tried: the choices.
     """
-    found = [agreement(choice, keep_by(choice, scores), labels) for choice in tried]
-    return sorted(found, key=lambda one: -one.iou) + [random_agreement(labels)]
+    found = [agreement(choice.describe(), keep_by(choice, scores), labels) for choice in tried]
+    return sorted(found, key=lambda one: -one.iou)
 
 
 def keep_by(choice: Choice, scores: list[dict[tuple, float]]) -> np.ndarray:
@@ -153,7 +156,7 @@ def keep_by(choice: Choice, scores: list[dict[tuple, float]]) -> np.ndarray:
         "gradient": ("gradient", far_plane, options.operator, options.edge_fraction),
     }
     columns = {name: np.array([entry[key] for entry in scores]) for name, key in keys.items()}
-    return select_samples(columns, choice.rule)[0]
+    return select(columns, choice.rule)[0]
 
 
 def score_dataset(dataset: PairDataset, num_workers: int = 0) -> list[dict[tuple, float]]:
@@ -166,7 +169,7 @@ def score_dataset(dataset: PairDataset, num_workers: int = 0) -> list[dict[tuple
     return list(tqdm(rows, total=len(dataset), unit="image", desc=dataset.name))
 
 
-def agreement(choice: Choice | str, keep: np.ndarray, labels: np.ndarray) -> Agreement:
+def agreement(choice: str, keep: np.ndarray, labels: np.ndarray) -> Agreement:
     """How well one selection meets the labels, both bool (N,)."""
     both, either = int((keep & labels).sum()), int((keep | labels).sum())
     return Agreement(choice, both / max(either, 1), float((keep == labels).mean()), float(keep.mean()))

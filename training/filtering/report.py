@@ -10,6 +10,7 @@ from anydepth_hf.extras import require
 from training.data.decoding import DataError
 from training.data.readers import DepthSample
 from training.data.sources import DatasetSpec
+from training.filtering.score_files import SCORE_COLUMNS
 from training.filtering.scores import SelectionRule
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def write_report(
 
 
 def _columns(table: "pyarrow.Table") -> dict[str, np.ndarray]:
-    values = {name: table[name].to_numpy() for name in ("valid_fraction", "distribution", "gradient")}
+    values = {name: table[name].to_numpy() for name in SCORE_COLUMNS}
     return {**values, "total": (values["distribution"] + values["gradient"]) / 2}
 
 
@@ -110,11 +111,8 @@ def _describe_unreadable(table: "pyarrow.Table") -> list[str]:
     errors = table["error"].drop_null().to_pylist()
     if not errors:
         return []
-    shown = "\n".join(f"- {error}" for error in errors[:10])
-    return [
-        f"{len(errors)} depth files could not be read" + (", the first ten:\n" if len(errors) > 10 else ":\n"),
-        shown + "\n",
-    ]
+    heading = f"{len(errors)} depth files could not be read" + (", the first ten" if len(errors) > 10 else "")
+    return [f"{heading}:\n", "\n".join(f"- {error}" for error in errors[:10]) + "\n"]
 
 
 def _pyplot():
@@ -130,13 +128,9 @@ def _save(figure, path: Path) -> None:
 
 def _draw_histograms(path: Path, tables: dict, selection: dict) -> None:
     plt = _pyplot()
+    size = (11, 0.7 + 1.9 * len(tables))
     figure, axes = plt.subplots(
-        len(tables),
-        len(COLUMNS),
-        figsize=(11, 0.7 + 1.9 * len(tables)),
-        squeeze=False,
-        layout="constrained",
-        sharex=True,
+        len(tables), len(COLUMNS), figsize=size, squeeze=False, layout="constrained", sharex=True
     )
     bins = np.linspace(0, 1, 51)
     for axis, title in zip(axes[0], COLUMNS.values()):
@@ -145,10 +139,8 @@ def _draw_histograms(path: Path, tables: dict, selection: dict) -> None:
         keep, cuts = selection[label]
         for axis, name in zip(row, COLUMNS):
             values, readable = columns[name], np.isfinite(columns[name])
-            axis.hist(
-                [values[readable & keep], values[readable & ~keep]], bins, stacked=True, color=[KEPT, DROPPED],
-                label=["kept", "dropped"],
-            )  # fmt: skip
+            parts = [values[readable & keep], values[readable & ~keep]]
+            axis.hist(parts, bins, stacked=True, color=[KEPT, DROPPED], label=["kept", "dropped"])
             if np.isfinite(cuts.get(name, np.nan)):
                 axis.axvline(cuts[name], color="#d1495b", linewidth=1.2)
             axis.set_yticks([])
