@@ -61,7 +61,7 @@ class Comparison:
             if self.max_depth is not None:
                 valid &= depth < self.max_depth
         if self.valid_box is not None:
-            sides = (depth.shape[0],) * 2 + (depth.shape[1],) * 2
+            sides = np.repeat(depth.shape, 2)
             box = (edge if isinstance(edge, int) else int(edge * side) for edge, side in zip(self.valid_box, sides))
             top, bottom, left, right = box
             inside = np.zeros_like(valid)

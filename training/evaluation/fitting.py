@@ -100,9 +100,7 @@ def fit_signals(protocol: Protocol, signal, depth, mask) -> tuple[float, float]:
     weights = 1 / y if fit.weights == "inverse_depth" else torch.ones_like(y)
     y = {"disparity": torch.reciprocal, "depth": torch.clone, "log1p": torch.log1p}[fit.space](y)
     design = torch.stack([x, torch.ones_like(x)], dim=1) if fit.shift else x[:, None]
-    options = {}
-    if fit.threshold == "target_mad":
-        options["threshold"] = float(median((y - median(y)).abs()))
+    options = {"threshold": float(median((y - median(y)).abs()))} if fit.threshold == "target_mad" else {}
     try:
         numbers = METHODS[fit.method](design, y, weights, **options).coefficients.tolist()
     except ValueError:  # a constant prediction: least squares has an answer, the mean
@@ -134,7 +132,7 @@ def apply_fit(
         # an image without a prediction is infinitely far
         aligned = torch.where(usable, aligned, 0)
         cap = comparison.max_depth if fit.floor == "max_depth" and comparison.max_depth is not None else farthest
-        floor = fit.floor if isinstance(fit.floor, float | int) else 1 / cap
+        floor = fit.floor if isinstance(fit.floor, float) else 1 / cap
         aligned = aligned.clamp(min=floor or DEPTH_FLOOR)
         if protocol.metrics_of == "disparity":
             return Fitted(aligned, torch.where(valid, 1 / target, 1), valid)

@@ -30,8 +30,7 @@ def region_masks(depth: torch.Tensor, valid: torch.Tensor, present: torch.Tensor
         present: bool (H, W), where there is ground truth, compared or not.
     """
     edges = torch.zeros_like(valid)
-    for axis in (0, 1):
-        size = depth.shape[axis]
+    for axis, size in enumerate(depth.shape):
         first, second = (depth.narrow(axis, start, size - 1) for start in (0, 1))
         both = present.narrow(axis, 0, size - 1) & present.narrow(axis, 1, size - 1)
         jump = both & ((first > JUMP * second) | (second > JUMP * first))
@@ -71,17 +70,16 @@ def errors_by_region(predicted, depth, valid, present) -> dict[str, dict[str, li
 def mean_by_region(records: list[dict]) -> dict[str, dict[str, dict]]:
     """Over images of equal weight: mean error of each part, its share of all pixels, and how many images have it."""
     result: dict[str, dict[str, dict]] = {}
-    for kind in ("regions", "ranges"):
-        entries = [record[kind] for record in records if record.get(kind)]
-        names = REGIONS if kind == "regions" else [range_name(index) for index in range(len(RANGES) + 1)]
+    for kind, names in (("regions", REGIONS), ("ranges", map(range_name, range(len(RANGES) + 1)))):
+        entries = [record[kind] for record in records if kind in record]
         total = sum(pixels for entry in entries for _, pixels in entry.values())
         result[kind] = {}
         for name in names:
-            found = [entry[name] for entry in entries if name in entry]
-            if found:
+            if found := [entry[name] for entry in entries if name in entry]:
+                means, pixels = zip(*found)
                 result[kind][name] = {
-                    "abs_rel": sum(mean for mean, _ in found) / len(found),
-                    "pixels": sum(pixels for _, pixels in found) / total,
+                    "abs_rel": sum(means) / len(found),
+                    "pixels": sum(pixels) / total,
                     "images": len(found),
                 }
     return result

@@ -27,10 +27,10 @@ def summarize(protocols: list[Protocol], records: list[dict], clips: dict[str, l
     """
     entries = {}
     for protocol in protocols:
-        own = protocol.fit.scope == "image"
-        units = [record["protocols"][protocol.name] for record in records] if own else [
-            record["metrics"] for record in clips[protocol.name]
-        ]  # fmt: skip
+        if own := protocol.fit.scope == "image":
+            units = [record["protocols"][protocol.name] for record in records]
+        else:
+            units = [record["metrics"] for record in clips[protocol.name]]
         entries[protocol.name] = {
             "version": protocol.version,
             "metrics": mean_metrics(units),
