@@ -19,7 +19,7 @@ from anydepth_hf.programs import run_program
 from training.data.decoding import DataError
 from training.evaluation.arguments import EvaluateArguments
 from training.evaluation.cells import beside_published, list_cells, load_cell
-from training.evaluation.comparison import Comparison, OwnDataset
+from training.evaluation.comparison import Comparison, OwnDataset, with_crop
 from training.evaluation.datasets import EvaluationDataset, set_names
 from training.evaluation.measures import HIGHER_IS_BETTER
 from training.evaluation.predictions import GUESSES, FilePredictions, Guess, ModelPredictions
@@ -136,7 +136,7 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
     for name, dataset in datasets.items():
         num_images = min(len(dataset), arguments.limit or len(dataset))
         evaluations = [
-            Evaluation(dataset.cropped(crop), predictions, tuple(group), name)
+            Evaluation(with_crop(dataset, crop), predictions, tuple(group), name)
             for crop, group in by_crop(protocols, name, dataset).items()
         ]
         records = measure_images(evaluations, num_images, results, arguments, state)
@@ -176,7 +176,7 @@ def measure_images(
     for evaluation in evaluations:
         group = [protocol.name for protocol in evaluation.protocols]
         key = {**results, "datasets": {"group": group, **evaluation.dataset.describe()}}
-        cache = RecordCache(Path(arguments.output_dir) / "cache", key)
+        cache = RecordCache(Path(arguments.output_dir) / "cache", key, evaluation.stamp, num_images)
         state.wait_for_everyone()  # all have read the cache before any adds to it
         found = evaluation.run(
             cache,
@@ -188,9 +188,8 @@ def measure_images(
         )
         for record in gather_object(list(found.values())):
             record.pop("files", None)  # of use to the cache alone
-            if record["index"] < num_images:
-                merged = records.setdefault(record["index"], {**record, "protocols": {}})
-                merged["protocols"].update(record["protocols"])
+            merged = records.setdefault(record["index"], {**record, "protocols": {}})
+            merged["protocols"].update(record["protocols"])
     return [records[index] for index in sorted(records)]
 
 

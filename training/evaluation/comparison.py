@@ -70,6 +70,13 @@ class Comparison:
         return valid
 
 
+def with_crop(dataset, crop: tuple[int, int] | None):
+    """The same data set, with a `comparison`, with another crop."""
+    other = copy.copy(dataset)
+    other.comparison = replace(dataset.comparison, crop=crop)
+    return other
+
+
 class OwnDataset:
     """Any data set that `training.data.sources.open_dataset` opens, as a comparison sees it.
 
@@ -100,12 +107,6 @@ class OwnDataset:
     def files_of(self, index: int) -> list[str]:
         """The files that hold sample `index`; none where it is no file of its own (`hub`)."""
         return list(self.dataset.paths(index)) if isinstance(self.dataset, PairDataset) else []
-
-    def cropped(self, crop: tuple[int, int] | None) -> "OwnDataset":
-        """The same data set with another crop."""
-        other = copy.copy(self)
-        other.comparison = replace(self.comparison, crop=crop)
-        return other
 
     def __len__(self) -> int:
         return len(self.dataset)

@@ -3,7 +3,6 @@
 Preparation and split of the five sets are Marigold's (prs-eth/Marigold, `src/dataset` and `config/dataset_depth`).
 """
 
-import copy
 import json
 import os
 import posixpath
@@ -149,12 +148,13 @@ class EvaluationDataset:
         self, definition: EvaluationSet | str, data_dir: str | os.PathLike, lists_dir: str | os.PathLike | None = None
     ):
         self.definition = load_set(definition) if isinstance(definition, str) else definition
+        self.title, self.comparison = self.definition.title, self.definition.comparison
         self.files = _locate(self.definition, Path(data_dir))
         list_path = _find_list(self.definition, self.files.path, lists_dir)
-        self.split = "files found" if list_path is None else list_path.name
-        self.samples = (
-            _discover(self.definition, self.files) if list_path is None else _read_list(self.definition, list_path)
-        )
+        if list_path is None:
+            self.split, self.samples = "files found", _discover(self.definition, self.files)
+        else:
+            self.split, self.samples = list_path.name, _read_list(self.definition, list_path)
         missing = [name for sample in self.samples for name in sample if name and name not in self.files]
         if missing:
             raise DataError(
@@ -167,32 +167,20 @@ class EvaluationDataset:
                 f"but {self.split} gives {len(self.samples)}{hint}."
             )
 
-    @property
-    def title(self) -> str:
-        """Name of the set, for tables."""
-        return self.definition.title
-
     def describe(self) -> dict:
         """What was read, for the results and as the key of the cache."""
-        modified = self.files.path.stat().st_mtime_ns
-        return {"definition": asdict(self.definition), "data": str(self.files.path.resolve()), "modified": modified,
-                "split": self.split}  # fmt: skip
+        return {
+            "definition": asdict(replace(self.definition, comparison=self.comparison)),
+            "data": str(self.files.path.resolve()),
+            "modified": self.files.path.stat().st_mtime_ns,
+            "split": self.split,
+        }
 
     def files_of(self, index: int) -> list[Path]:
         """The files that hold sample `index`: its own, or the tar that has all."""
         if isinstance(self.files, Tar):
             return [self.files.path]
         return [self.files.path / name for name in self.samples[index] if name]
-
-    @property
-    def comparison(self) -> Comparison:
-        return self.definition.comparison
-
-    def cropped(self, crop: tuple[int, int] | None) -> "EvaluationDataset":
-        """The same data set with another crop."""
-        other = copy.copy(self)
-        other.definition = replace(self.definition, comparison=replace(self.comparison, crop=crop))
-        return other
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -225,9 +213,8 @@ def _locate(definition: EvaluationSet, data_dir: Path) -> Folder | Tar:
             return Folder(path)
         if path.is_file():
             return Tar(path)
-    if not data_dir.is_dir():
-        found = "which does not exist"
-    else:
+    found = "which does not exist"
+    if data_dir.is_dir():
         found = "which holds " + (", ".join(sorted(os.listdir(data_dir))[:10]) or "nothing")
     raise DataError(f"{definition.title}: expected {' or '.join(definition.locations)} in {data_dir}, {found}.")
 
@@ -257,8 +244,7 @@ def _read_list(definition: EvaluationSet, path: Path) -> list[tuple[str, str, st
 def _discover(definition: EvaluationSet, files: Folder | Tar) -> list[tuple[str, str, str | None]]:
     samples = []
     for name in sorted(files.names()):
-        if match := re.fullmatch(definition.rgb, name):
-            depth = match.expand(definition.depth)
-            if depth in files:  # KITTI has images without ground truth
-                samples.append((name, depth, match.expand(definition.mask) if definition.mask else None))
+        match = re.fullmatch(definition.rgb, name)
+        if match and (depth := match.expand(definition.depth)) in files:  # KITTI has images without ground truth
+            samples.append((name, depth, match.expand(definition.mask) if definition.mask else None))
     return samples

@@ -31,31 +31,27 @@ class RecordCache:
     Args:
         folder: where the files go.
         key: everything the numbers depend on; another key is another cache.
+        stamps: of an image's files as they are now; a record of other ones does not count.
+        count: of images that are wanted.
+
+    Attributes:
+        records: by index of the image.
     """
 
-    def __init__(self, folder: Path, key: dict):
+    def __init__(self, folder: Path, key: dict, stamps: Callable[[int], str], count: int):
         digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
         self.folder = folder / digest[:16]
         self.folder.mkdir(parents=True, exist_ok=True)
         self.records: dict[int, dict] = {}
-        self._found: dict[int, list[dict]] = {}
         for path in self.folder.glob("*.jsonl"):
             for line in path.read_text().splitlines():
                 try:
                     record = json.loads(line)
                 except json.JSONDecodeError:  # the line at which a run was killed
                     continue
-                self._found.setdefault(record["index"], []).append(record)
+                if record["index"] < count and record.get("files") == stamps(record["index"]):
+                    self.records[record["index"]] = record
         self._file = None
-
-    def take(self, files_of: Callable[[int], str], count: int) -> None:
-        """Puts into `records` what was found for the first `count` images and is of their files as they are now."""
-        for index in sorted(self._found):
-            if index < count:
-                now = files_of(index)
-                for record in self._found[index]:
-                    if record.get("files") == now:
-                        self.records[index] = record
 
     def add(self, record: dict) -> None:
         if self._file is None:
@@ -115,7 +111,6 @@ class Evaluation:
         Raises:
             DataError: an image cannot be read, has no prediction, or its prediction is not finite.
         """
-        cache.take(self._files, num_images)
         # what a batch holds does not depend on the number of processes, so neither do results
         starts = range(0, num_images, batch_size)[process_index::num_processes]
         batches = [range(start, min(start + batch_size, num_images)) for start in starts]
@@ -134,7 +129,8 @@ class Evaluation:
     def _prepared(self) -> _Prepared:
         return _Prepared(self.dataset, self.predictions.prepare)
 
-    def _files(self, index: int) -> str:
+    def stamp(self, index: int) -> str:
+        """The stamp of an image's files, empty where it has none of its own."""
         return stamp(self.dataset.files_of(index))
 
     def run_clips(self, num_images: int, protocol: Protocol) -> list[dict]:
@@ -189,7 +185,7 @@ class Evaluation:
     def _record(self, index: int, sample: DepthSample, input_size: list[int], prediction: torch.Tensor) -> dict:
         record: dict[str, Any] = {
             "index": index,
-            "files": self._files(index),
+            "files": self.stamp(index),
             "name": sample.name,
             "size": list(sample.depth.shape),
             "input_size": input_size,
