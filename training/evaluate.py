@@ -7,8 +7,8 @@ accelerate launch training/evaluate.py ...      # or torchrun: the same numbers,
 import json
 import math
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
@@ -27,11 +27,6 @@ from training.evaluation.protocol import Protocol, choose_protocols
 from training.evaluation.report import describe_protocol, error_panels, write_report
 from training.evaluation.runner import Evaluation, RecordCache
 from training.evaluation.summary import compare_results, read_results, summarize
-
-if TYPE_CHECKING:
-    from accelerate import PartialState
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def open_datasets(arguments: EvaluateArguments) -> dict[str, EvaluationDataset | OwnDataset]:
@@ -90,7 +85,7 @@ def open_predictions(arguments: EvaluateArguments, device: torch.device) -> Mode
         processing_size=arguments.size,
         flip=arguments.flip,
         device=device,
-        dtype=DTYPES[arguments.dtype],
+        dtype=getattr(torch, arguments.dtype),
         revision=arguments.revision,
         trust_remote_code=arguments.trust_remote_code,
     )
@@ -125,7 +120,7 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
     output_dir.mkdir(parents=True, exist_ok=True)
     results = {
         "predictions": predictions.describe(),
-        "protocols": {protocol.name: protocol.describe() for protocol in protocols},
+        "protocols": {protocol.name: asdict(protocol) for protocol in protocols},
         "not_measured": refused,
         "batch_size": arguments.batch_size,
         "limit": arguments.limit,
@@ -135,9 +130,12 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
     pictures = {}
     for name, dataset in datasets.items():
         num_images = min(len(dataset), arguments.limit or len(dataset))
+        groups: dict[tuple[int, int] | None, list[Protocol]] = {}  # by crop, since the model sees the cropped image
+        for protocol in protocols:
+            crop = protocol.comparison_for(name, dataset.comparison).crop
+            groups.setdefault(crop and tuple(crop), []).append(protocol)
         evaluations = [
-            Evaluation(with_crop(dataset, crop), predictions, tuple(group), name)
-            for crop, group in by_crop(protocols, name, dataset).items()
+            Evaluation(with_crop(dataset, crop), predictions, tuple(group), name) for crop, group in groups.items()
         ]
         records = measure_images(evaluations, num_images, results, arguments, state)
         if state.is_main_process:
@@ -163,12 +161,13 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
 
 
 def measure_images(
-    evaluations: list[Evaluation], num_images: int, results: dict, arguments: EvaluateArguments, state: "PartialState"
+    evaluations: list[Evaluation], num_images: int, results: dict, arguments: EvaluateArguments, state
 ) -> list[dict]:
     """Records of one data set's images, measured by all processes, in order, under the protocols of all evaluations.
 
     Args:
         results: what the numbers depend on besides the data set; the key of the cache.
+        state: accelerate's `PartialState`.
     """
     from accelerate.utils import gather_object
 
@@ -199,17 +198,6 @@ def worst_pictures(evaluation: Evaluation, records: list[dict], count: int) -> l
     valid = [record for record in records if record["protocols"].get(protocol)]
     valid.sort(key=lambda record: record["protocols"][protocol][measure], reverse=measure not in HIGHER_IS_BETTER)
     return [(record, error_panels(*evaluation.picture(record["index"]))) for record in valid[:count]]
-
-
-def by_crop(
-    protocols: list[Protocol], name: str, dataset: EvaluationDataset | OwnDataset
-) -> dict[tuple[int, int] | None, list[Protocol]]:
-    """The protocols by the crop that they need, since the model sees the cropped image."""
-    groups: dict[tuple[int, int] | None, list[Protocol]] = {}
-    for protocol in protocols:
-        crop = protocol.comparison_for(name, dataset.comparison).crop
-        groups.setdefault(crop and tuple(crop), []).append(protocol)
-    return groups
 
 
 def evaluate_and_print(arguments: EvaluateArguments) -> None:

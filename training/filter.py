@@ -144,32 +144,26 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     steps = parser.add_subparsers(
         required=True, metavar="{score,select,report,calibrate,simulate}", parser_class=StepParser
     )
+    share = number(float, minimum=0, maximum=1)
+    workers = {"type": number(minimum=0), "default": os.cpu_count()}
     step = steps.add_parser("score", help="score depth maps into Parquet files")
     step.set_defaults(run=score)
     step.add_argument("dataset", nargs="+", help="name,option=value,... as in training; see docs/data.md")
     step.add_argument("--output", required=True, help="folder of the scores; scores there are gone on with")
-    step.add_argument(
-        "--num-workers", type=number(minimum=0), default=os.cpu_count(), help="reading processes per process"
-    )
-    step.add_argument(
-        "--batch", type=number(minimum=1), default=1024, help="samples per file: what an interruption may lose"
-    )
+    step.add_argument("--num-workers", **workers, help="reading processes per process")
+    batch_help = "samples per file: what an interruption may lose"
+    step.add_argument("--batch", type=number(minimum=1), default=1024, help=batch_help)
     step.add_argument("--on-error", choices=["skip", "raise"], default="skip", help="at an unreadable depth file")
+    ends = {"nargs": 2, "metavar": ("LOW", "HIGH")}
     defaults = ScoreOptions()
     step.add_argument("--num-bins", type=number(minimum=5), default=defaults.num_bins)
     step.add_argument(
-        "--percentiles", type=number(float, minimum=0, maximum=100), nargs=2, default=defaults.percentiles,
-        metavar=("LOW", "HIGH"),
+        "--percentiles", type=number(float, minimum=0, maximum=100), default=defaults.percentiles, **ends,
         help="range of the bins, as percentiles of an image's depths (default: smallest to largest)",
     )  # fmt: skip
-    step.add_argument(
-        "--limits", type=number(float, minimum=0), nargs=2, metavar=("LOW", "HIGH"), help="fixed range of the bins"
-    )
+    step.add_argument("--limits", type=number(float, minimum=0), **ends, help="fixed range of the bins")
     step.add_argument("--operator", choices=["forward", "central"], default=defaults.operator, help="gradient")
-    step.add_argument(
-        "--edge-fraction", type=number(float, minimum=0, maximum=1), default=defaults.edge_fraction,
-        help="largest gradients left out",
-    )  # fmt: skip
+    step.add_argument("--edge-fraction", type=share, default=defaults.edge_fraction, help="largest gradients left out")
     for name, run, text in (
         ("select", select_lists, "write lists of the samples to keep"),
         ("report", build_report, "write a report with pictures"),
@@ -179,7 +173,6 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         step.add_argument("--scores", required=True, help="folder that `score` wrote")
         step.add_argument("--output", required=True, help="folder to write to")
         rule = SelectionRule()
-        share = number(float, minimum=0, maximum=1)
         step.add_argument("--min-valid", type=share, default=rule.min_valid, help="smallest share of valid pixels")
         step.add_argument("--drop", type=share, default=rule.drop, help="share dropped by each score")
         step.add_argument("--criterion", choices=["each", "total"], default=rule.criterion)
@@ -194,7 +187,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     step.add_argument("--kept", required=True, help="list of the samples that were kept")
     step.add_argument("--output", help="JSON file of every choice and its agreement")
     step.add_argument("--show", type=number(minimum=1), default=5, help="best choices to print")
-    step.add_argument("--num-workers", type=number(minimum=0), default=os.cpu_count(), help="reading processes")
+    step.add_argument("--num-workers", **workers, help="reading processes")
     step.add_argument("--reprojection", action="store_true", help="try consistency with the next frame as well")
     step = steps.add_parser("simulate", help="make a stand-in for Virtual KITTI 2 of rendered pictures")
     step.set_defaults(run=run_simulation)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation, PreTrainedConfig
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation
 from transformers.image_utils import SizeDict
 
 import anydepth_hf  # noqa: F401  (registers the model with the Auto classes)
@@ -121,10 +121,15 @@ class ModelPredictions:
     def describe(self) -> dict:
         """What produced the predictions, for the results and as the key of the cache."""
         size = self.prepare.size
+        if os.path.isdir(self._source):
+            files = sorted(Path(self._source).iterdir())
+            weights = stamp(path for path in files if path.suffix in (".safetensors", ".bin", ".json"))
+        else:
+            weights = getattr(self.model.config, "_commit_hash", None) or "unknown"
         return {
             "model": self._name,
             "model_type": self.model.config.model_type,
-            "weights": _weights_id(self._source, self.model.config),
+            "weights": weights,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "predicts": self.predicts,
             "processing_size": "the image processor's" if size is None else size,
@@ -242,10 +247,3 @@ GUESSES = {
     "constant": ("constant", torch.ones),
 }
 """What stands where files of predictions could be named: its description, and its disparity by height and width."""
-
-
-def _weights_id(model: str, config: PreTrainedConfig) -> str:
-    """The Hub commit, or a digest of a local folder's weight files by name, size and time of change."""
-    if not os.path.isdir(model):
-        return getattr(config, "_commit_hash", None) or "unknown"
-    return stamp(path for path in sorted(Path(model).iterdir()) if path.suffix in (".safetensors", ".bin", ".json"))

@@ -1,7 +1,7 @@
 """Evaluation protocols as data: `protocols/*.json` say how predictions become depth and which errors count."""
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from training.data.decoding import DataError
@@ -80,15 +80,6 @@ class Protocol:
     comparison: dict = field(default_factory=dict)
     sets: dict[str, dict] = field(default_factory=dict)
     note: str = ""
-
-    @property
-    def label(self) -> str:
-        """Name and version, as results state them."""
-        return f"{self.name} v{self.version}"
-
-    def describe(self) -> dict:
-        """Everything that the numbers depend on."""
-        return asdict(self)
 
     def comparison_for(self, set_name: str, comparison: Comparison) -> Comparison:
         """Which pixels of a set are compared, and in which range.

@@ -141,7 +141,6 @@ def calibrate(scores: list[dict[tuple, float]], labels: np.ndarray, tried: Itera
     Args:
         scores: `score_all` of each sample.
         labels: which were kept, bool (N,).
-        tried: the choices.
     """
     found = [agreement(choice.describe(), keep_by(choice, scores), labels) for choice in tried]
     return sorted(found, key=lambda one: -one.iou)

@@ -34,17 +34,12 @@ def write_report(
     rule: SelectionRule,
     num_samples: int,
 ) -> Path:
-    """Writes `report.md` and its pictures into a folder.
+    """Writes `report.md` and its pictures into a folder, in place of a report there; returns the page's path.
 
     Args:
-        output: the folder; a report there is replaced.
         scores: settings and table of each data set, from `load_scores`.
-        selection: kept samples and cuts of each data set.
-        rule: what the selection followed.
+        selection: kept samples and cuts of each data set, by `rule`.
         num_samples: images on each sheet.
-
-    Returns:
-        The page's path.
     """
     output.mkdir(parents=True, exist_ok=True)
     tables = {label: _columns(table) for label, (_, table) in scores.items()}

@@ -5,6 +5,7 @@ import functools
 import itertools
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,15 +53,6 @@ class ScoringItems:
             return row | dict.fromkeys(SCORE_COLUMNS, float("nan")) | {"error": str(error)}
 
 
-def name_specs(specs: list[DatasetSpec]) -> dict[str, DatasetSpec]:
-    """Folder names for the data sets: their names, numbered where several share one."""
-    named: dict[str, DatasetSpec] = {}
-    for spec in specs:
-        count = sum(other.name == spec.name for other in named.values())
-        named[f"{spec.name}-{count + 1}" if count else spec.name] = spec
-    return named
-
-
 def score_datasets(
     specs: list[DatasetSpec],
     output: Path,
@@ -76,17 +68,18 @@ def score_datasets(
 
     Args:
         specs: data sets that consist of files.
-        output: folder with a folder for each data set.
-        options: of the scores.
+        output: gets a folder for each data set, of its name, numbered where several share one.
         batch: samples per file; an interruption loses the one in hand.
-        num_workers: reading processes.
         on_error: at an unreadable depth file, `raise` or `skip` (scores NaN, and the reason in the column `error`).
         rank, world_size: batches are dealt out to the processes in turn, which never meet.
 
     Raises:
         DataError: wrong data set, scores of something else in `output`, or an unreadable file with `raise`.
     """
-    for label, spec in name_specs(specs).items():
+    named: Counter[str] = Counter()
+    for spec in specs:
+        named[spec.name] += 1
+        label = spec.name if named[spec.name] == 1 else f"{spec.name}-{named[spec.name]}"
         dataset = open_dataset(spec)
         if not isinstance(dataset, PairDataset):
             raise DataError(f"Data set {label!r}: the filter writes lists of files and cannot score {spec.name!r}.")
