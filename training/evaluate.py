@@ -177,14 +177,7 @@ def measure_images(
         key = {**results, "datasets": {"group": group, **evaluation.dataset.describe()}}
         cache = RecordCache(Path(arguments.output_dir) / "cache", key, evaluation.stamp, num_images)
         state.wait_for_everyone()  # all have read the cache before any adds to it
-        found = evaluation.run(
-            cache,
-            num_images,
-            batch_size=arguments.batch_size,
-            num_workers=arguments.num_workers,
-            process_index=state.process_index,
-            num_processes=state.num_processes,
-        )
+        found = evaluation.run(cache, num_images, arguments.batch_size, arguments.num_workers, state)
         for record in gather_object(list(found.values())):
             record.pop("files", None)  # of use to the cache alone
             merged = records.setdefault(record["index"], {**record, "protocols": {}})

@@ -32,13 +32,8 @@ def score(arguments: argparse.Namespace) -> None:
         low, high = getattr(arguments, name) or (0, 1)
         if low >= high:
             raise DataError(f"--{name} {low:g} {high:g}: give the lower one first.")
-    options = ScoreOptions(
-        arguments.num_bins,
-        tuple(arguments.percentiles),
-        tuple(arguments.limits) if arguments.limits else None,
-        arguments.operator,
-        arguments.edge_fraction,
-    )
+    percentiles, limits = tuple(arguments.percentiles), arguments.limits and tuple(arguments.limits)
+    options = ScoreOptions(arguments.num_bins, percentiles, limits, arguments.operator, arguments.edge_fraction)
     score_datasets(
         [DatasetSpec.parse(text) for text in arguments.dataset],
         Path(arguments.output),
@@ -51,31 +46,29 @@ def score(arguments: argparse.Namespace) -> None:
     )
 
 
-def apply_rule(tables: dict, rule: SelectionRule) -> dict[str, tuple[np.ndarray, dict[str, float]]]:
-    """Which samples each data set's table keeps, and the cuts; quantiles of each set, or of all (`rule.scope`)."""
-    columns = {
-        label: {name: table[name].to_numpy() for name in SCORE_COLUMNS} for label, table in tables.items()
-    }  # fmt: skip
+def apply_rule(scores: dict, rule: SelectionRule) -> dict[str, tuple[np.ndarray, dict[str, float]]]:
+    """Which samples of each data set (from `load_scores`) are kept, and the cuts of each set or, pooled, of all."""
+    columns = {label: {name: table[name].to_numpy() for name in SCORE_COLUMNS} for label, (_, table) in scores.items()}
     if rule.scope == "dataset":
-        return {label: select(scores, rule) for label, scores in columns.items()}
-    pooled = {name: np.concatenate([scores[name] for scores in columns.values()]) for name in SCORE_COLUMNS}
+        return {label: select(values, rule) for label, values in columns.items()}
+    pooled = {name: np.concatenate([values[name] for values in columns.values()]) for name in SCORE_COLUMNS}
     keep, cuts = select(pooled, rule)
-    ends = np.cumsum([table.num_rows for table in tables.values()])
-    return {label: (part, cuts) for label, part in zip(tables, np.split(keep, ends[:-1]))}
+    ends = np.cumsum([table.num_rows for _, table in scores.values()])
+    return {label: (part, cuts) for label, part in zip(scores, np.split(keep, ends[:-1]))}
 
 
 def select_lists(arguments: argparse.Namespace) -> None:
     """Writes a list file for each data set, and a summary."""
     rule = rule_of(arguments)
-    tables = {label: table for label, (_, table) in load_scores(Path(arguments.scores)).items()}
+    scores = load_scores(Path(arguments.scores))
     output = Path(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
     summary = {"rule": dataclasses.asdict(rule), "datasets": {}}
-    for path in (*(output / f"{label}.txt" for label in tables), output / "summary.json"):
+    for path in (*(output / f"{label}.txt" for label in scores), output / "summary.json"):
         if path.exists() and not arguments.overwrite:
             raise DataError(f"{path} exists; choose another --output, or give --overwrite.")
-    for label, (keep, cuts) in apply_rule(tables, rule).items():
-        kept = tables[label].filter(keep)
+    for label, (keep, cuts) in apply_rule(scores, rule).items():
+        kept = scores[label][1].filter(keep)
         path = output / f"{label}.txt"
         pairs = list(zip(kept["rgb"].to_pylist(), kept["depth"].to_pylist()))
         check_listable(pairs)
@@ -96,8 +89,8 @@ def build_report(arguments: argparse.Namespace) -> None:
     from training.filtering.report import write_report
 
     scores = load_scores(Path(arguments.scores))
-    selection = apply_rule({label: table for label, (_, table) in scores.items()}, rule_of(arguments))
-    print(write_report(Path(arguments.output), scores, selection, rule_of(arguments), arguments.samples))
+    rule = rule_of(arguments)
+    print(write_report(Path(arguments.output), scores, apply_rule(scores, rule), rule, arguments.samples))
 
 
 def run_calibration(arguments: argparse.Namespace) -> None:

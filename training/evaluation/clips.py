@@ -42,7 +42,7 @@ def measure_clip(protocol: Protocol, comparison: Comparison, predicts: str, fram
     names = tuple(name for name in protocol.metrics if name != "temporal_error")
     errors, disparities = [], []
     for k in range(len(frames)):
-        fitted = apply_fit(protocol, comparison, line, signal[k], usable=use[k], depth=depth[k], valid=mask[k])
+        fitted = apply_fit(protocol, comparison, line, signal[k], use[k], depth[k], mask[k])
         disparities.append(1 / fitted.predicted)
         errors.append(measure(names, fitted.predicted, fitted.target, fitted.valid, protocol.epsilon))
     metrics = mean_metrics(errors)

@@ -56,7 +56,7 @@ def fit_prediction(protocol: Protocol, comparison: Comparison, prediction, predi
         raise ValueError(f"the prediction is NaN or infinite at {broken} valid pixels")
     signal, usable = signal_of(prediction.double(), predicts, protocol.fit)
     line = fit_signals(protocol, signal[None], depth[None].double(), (valid & usable)[None])
-    return apply_fit(protocol, comparison, line, signal, usable=usable, depth=depth, valid=valid)
+    return apply_fit(protocol, comparison, line, signal, usable, depth, valid)
 
 
 def _marigold(protocol, comparison, prediction, predicts, depth, valid) -> Fitted:
@@ -114,14 +114,7 @@ def fit_signals(protocol: Protocol, signal, depth, mask) -> tuple[float, float]:
 
 
 def apply_fit(
-    protocol: Protocol,
-    comparison: Comparison,
-    line: tuple[float, float],
-    signal: torch.Tensor,
-    *,
-    usable: torch.Tensor,
-    depth: torch.Tensor,
-    valid: torch.Tensor,
+    protocol: Protocol, comparison: Comparison, line: tuple[float, float], signal, usable, depth, valid
 ) -> Fitted:
     """One image's (H, W) signal with the scale and shift of a fit: floored, inverted, clipped as the protocol says."""
     fit, (scale, shift) = protocol.fit, line

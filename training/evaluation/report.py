@@ -19,6 +19,7 @@ from training.evaluation.measures import HEADINGS, PER_CENT
 from training.evaluation.regions import REGIONS
 
 PANEL_WIDTH = 480
+LEADING = ("abs_rel", "delta1")
 ERROR_RANGE = 0.5  # relative error of the error map's white
 
 
@@ -97,9 +98,6 @@ def other_measures(metrics: dict) -> str:
 def in_words(metrics: dict, names: list[str]) -> str:
     """Some of the measures, each with its heading, without the arrow."""
     return ", ".join(f"{HEADINGS[name][:-2]} {cell(name, metrics[name])}" for name in names)
-
-
-LEADING = ("abs_rel", "delta1")
 
 
 def protocols_table(results: dict, name: str) -> str:

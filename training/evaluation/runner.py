@@ -82,7 +82,7 @@ class Evaluation:
 
     Attributes:
         dataset: map-style data set of `DepthSample`s with a `comparison` (`training.evaluation.datasets`).
-        predictions: `ModelPredictions` or `FilePredictions`.
+        predictions: `ModelPredictions`, `FilePredictions` or `Guess`.
         protocols: each must measure this kind of predictions; pictures and regions are the first one's.
         set_name: by which protocols know the set.
     """
@@ -92,17 +92,8 @@ class Evaluation:
     protocols: tuple[Protocol, ...]
     set_name: str
 
-    def run(
-        self,
-        cache: RecordCache,
-        num_images: int,
-        *,
-        batch_size: int = 1,
-        num_workers: int = 0,
-        process_index: int = 0,
-        num_processes: int = 1,
-    ) -> dict[int, dict]:
-        """Records, by index, of this process's images and of all that the cache held before.
+    def run(self, cache: RecordCache, num_images: int, batch_size: int, num_workers: int, state) -> dict[int, dict]:
+        """Records, by index, of this process's images (`state` is its `PartialState`) and of all that the cache held.
 
         A record has `index`, `files` (their `stamp`), `name`, `size`, `input_size` (height, width), `valid_pixels`,
         `protocols` (metrics of each protocol that fits single images; `None` for an image without enough valid
@@ -112,13 +103,12 @@ class Evaluation:
             DataError: an image cannot be read, has no prediction, or its prediction is not finite.
         """
         # what a batch holds does not depend on the number of processes, so neither do results
-        starts = range(0, num_images, batch_size)[process_index::num_processes]
+        starts = range(0, num_images, batch_size)[state.process_index :: state.num_processes]
         batches = [range(start, min(start + batch_size, num_images)) for start in starts]
         batches = [batch for batch in batches if not cache.records.keys() >= set(batch)]
         loader = DataLoader(self._prepared(), batch_sampler=batches, collate_fn=list, num_workers=num_workers)
-        with tqdm(
-            total=sum(map(len, batches)), desc=self.set_name, unit="image", disable=process_index > 0
-        ) as progress:
+        total, silent = sum(map(len, batches)), not state.is_main_process
+        with tqdm(total=total, desc=self.set_name, unit="image", disable=silent) as progress:
             for batch in loader:
                 for index, sample, input_size, prediction in self._predict(batch):
                     if index not in cache.records:

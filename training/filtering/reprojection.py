@@ -15,19 +15,12 @@ from training.data.sources import PairDataset
 TOLERANCE = 0.05  # largest relative difference of depth
 
 
-def reprojection_consistency(
-    depth: np.ndarray,
-    valid: np.ndarray,
-    other: np.ndarray,
-    other_valid: np.ndarray,
-    intrinsics: np.ndarray,
-    pose: np.ndarray,
-) -> float:
+def reprojection_consistency(depth, valid, other, other_valid, intrinsics, pose) -> float:
     """
     Share of a frame's points that lie on another frame's surfaces.
 
     Args:
-        depth, valid: (H, W) metres, and bool.
+        depth, valid: arrays (H, W) of metres, and bool.
         other, other_valid: the other frame's.
         intrinsics: (3, 3), pixels, the same for both; pixel centres are integers.
         pose: (4, 4), from this frame's camera axes to the other's.
