@@ -5,11 +5,10 @@ import math
 import numpy as np
 
 LEVEL = 0.95  # share of the intervals that hold the true mean
-RESAMPLES = 2000
 FEWEST = 5  # images of which an interval says anything
 
 
-def bootstrap_interval(values, resamples: int = RESAMPLES, seed: int = 0) -> list[float] | None:
+def bootstrap_interval(values, resamples: int = 2000, seed: int = 0) -> list[float] | None:
     """
     The interval of the mean over images, from resampling the images with replacement.
 

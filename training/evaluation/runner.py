@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-import tempfile
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,10 +40,11 @@ class RecordCache:
 
     def __init__(self, folder: Path, key: dict, stamps: Callable[[int], str], count: int):
         digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
-        self.folder = folder / digest[:16]
-        self.folder.mkdir(parents=True, exist_ok=True)
+        folder = folder / digest[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{uuid.uuid4().hex}.jsonl"
         self.records: dict[int, dict] = {}
-        for path in self.folder.glob("*.jsonl"):
+        for path in folder.glob("*.jsonl"):
             for line in path.read_text().splitlines():
                 try:
                     record = json.loads(line)
@@ -51,14 +52,10 @@ class RecordCache:
                     continue
                 if record["index"] < count and record.get("files") == stamps(record["index"]):
                     self.records[record["index"]] = record
-        self._file = None
 
     def add(self, record: dict) -> None:
-        if self._file is None:
-            handle, _ = tempfile.mkstemp(suffix=".jsonl", dir=self.folder)
-            self._file = os.fdopen(handle, "w")
-        self._file.write(json.dumps(record) + "\n")
-        self._file.flush()
+        with open(self.path, "a") as file:
+            file.write(json.dumps(record) + "\n")
         self.records[record["index"]] = record
 
 

@@ -81,22 +81,18 @@ def compare_results(results: dict, other: dict) -> dict:
     """
     datasets: dict[str, dict] = {}
     for name, entry in results["datasets"].items():
-        theirs = other["datasets"].get(name)
-        if theirs is None:
-            continue
+        theirs = other["datasets"].get(name, {"records": []})
         for protocol, definition in results["protocols"].items():
-            if other["protocols"].get(protocol, {}).get("version") != definition["version"]:
-                continue
             pair = [_by_name(one["records"], protocol) for one in (entry, theirs)]
-            if not pair[0].keys() & pair[1].keys():
-                continue
-            datasets.setdefault(name, {})[protocol] = {
-                metric: compare(
-                    *({image: values[metric] for image, values in one.items()} for one in pair),
-                    higher_is_better=metric in HIGHER_IS_BETTER,
-                )
-                for metric in definition["metrics"]
-            }
+            version = other["protocols"].get(protocol, {}).get("version")
+            if version == definition["version"] and pair[0].keys() & pair[1].keys():
+                datasets.setdefault(name, {})[protocol] = {
+                    metric: compare(
+                        *({image: values[metric] for image, values in one.items()} for one in pair),
+                        higher_is_better=metric in HIGHER_IS_BETTER,
+                    )
+                    for metric in definition["metrics"]
+                }
     if not datasets:
         raise DataError("--compare: the two evaluations have no image in common under a protocol of one version.")
     return {"protocol": other["protocol"], "datasets": datasets}

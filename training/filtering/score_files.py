@@ -92,9 +92,8 @@ def score_datasets(
         indices = [index for start, size in todo.items() for index in range(start, start + size)]
         items = ScoringItems(dataset, functools.partial(score_depth, options=options), on_error)
         rows = score_rows(items, indices, num_workers)
-        with tqdm(
-            total=total, initial=total - sum(todo.values()), desc=label, unit="image", disable=rank != 0
-        ) as progress:
+        done = total - sum(todo.values())
+        with tqdm(total=total, initial=done, desc=label, unit="image", disable=rank != 0) as progress:
             for start, size in todo.items():
                 scored = []
                 for row in itertools.islice(rows, size):
