@@ -91,15 +91,15 @@ def open_predictions(arguments: EvaluateArguments, device: torch.device) -> Mode
     )
 
 
-def evaluate(arguments: EvaluateArguments) -> dict | None:
-    """Evaluates and writes the results.
-
-    Returns:
-        What `results.json` holds, in the first process; `None` in the others.
+def evaluate(arguments: EvaluateArguments) -> None:
+    """Evaluates; the first process writes the results and prints the tables. Or lists the published cells.
 
     Raises:
         DataError: data, model or output cannot be used; one sentence.
     """
+    if arguments.reproduce == "list":
+        print(list_cells())
+        return
     require("accelerate", "train")
     from accelerate import PartialState
 
@@ -149,7 +149,7 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
             results["datasets"][name] = {"title": dataset.title, **dataset.describe(), **entry}
             pictures[name] = worst_pictures(evaluations[0], records, arguments.worst)
     if not state.is_main_process:
-        return None
+        return
     results["protocol"] = describe_protocol(results)
     if arguments.reproduce:
         cell = load_cell(arguments.reproduce)
@@ -157,7 +157,7 @@ def evaluate(arguments: EvaluateArguments) -> dict | None:
     if other is not None:
         results["compared_with"] = compare_results(results, other)
     write_report(results, pictures, output_dir)
-    return results
+    print((output_dir / "results.md").read_text(encoding="utf-8"))
 
 
 def measure_images(
@@ -193,17 +193,9 @@ def worst_pictures(evaluation: Evaluation, records: list[dict], count: int) -> l
     return [(record, error_panels(*evaluation.picture(record["index"]))) for record in valid[:count]]
 
 
-def evaluate_and_print(arguments: EvaluateArguments) -> None:
-    """Evaluates; the first process prints the tables. Or lists the published cells."""
-    if arguments.reproduce == "list":
-        print(list_cells())
-    elif evaluate(arguments) is not None:
-        print((Path(arguments.output_dir) / "results.md").read_text(encoding="utf-8"))
-
-
 def main(argv: list[str] | None = None) -> int:
     """Runs an evaluation; 0, or 2 after a mistake."""
-    return run_program("evaluate.py", EvaluateArguments, evaluate_and_print, argv, __doc__)
+    return run_program("evaluate.py", EvaluateArguments, evaluate, argv, __doc__)
 
 
 if __name__ == "__main__":

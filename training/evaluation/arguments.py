@@ -99,8 +99,8 @@ class EvaluateArguments:
             raise ValueError("give --data_dir: the folder that holds the sets")
         if bool(self.rgb_dir) != bool(self.depth_dir):
             raise ValueError("--rgb_dir and --depth_dir go together")
-        own = (self.depth_scale, self.min_depth, self.max_depth, self.crop, self.valid_box, self.intrinsics)
-        if self.sets and any(own):
+        of_own = (self.depth_scale, self.min_depth, self.max_depth, self.crop, self.valid_box, self.intrinsics)
+        if self.sets and any(of_own):
             raise ValueError(
                 "--depth_scale, --min_depth, --max_depth, --crop, --valid_box and --intrinsics are for own data; an "
                 "evaluation set fixes them"

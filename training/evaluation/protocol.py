@@ -82,11 +82,9 @@ class Protocol:
     note: str = ""
 
     def comparison_for(self, set_name: str, comparison: Comparison) -> Comparison:
-        """Which pixels of a set are compared, and in which range.
+        """Which pixels are compared, and in which range, where the set (or, of own data, the user) says `comparison`.
 
-        Args:
-            set_name: name of the evaluation set; own data have a name that no protocol knows.
-            comparison: what the set, or the user of own data, says.
+        Own data have a name that no protocol knows.
         """
         return replace(comparison, **self.comparison | self.sets.get(set_name, {}))
 

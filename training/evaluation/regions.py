@@ -1,5 +1,7 @@
 """Where errors sit: by true depth, and at edges, beside missing ground truth, or on the rest."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 
@@ -7,18 +9,13 @@ JUMP = 1.1  # neighbours whose depths differ by this factor make an edge
 REACH = 3  # pixels from an edge
 BORDER = 8  # pixels from where there is no ground truth: from the sky, where only the sky has none
 RANGES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+RANGE_NAMES = [*(f"{low:g} to {high:g}" for low, high in pairwise((0, *RANGES))), f"over {RANGES[-1]:g}"]
 
 REGIONS = {
     "edges": f"within {REACH} pixels of a jump of depth by {JUMP - 1:.0%}",
     "border": f"within {BORDER} pixels of where there is no ground truth (the sky, in rendered pictures)",
     "flat": "everywhere else",
 }
-
-
-def range_name(index: int) -> str:
-    """What the part of the depths between two of `RANGES` is called."""
-    low = RANGES[index - 1] if index else 0
-    return f"{low:g} to {RANGES[index]:g}" if index < len(RANGES) else f"over {low:g}"
 
 
 def region_masks(depth: torch.Tensor, valid: torch.Tensor, present: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -55,7 +52,7 @@ def errors_by_region(predicted, depth, valid, present) -> dict[str, dict[str, li
     part = torch.bucketize(depth.float(), torch.tensor(RANGES, device=depth.device), right=True)
     masks = {
         "regions": region_masks(depth, valid, present),
-        "ranges": {range_name(index): valid & (part == index) for index in range(len(RANGES) + 1)},
+        "ranges": {name: valid & (part == index) for index, name in enumerate(RANGE_NAMES)},
     }
     return {
         kind: {
@@ -70,7 +67,7 @@ def errors_by_region(predicted, depth, valid, present) -> dict[str, dict[str, li
 def mean_by_region(records: list[dict]) -> dict[str, dict[str, dict]]:
     """Over images of equal weight: mean error of each part, its share of all pixels, and how many images have it."""
     result: dict[str, dict[str, dict]] = {}
-    for kind, names in (("regions", REGIONS), ("ranges", map(range_name, range(len(RANGES) + 1)))):
+    for kind, names in (("regions", REGIONS), ("ranges", RANGE_NAMES)):
         entries = [record[kind] for record in records if kind in record]
         total = sum(pixels for entry in entries for _, pixels in entry.values())
         result[kind] = {}

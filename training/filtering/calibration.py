@@ -136,12 +136,7 @@ def _end(path: str, parts: int) -> str:
 
 
 def calibrate(scores: list[dict[tuple, float]], labels: np.ndarray, tried: Iterable[Choice]) -> list[Agreement]:
-    """Agreement of each choice with the labels, the best first.
-
-    Args:
-        scores: `score_all` of each sample.
-        labels: which were kept, bool (N,).
-    """
+    """Agreement of each choice, by `score_all` of each sample, with the labels, bool (N,); the best first."""
     found = [agreement(choice.describe(), keep_by(choice, scores), labels) for choice in tried]
     return sorted(found, key=lambda one: -one.iou)
 
