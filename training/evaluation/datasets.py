@@ -131,8 +131,7 @@ DECODERS = {
 
 
 class EvaluationDataset:
-    """Map-style data set of `DepthSample`s: depth in metres, cropped; `valid` is where there is
-    ground truth.
+    """Map-style data set of `DepthSample`s: depth in metres, cropped; `valid` is where there is ground truth.
 
     Args:
         definition: the definition, or its name.
@@ -155,8 +154,7 @@ class EvaluationDataset:
             self.split, self.samples = "files found", _discover(self.definition, self.files)
         else:
             self.split, self.samples = list_path.name, _read_list(self.definition, list_path)
-        missing = [name for sample in self.samples for name in sample if name and name not in self.files]
-        if missing:
+        if missing := [name for sample in self.samples for name in sample if name and name not in self.files]:
             raise DataError(
                 f"{self.files.path}: {len(missing)} files of {self.split} are missing, first {missing[0]}."
             )
@@ -231,8 +229,7 @@ def _read_list(definition: EvaluationSet, path: Path) -> list[tuple[str, str, st
     samples = []
     columns = 3 if definition.mask else 2
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
-        names = line.split()
-        if not names:
+        if not (names := line.split()):
             continue
         if len(names) < columns:
             raise DataError(f"{path}: line {number} has {len(names)} columns, expected at least {columns}.")

@@ -51,8 +51,7 @@ def fit_prediction(protocol: Protocol, comparison: Comparison, prediction, predi
         return _marigold(protocol, comparison, prediction, predicts, depth, valid)
     if prediction.shape != depth.shape:
         prediction = resize_map(prediction, depth.shape)
-    broken = int((valid & ~prediction.isfinite()).sum())
-    if broken:
+    if broken := int((valid & ~prediction.isfinite()).sum()):
         raise ValueError(f"the prediction is NaN or infinite at {broken} valid pixels")
     signal, usable = signal_of(prediction.double(), predicts, protocol.fit)
     line = fit_signals(protocol, signal[None], depth[None].double(), (valid & usable)[None])

@@ -103,8 +103,7 @@ def _mean(column: np.ndarray) -> str:
 
 
 def _describe_unreadable(table: "pyarrow.Table") -> list[str]:
-    errors = table["error"].drop_null().to_pylist()
-    if not errors:
+    if not (errors := table["error"].drop_null().to_pylist()):
         return []
     heading = f"{len(errors)} depth files could not be read" + (", the first ten" if len(errors) > 10 else "")
     return [f"{heading}:\n", "\n".join(f"- {error}" for error in errors[:10]) + "\n"]
