@@ -1,11 +1,13 @@
 """A clip measured with one fit for all its frames, as video protocols do."""
 
+import itertools
+
 import torch
 
 from anydepth_hf.alignment_spaces import as_tensor, resize_map
 from anydepth_hf.metrics import mean_metrics
 from training.evaluation.comparison import Comparison
-from training.evaluation.fitting import apply_fit, fit_signals, signal_of
+from training.evaluation.fitting import Fitted, apply_fit, fit_points, signal_of
 from training.evaluation.measures import measure
 from training.evaluation.protocol import Protocol
 
@@ -35,44 +37,34 @@ def measure_clip(protocol: Protocol, comparison: Comparison, predicts: str, fram
         if not bool(prediction[valid].isfinite().all()):
             raise ValueError("the prediction is NaN or infinite at valid pixels")
         parts.append((*signal_of(prediction.double(), predicts, protocol.fit), depth.double(), valid))
-    signal, use, depth, mask = map(torch.stack, zip(*parts))
-    if not mask.any():
-        return None
-    line = fit_signals(protocol, signal, depth, mask & use)
+    points = [(signal[use & valid], depth[use & valid]) for signal, use, depth, valid in parts]
+    line = fit_points(protocol.fit, *map(torch.cat, zip(*points)))
     names = tuple(name for name in protocol.metrics if name != "temporal_error")
-    errors, disparities = [], []
-    for k in range(len(frames)):
-        fitted = apply_fit(protocol, comparison, line, signal[k], use[k], depth[k], mask[k])
-        disparities.append(1 / fitted.predicted)
-        errors.append(measure(names, fitted.predicted, fitted.target, fitted.valid, protocol.epsilon))
-    metrics = mean_metrics(errors)
+    fits = [apply_fit(protocol, comparison, line, *part) for part in parts]
+    metrics = mean_metrics(measure(names, fit.predicted, fit.target, fit.valid, protocol.epsilon) for fit in fits)
     if metrics is None or "temporal_error" not in protocol.metrics:
         return metrics
-    change = temporal_error(torch.stack(disparities), torch.where(mask, 1 / depth, 0), mask)
+    change = temporal_error(fits)
     return None if change is None else metrics | {"temporal_error": change}
 
 
-def temporal_error(predicted: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> float | None:
-    """Mean absolute difference between the changes of two videos of disparity from one frame to the next.
+def temporal_error(frames: list[Fitted]) -> float | None:
+    """Mean absolute difference between the changes of predicted and true disparity from one frame to the next.
 
     The temporal gradient matching of DepthAnything/Video-Depth-Anything (`loss/loss.py`), one scale, nothing trimmed:
-    the mean over pairs of frames of the mean over the pixels that count.
-
-    Args:
-        predicted, target: (T, H, W) aligned and true disparity.
-        valid: bool (T, H, W). A pixel counts where it is valid in both frames and the truth changes by less than
-            `STILL` of the later frame's range.
+    the mean over pairs of frames of the mean over the pixels that count. A pixel counts where it is valid in both
+    frames and the truth changes by less than `STILL` of the later frame's range.
 
     Returns:
         In the unit of disparity; `None` with fewer than two frames or no pixel that counts.
     """
     errors = []
-    for k in range(1, len(target)):
-        true_change = target[k] - target[k - 1]
-        known = target[k][valid[k]]
+    for before, now in itertools.pairwise(frames):
+        true_change = 1 / now.target - 1 / before.target
+        known = 1 / now.target[now.valid]
         if len(known):
-            counts = valid[k] & valid[k - 1] & (true_change.abs() < STILL * (known.max() - known.min()))
+            counts = now.valid & before.valid & (true_change.abs() < STILL * (known.max() - known.min()))
             if counts.any():
-                change = predicted[k] - predicted[k - 1]
+                change = 1 / now.predicted - 1 / before.predicted
                 errors.append((change - true_change)[counts].abs().mean(dtype=torch.float64))
     return float(torch.stack(errors).mean()) if errors else None

@@ -11,7 +11,7 @@ from anydepth_hf.alignment_marigold import align_maps
 from anydepth_hf.alignment_spaces import DEPTH_FLOOR, as_tensor, clip_depth, resize_map
 from training.evaluation.comparison import Comparison
 from training.evaluation.planarity import median
-from training.evaluation.protocol import Protocol
+from training.evaluation.protocol import Fit, Protocol
 
 LOG_NEEDS = 1e-6  # smallest disparity whose logarithm is taken
 
@@ -54,7 +54,10 @@ def fit_prediction(protocol: Protocol, comparison: Comparison, prediction, predi
     if broken := int((valid & ~prediction.isfinite()).sum()):
         raise ValueError(f"the prediction is NaN or infinite at {broken} valid pixels")
     signal, usable = signal_of(prediction.double(), predicts, protocol.fit)
-    line = fit_signals(protocol, signal[None], depth[None].double(), (valid & usable)[None])
+    points = valid & usable
+    if protocol.fit.grid is not None:
+        points = nearest_to_cells(points, protocol.fit.grid)
+    line = fit_points(protocol.fit, signal[points], depth[points].double())
     return apply_fit(protocol, comparison, line, signal, usable, depth, valid)
 
 
@@ -67,7 +70,7 @@ def _marigold(protocol, comparison, prediction, predicts, depth, valid) -> Fitte
     return Fitted(*align_maps(prediction, depth, valid, space, *limits, comparison.alignment_max_resolution))
 
 
-def signal_of(prediction: torch.Tensor, predicts: str, fit) -> tuple[torch.Tensor, torch.Tensor]:
+def signal_of(prediction: torch.Tensor, predicts: str, fit: Fit) -> tuple[torch.Tensor, torch.Tensor]:
     """The prediction in the space of the fit, and where it says something: (H, W) each.
 
     Depth is inverted for a fit in disparity, and disparity for one in depth, where the protocol measures that kind.
@@ -86,14 +89,10 @@ def signal_of(prediction: torch.Tensor, predicts: str, fit) -> tuple[torch.Tenso
     return signal, usable
 
 
-def fit_signals(protocol: Protocol, signal, depth, mask) -> tuple[float, float]:
-    """Scale and shift of one image, or of a clip: (T, H, W) each, float64, float64 and bool."""
-    fit = protocol.fit
+def fit_points(fit: Fit, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
+    """Scale and shift of predictions in the space of the fit, and of depths: float64 vectors."""
     if fit.space == "none":
         return 1.0, 0.0
-    if fit.grid is not None:
-        mask = mask & nearest_to_cells(mask[0], fit.grid)[None]
-    x, y = signal[mask], depth[mask]
     if not len(x):
         return 0.0, 0.0
     weights = 1 / y if fit.weights == "inverse_depth" else torch.ones_like(y)

@@ -106,6 +106,10 @@ def test_a_clip_has_one_fit_for_all_its_frames():
         steps.append(abs((disparity[k + 1] - disparity[k]) - (truth[k + 1] - truth[k]))[counts].mean())
     assert numbers == pytest.approx(expected | {"temporal_error": np.mean(steps)}, rel=1e-6, abs=0)
     assert measure_clip(protocol, RANGE, "disparity", frames[:1]) is None
+    blind = [(p, d, np.zeros_like(v)) for p, d, v in frames]
+    assert measure_clip(protocol, RANGE, "disparity", blind) is None
+    some = measure_clip(protocol, RANGE, "disparity", [*frames, blind[0]])
+    assert some == pytest.approx(numbers)
 
 
 @pytest.mark.parametrize(("shape", "grid"), [((75, 100), (64, 64)), ((37, 53), (8, 9)), ((48, 64), (64, 64))])
