@@ -44,7 +44,7 @@ def require_packages(format: str, precision: str) -> None:
     if precision == "int8-static" or (format, precision) == ("openvino", "int8"):
         packages += ("nncf",)
     for package in packages:
-        extra = "executorch" if package == "executorch" else "export"
+        extra = {"executorch": "executorch", "openvino": "openvino", "nncf": "openvino"}.get(package, "export")
         require(package, extra, f"Export to {format} ({precision})")
 
 

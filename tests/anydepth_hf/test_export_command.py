@@ -1,6 +1,7 @@
 """`anydepth export`: what it writes, what the files say, and what it refuses."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from anydepth_cli.main import main
 from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthForDepthEstimation, AnyDepthImageProcessor
 from anydepth_hf.export import REPORT, export_model
 from anydepth_hf.export_check import check_sizes
+from anydepth_hf.export_formats import require_packages
 from anydepth_hf.presets import preset_config, preset_names
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -92,6 +94,17 @@ def test_what_cannot_be_is_refused_before_writing(options, message, save_tiny_mo
     output = tmp_path / "out"
     assert main(["export", "--model", str(save_tiny_model()), "--output", str(output), *options]) == 2
     assert message in capsys.readouterr().err and not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("format", "precision", "package", "extra"),
+    [("onnx", "int8-static", "nncf", "openvino"), ("openvino", "fp32", "openvino", "openvino"),
+     ("onnx", "fp32", "onnxscript", "export"), ("executorch", "fp32", "executorch", "executorch")],
+)  # fmt: skip
+def test_a_missing_package_is_named_with_the_extra_that_has_it(format, precision, package, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=rf"{package}: pip install 'anydepth-hf\[{extra}\]'"):
+        require_packages(format, precision)
 
 
 def test_files_that_exist_stay(exported, capsys):
