@@ -12,8 +12,11 @@ from .outputs import MAPS, OutputOptions, is_complete, output_paths, write_outpu
 
 # Options of `anydepth predict` that only the model itself serves, with the values that ask for nothing.
 NOT_HERE = {
-    **dict.fromkeys(("dataset", "calibration", "rerun", "report", "predicts", "tiles")),
-    **dict.fromkeys(("legend", "side_by_side", "points"), False),
+    **dict.fromkeys(("dataset", "calibration", "rerun", "report", "predicts", "tiles"), (None,)),
+    **dict.fromkeys(("fov", "focal", "intrinsics"), (None,)),
+    **dict.fromkeys(("legend", "side_by_side", "points"), (False,)),
+    "device": (None, "cpu"),
+    "dtype": ("float32",),
 }
 BUNDLED_PHOTO = Path(__file__).parent / "bundled" / "coffee.jpg"
 
@@ -24,8 +27,8 @@ def run(args: argparse.Namespace) -> int:
     for name in formats:
         if name != "color" and name not in MAPS:
             raise ValueError(f"{name} is not written from an ONNX file, only {', '.join(('color', *MAPS))}.")
-    for name, value in NOT_HERE.items():
-        if getattr(args, name, value) != value:
+    for name, values in NOT_HERE.items():
+        if getattr(args, name) not in values:
             raise ValueError(f"--{name.replace('_', '-')} does not go with an ONNX file; take the model itself.")
     names = [*args.inputs, *(read_list(args.list) if args.list else ())]
     sources = find_sources(names or [BUNDLED_PHOTO], recursive=not args.no_recursive, videos=True)
@@ -41,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         robust=0.02 if args.robust else 0.0,
         overwrite=args.overwrite,
     )
-    failed = 0
+    written = failed = 0
     for source in sources:
         paths = output_paths(args.output_dir, source.stem, kind, formats)
         if not args.overwrite and is_complete(paths):
@@ -50,11 +53,12 @@ def run(args: argparse.Namespace) -> int:
         try:
             image = source.open()
             write_outputs(predictor(image, args.size, name=source.name), image, paths, options)
+            written += 1
         except (OSError, ValueError) as error:
             failed += 1
             print(f"anydepth predict: {one_line(error)}", file=sys.stderr)
-    if failed < len(sources):
-        print(f"Wrote {kind} of {len(sources) - failed} image{'s' * (len(sources) - failed > 1)} to {args.output_dir}")
+    if written:
+        print(f"Wrote {kind} of {written} image{'s' * (written > 1)} to {args.output_dir}")
     return int(failed > 0)
 
 

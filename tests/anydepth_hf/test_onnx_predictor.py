@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from anydepth_cli.main import main
 from anydepth_cli.predict import is_onnx
 from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthForDepthEstimation, AnyDepthImageProcessor, read_depth
 
@@ -82,3 +83,23 @@ def test_other_files_are_explained(exported_tiny_model, tmp_path):
 def test_which_models_are_onnx_files(exported_tiny_model):
     assert is_onnx(str(exported_tiny_model[1])) and is_onnx("model.onnx")
     assert not is_onnx(str(exported_tiny_model[0])) and not is_onnx("owner/name") and not is_onnx(None)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [["--device", "cuda"], ["--dtype", "bfloat16"], ["--fov", "60"], ["--focal", "500"], ["--report", "report.jsonl"]],
+)
+def test_options_that_only_the_model_serves_are_refused(option, exported_tiny_model, tmp_path, capsys):
+    arguments = ["predict", PHOTO, "--model", str(exported_tiny_model[1]), "--output-dir", str(tmp_path / "out")]
+    assert main([*arguments, *option]) == 2
+    assert f"{option[0]} does not go with an ONNX file" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_kept_results_are_not_called_written(exported_tiny_model, tmp_path, capsys):
+    arguments = ["predict", PHOTO, "--model", str(exported_tiny_model[1]), "--output-dir", str(tmp_path)]
+    arguments += ["--format", "npy", "--device", "cpu"]
+    assert main(arguments) == 0 and "Wrote disparity of 1 image" in capsys.readouterr().out
+    assert main(arguments) == 0
+    output = capsys.readouterr().out
+    assert "Kept the results" in output and "Wrote" not in output
