@@ -78,7 +78,7 @@ def export_model(
     output = Path(output)
     variants = plan(formats, precisions, has_calibration=len(calibration) > 0)
     check_model(model, precisions)
-    check_output(output, variants, overwrite, transformers_js)
+    check_output(output, variants, overwrite, transformers_js, source)
     model = model.to("cpu", torch.float32).eval()
     fixed_size = fixed_size or default_size(processor, model.config.patch_size)
     if any(format == "executorch" for format, _ in variants):
@@ -155,8 +155,18 @@ def check_model(model: Any, precisions: Sequence[str]) -> None:
             raise ValueError("The model has weights that float16 cannot hold; export fp32 or int8.")
 
 
-def check_output(output: Path, variants: Sequence[tuple[str, str]], overwrite: bool, transformers_js: bool) -> None:
-    """Raises ValueError where something would be written over that should not be."""
+def check_output(
+    output: Path,
+    variants: Sequence[tuple[str, str]],
+    overwrite: bool,
+    transformers_js: bool,
+    source: str | None,
+) -> None:
+    """Raises ValueError where something would be written over that should not be, or files of two models mixed."""
+    if (output / REPORT).exists():
+        earlier = json.loads((output / REPORT).read_text(encoding="utf-8"))["source"]
+        if None not in (earlier, source) and earlier != source:
+            raise ValueError(f"{output} holds files of {earlier} and its settings; give {source} a folder of its own.")
     for variant in variants:
         path = output / FILES[variant]
         if path.exists() and not overwrite:
@@ -248,7 +258,9 @@ def write_report(output: Path, results: list[dict[str, Any]], description: dict[
 def run(args: argparse.Namespace) -> int:
     """Runs the command `anydepth export`."""
     variants = plan(args.format, args.precision, has_calibration=args.calibration is not None)
-    check_output(args.output, variants, args.overwrite, args.transformers_js)
+    name = args.model or BUNDLED_CHECKPOINT
+    source = os.path.basename(os.path.normpath(name)) if os.path.isdir(name) else name
+    check_output(args.output, variants, args.overwrite, args.transformers_js, source)
     images = []
     if "int8-static" in args.precision:
         if not args.calibration.is_dir():
@@ -259,7 +271,6 @@ def run(args: argparse.Namespace) -> int:
         step = max(1, len(paths) // args.calibration_images)
         images = [open_image(path) for path in paths[::step][: args.calibration_images]]
     logging.disable_progress_bar()
-    name = args.model or BUNDLED_CHECKPOINT
     model, processor = load_model(name, "cpu", "float32", args.trust_remote_code)
     results = export_model(
         model,
@@ -271,7 +282,7 @@ def run(args: argparse.Namespace) -> int:
         fixed_size=args.size and tuple(args.size),
         overwrite=args.overwrite,
         transformers_js=args.transformers_js,
-        source=os.path.basename(os.path.normpath(name)) if os.path.isdir(name) else name,
+        source=source,
     )
     print("file                                            MB   largest error   mean error   (at sizes)")
     for result in results:

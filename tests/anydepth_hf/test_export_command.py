@@ -1,6 +1,7 @@
 """`anydepth export`: what it writes, what the files say, and what it refuses."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -112,6 +113,16 @@ def test_files_that_exist_stay(exported, capsys):
     assert main(["export", "--model", str(exported[0]), "--output", str(exported[1])]) == 2
     assert "model.onnx exists; --overwrite replaces it" in capsys.readouterr().err
     assert (exported[1] / "onnx" / "model.onnx").read_bytes() == before
+
+
+def test_two_models_do_not_share_a_folder(exported, tmp_path, capsys):
+    """The settings beside the files, and the report, are those of one model."""
+    other = shutil.copytree(exported[0], tmp_path / "other")
+    before = {path: path.read_bytes() for path in exported[1].rglob("*") if path.is_file()}
+    arguments = ["export", "--model", str(other), "--output", str(exported[1]), "--precision", "fp16", "--overwrite"]
+    assert main(arguments) == 2
+    assert f"holds files of {exported[0].name} and its settings; give other a folder" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in exported[1].rglob("*") if path.is_file()}
 
 
 def test_models_that_cannot_be_exported(save_tiny_model, tmp_path):
