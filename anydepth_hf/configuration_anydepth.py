@@ -1,11 +1,12 @@
 """Configuration of AnyDepth: an encoder, a head, and what the prediction means."""
 
 import difflib
+import itertools
 from collections.abc import Iterable
 from typing import Literal
 
 from huggingface_hub.dataclasses import strict
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 from transformers.utils import auto_docstring, logging
 
@@ -185,9 +186,13 @@ class AnyDepthConfig(PreTrainedConfig):
                 )
             self.backbone_config = dict(BACKBONE_PRESETS[self.backbone_config])
         if isinstance(self.backbone_config, dict):
-            config_class = BACKBONE_CONFIGS.get(self.backbone_config.get("model_type"))
-            if config_class is not None:
-                self.backbone_config = config_class.from_dict(self.backbone_config)
+            model_type = self.backbone_config.get("model_type")
+            if model_type not in CONFIG_MAPPING and model_type not in BACKBONE_CONFIGS:
+                raise ValueError(
+                    f"`backbone_config` needs the `model_type` of an encoder, like 'dinov3_vit'; got {model_type!r}."
+                )
+            if model_type in BACKBONE_CONFIGS:
+                self.backbone_config = BACKBONE_CONFIGS[model_type].from_dict(self.backbone_config)
         super().__post_init__(**kwargs)
         if self.backbone_config.model_type in ("dinov3_vit", "dinov2"):
             self.backbone_config.apply_layernorm = self.apply_backbone_norm
@@ -233,6 +238,9 @@ class AnyDepthConfig(PreTrainedConfig):
                 raise ValueError(f"`{name}` needs {expected} widths, got {getattr(self, name)}.")
         if self.output_hidden_sizes is not None and len(self.output_hidden_sizes) != 2:
             raise ValueError(f"`output_hidden_sizes` needs two widths, got {self.output_hidden_sizes}.")
+        widths = [self.upsample_hidden_sizes, self.reassemble_hidden_sizes, self.output_hidden_sizes]
+        if min(self.fusion_hidden_size, self.dysample_groups, *itertools.chain(*filter(None, widths))) < 1:
+            raise ValueError("All widths (`*_hidden_size`, `*_hidden_sizes`) and `dysample_groups` must be positive.")
         if self.head_type == "sdt":
             widths = [self.fusion_hidden_size, *(self.upsample_hidden_sizes or [])[:-1]]
             if any(width % self.dysample_groups for width in widths):
