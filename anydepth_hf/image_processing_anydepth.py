@@ -120,11 +120,11 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         return super().from_pretrained(loadable(pretrained_model_name_or_path, kwargs), *args, **kwargs)
 
     def _prepare_images_structure(self, images: ImageInput, expected_ndims: int = 3) -> list:
+        images = images if isinstance(images, list | tuple) else [images]
+        if not images:
+            raise ValueError("The list of images is empty.")
         # the base class knows no gray arrays of two dimensions
-        images = [
-            image[None] if getattr(image, "ndim", None) == 2 else image
-            for image in (images if isinstance(images, list | tuple) else [images])
-        ]
+        images = [image[None] if getattr(image, "ndim", None) == 2 else image for image in images]
         return super()._prepare_images_structure(images if len(images) > 1 else images[0], expected_ndims)
 
     def process_image(
@@ -243,8 +243,8 @@ class AnyDepthImageProcessor(BaseImageProcessor):
             which says whether that is `"disparity"` or `"depth"`.
 
         Raises:
-            ValueError: wrong number of target sizes, unknown `output_type`, disparity to depth without alignment, or a
-                calibration of another type of prediction or beside `scale` and `shift`.
+            ValueError: wrong number of target sizes, scales or shifts, unknown `output_type`, disparity to depth
+                without alignment, or a calibration of another type of prediction or beside `scale` and `shift`.
         """
         predictions = outputs.predicted_depth.float()
         if target_sizes is not None and len(target_sizes) != len(predictions):
@@ -269,17 +269,20 @@ class AnyDepthImageProcessor(BaseImageProcessor):
                 "Pass `calibration`, or `scale` and `shift`, fitted on known depths (`anydepth_hf.alignment.fit`), "
                 "or ask for output_type='disparity'."
             )
-        scales, shifts = (
-            torch.as_tensor(default if value is None else value, dtype=torch.float32).expand(len(predictions))
+        alignments = [
+            torch.as_tensor(default if value is None else value, dtype=torch.float32).flatten()
             for value, default in ((scale, 1.0), (shift, 0.0))
-        )
+        ]
+        if any(values.numel() not in (1, len(predictions)) for values in alignments):
+            raise ValueError(f"`scale` and `shift` must be one number, or one for each of {len(predictions)} images.")
+        scales, shifts = (values.expand(len(predictions)).tolist() for values in alignments)
         results = []
         for index, prediction in enumerate(predictions):
             if target_sizes is not None:
                 size = tuple(int(side) for side in target_sizes[index])
                 prediction = F.interpolate(prediction[None, None], size=size, mode="bilinear")[0, 0]
             if scale is not None or shift is not None:
-                prediction = prediction * scales[index].item() + shifts[index].item()
+                prediction = prediction * scales[index] + shifts[index]
             kind = self.prediction_type
             if calibration is not None:
                 prediction, kind = calibrations[index].apply(prediction).float(), "depth"

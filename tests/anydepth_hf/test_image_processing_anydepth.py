@@ -90,6 +90,7 @@ def test_arrays_and_tensors_equal_the_picture(processor):
         (np.full((8, 8, 3), np.nan), r"values in \[0, 1\]"),
         (np.full((8, 8, 3), 300, np.int32), r"values in 0\.\.255"),
         (np.zeros((8, 8, 5), np.uint8), "channel"),
+        ([], "list of images is empty"),
     ],
 )
 def test_bad_values_are_explained(processor, image, message):
@@ -183,6 +184,8 @@ class TestPostProcessing:
     def test_wrong_arguments_are_explained(self, processor):
         with pytest.raises(ValueError, match="1 target sizes for 2 predictions"):
             processor.post_process_depth_estimation(self.outputs, target_sizes=[(4, 6)])
+        with pytest.raises(ValueError, match="one for each of 2 images"):
+            processor.post_process_depth_estimation(self.outputs, scale=[1, 2, 3], shift=0)
         with pytest.raises(ValueError, match="'disparity' or 'depth'"):
             processor.post_process_depth_estimation(self.outputs, output_type="inverse")
         with pytest.raises(ValueError, match="'disparity' or 'depth'"):
