@@ -52,6 +52,7 @@ class DepthAnything3Encoder(nn.Module):
         """
         head_dim = self.config.hidden_size // self.config.num_attention_heads
         table_args = (grid, 1, head_dim, self.config.rope_theta, hidden_states.device)
+        local_positions, global_positions = (rotary_tables(*table_args, shared) for shared in (False, True))
         local_states = hidden_states
         levels = [(local_states, hidden_states)] if "stem" in self.config.out_features else []
         for index, layer in enumerate(self.layer):
@@ -60,8 +61,8 @@ class DepthAnything3Encoder(nn.Module):
                 camera_token = camera_token.expand(hidden_states.shape[0], -1, -1).to(hidden_states.dtype)
                 hidden_states = torch.cat((camera_token, hidden_states[:, 1:]), dim=1)
             if index >= self.alt_start:
-                position_embeddings = rotary_tables(*table_args, shared_position=is_global)
-                hidden_states = layer(hidden_states, position_embeddings=position_embeddings, **kwargs)
+                positions = global_positions if is_global else local_positions
+                hidden_states = layer(hidden_states, position_embeddings=positions, **kwargs)
             else:
                 hidden_states = layer(hidden_states, **kwargs)
             if not is_global:

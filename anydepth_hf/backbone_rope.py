@@ -1,35 +1,11 @@
 """The block that Depth Anything 3 and VGGT share: a DINOv2 block with q/k norm and 2-D rotary positions."""
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.dinov2.modeling_dinov2 import Dinov2Attention, Dinov2Layer, eager_attention_forward
-
-
-def _rotary_tables(
-    height: int, width: int, num_prefix_tokens: int, head_dim: int, theta: float, device: torch.device, shared: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
-    rows = torch.arange(1, height + 1, device=device)
-    columns = torch.arange(1, width + 1, device=device)
-    positions = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1).flatten(0, 1)
-    if shared:
-        positions = torch.ones_like(positions)
-    positions = nn.functional.pad(positions, (0, 0, num_prefix_tokens, 0))
-    exponents = torch.arange(0, head_dim // 2, 2, dtype=torch.float32, device=device) / (head_dim // 2)
-    angles = positions[:, :, None].float() * theta**-exponents
-    angles = torch.cat((angles, angles), dim=-1).flatten(1)
-    return angles.cos(), angles.sin()
-
-
-@lru_cache(maxsize=16)
-def _cached_rotary_tables(*args) -> tuple[torch.Tensor, torch.Tensor]:
-    # a tensor made in inference mode could not be saved for a later backward pass
-    with torch.inference_mode(False):
-        return _rotary_tables(*args)
 
 
 def rotary_tables(
@@ -44,7 +20,7 @@ def rotary_tables(
     Cosines and sines of the 2-D rotary position embedding of a patch grid (naver/croco; RoFormer per axis).
 
     The patch of row y and column x sits at (y + 1, x + 1), the tokens before the patches at (0, 0). The first half of
-    a head turns with y and the second with x. Tables of the last few grids are kept per device.
+    a head turns with y and the second with x.
 
     Args:
         grid (`tuple[int, int]`): patches in y and in x.
@@ -57,11 +33,15 @@ def rotary_tables(
     Returns:
         Two float32 `torch.Tensor` of shape `(num_prefix_tokens + grid[0] * grid[1], head_dim)`.
     """
-    args = (*grid, num_prefix_tokens, head_dim, theta, device, shared_position)
-    # tensors made while tracing (or under any dispatch mode, e.g. fake tensors) must not outlive it
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or _get_current_dispatch_mode() is not None:
-        return _rotary_tables(*args)
-    return _cached_rotary_tables(*args)
+    rows, columns = (torch.arange(1, side + 1, device=device) for side in grid)
+    positions = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1).flatten(0, 1)
+    if shared_position:
+        positions = torch.ones_like(positions)
+    positions = nn.functional.pad(positions, (0, 0, num_prefix_tokens, 0))
+    exponents = torch.arange(0, head_dim // 2, 2, dtype=torch.float32, device=device) / (head_dim // 2)
+    angles = positions[:, :, None].float() * theta**-exponents
+    angles = torch.cat((angles, angles), dim=-1).flatten(1)
+    return angles.cos(), angles.sin()
 
 
 def apply_rotary(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
