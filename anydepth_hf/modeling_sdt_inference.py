@@ -68,47 +68,55 @@ class Sampler:
     def positions(self, features: torch.Tensor, start: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Sampling positions x and y, in pixels, for `features` `(rows, width, channels)`, rows from `start` on.
 
-        Each is `(rows, 2, width, 2 * groups)`: row, sub-row, column, then sub-column and group.
+        Each is `(rows, 2, width, 2, groups)`: row, sub-row, column, sub-column and group.
         """
         rows, width, channels = features.shape
         offset = features.reshape(-1, channels).float() @ self.weight
         count = len(self.bias)
         scale = offset[:, count:].sigmoid().mul_(0.5) if self.has_scope else 0.25
         offset = (offset[:, :count] + self.bias).mul_(scale).add_(self.init_pos)
-        x, y = offset.view(rows, width, 2, 2, -1).permute(2, 0, 3, 1, 4)
-        columns = torch.arange(width, device=x.device)[:, None]
-        lines = torch.arange(start, start + rows, device=x.device)[:, None, None, None]
+        x, y = offset.view(rows, width, 2, 2, 2, -1).permute(2, 0, 3, 1, 4, 5)
+        columns = torch.arange(width)[:, None, None]
+        lines = torch.arange(start, start + rows)[:, None, None, None, None]
         return x + columns, y + lines
 
     def __call__(self, features: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Rows `2 * start` to `2 * stop` of the map `(2 * height, 2 * width, channels)` sampled from `features`."""
-        height, width, channels = features.shape
+        _, width, channels = features.shape
         x, y = self.positions(features[start:stop], start)
-        left, x = split_position(x, width)
-        top, y = split_position(y, height)
-        # `features` as a table: groups of pixels of rows; a neighbour that does not exist has weight 0
-        corner = (top.mul_(width).add_(left)).mul_(self.groups).unflatten(-1, (2, self.groups))
-        corner = corner + torch.arange(self.groups, dtype=torch.int32, device=corner.device)
-        right = self.groups if width > 1 else 0
-        below = self.groups * width if height > 1 else 0
-        indices = torch.stack((corner, corner + right, corner + below, corner + (right + below)), dim=-1)
-        other_x, other_y = 1 - x, 1 - y
-        weights = torch.stack((other_x * other_y, x * other_y, other_x * y, x * y), dim=-1)
-        sampled = F.embedding_bag(
-            indices.view(-1, 4),
-            features.view(-1, channels // self.groups),
-            per_sample_weights=weights.view(-1, 4).to(features.dtype),
-            mode="sum",
-        )
-        return sampled.view(2 * (stop - start), 2 * width, channels)
+        return sample(features, x, y).view(2 * (stop - start), 2 * width, channels)
+
+
+def sample(image: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """
+    Bilinear samples of an image `(height, width, channels)`, borders repeated.
+
+    Args:
+        x, y: positions in pixels `(..., groups)`, of each group of channels.
+
+    Returns:
+        `(positions, channels // groups)`, in the order of the positions.
+    """
+    height, width, channels = image.shape
+    groups = x.shape[-1]
+    left, x = split_position(x, width)
+    top, y = split_position(y, height)
+    # `image` as a table: groups of pixels of rows; a neighbour that does not exist has weight 0
+    corner = (top * width + left) * groups + torch.arange(groups, dtype=torch.int32)
+    right, below = groups * (width > 1), groups * width * (height > 1)
+    indices = torch.stack((corner, corner + right, corner + below, corner + (right + below)), dim=-1)
+    weights = torch.stack(((1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y), dim=-1)
+    table = image.reshape(-1, channels // groups)
+    weights = weights.view(-1, 4).to(image.dtype)
+    return F.embedding_bag(indices.view(-1, 4), table, per_sample_weights=weights, mode="sum")
 
 
 def split_position(position: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Positions moved into an axis of `size` pixels: the pixel before each, int32, and the fraction beyond it."""
-    position = position.clamp_(0, size - 1)
+    position = position.clamp(0, size - 1)
     # the integers are clamped as well, because a position may be NaN
-    pixel = position.int().clamp_(0, max(size - 2, 0))
-    return pixel, position.sub_(pixel)
+    pixel = position.detach().int().clamp_(0, max(size - 2, 0))
+    return pixel, position - pixel
 
 
 def convolve_rows(strips: Iterator[torch.Tensor], conv: Conv | WinogradConv, height: int) -> Iterator[torch.Tensor]:

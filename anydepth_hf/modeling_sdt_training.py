@@ -10,9 +10,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
-from .modeling_sdt_inference import is_plain
+from .modeling_sdt_inference import is_plain, sample
 from .winograd_anydepth import WinogradConv, WinogradWeightGradient, is_worthwhile
 
 # 4x4 tiles of a strip: enough for matrix products to be fast, few enough that transformed strips stay small.
@@ -113,7 +112,7 @@ class SampledConv(torch.autograd.Function):
     def forward(ctx, maps, grid, weight):
         ctx.save_for_backward(maps, grid, weight)
         conv = WinogradConv(weight, weight.new_zeros(len(weight)), relu=False)
-        results = [convolve(conv, sample(*image)[None]) for image in zip(maps, grid)]
+        results = [convolve(conv, sample_grid(*image)[None]) for image in zip(maps, grid)]
         return torch.cat(results) if len(results) > 1 else results[0]
 
     @staticmethod
@@ -126,7 +125,7 @@ class SampledConv(torch.autograd.Function):
         for index in range(len(maps)):
             with torch.enable_grad():
                 inputs = maps[index].detach().requires_grad_(), grid[index].detach().requires_grad_()
-                sampled = sample(*inputs)
+                sampled = sample_grid(*inputs)
             sampled_gradient = torch.empty_like(sampled)
             for _, rows in strips(sampled[None]):
                 window = cut_window(gradient[index], rows)
@@ -136,7 +135,7 @@ class SampledConv(torch.autograd.Function):
         return *(torch.stack(parts) for parts in zip(*results)), weight_gradient.result()
 
 
-def sample(image: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+def sample_grid(image: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
     """`grid_sample` (bilinear, borders repeated) of an image `(height, width, channels)`.
 
     Args:
@@ -146,27 +145,9 @@ def sample(image: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
         `(rows, columns, channels)`.
     """
     height, width, channels = image.shape
-    groups, rows, columns, _ = grid.shape
     x, y = grid.permute(3, 1, 2, 0).unbind()
-    (left, x), (top, y) = (
-        split_position(((position + 1) * size - 1) / 2, size) for position, size in ((x, width), (y, height))
-    )
-    # `image` as a table: groups of pixels of rows; a neighbour that does not exist has weight 0
-    corner = (top * width + left) * groups + torch.arange(groups, dtype=torch.int32)
-    right, below = groups * (width > 1), groups * width * (height > 1)
-    indices = torch.stack((corner, corner + right, corner + below, corner + (right + below)), dim=-1)
-    weights = torch.stack(((1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y), dim=-1)
-    table = image.reshape(-1, channels // groups)
-    sampled = F.embedding_bag(indices.view(-1, 4), table, per_sample_weights=weights.view(-1, 4), mode="sum")
-    return sampled.view(rows, columns, channels)
-
-
-def split_position(position: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Positions moved into an axis of `size` pixels: the pixel before each, int32, and the fraction beyond it."""
-    position = position.clamp(0, size - 1)
-    # the integers are clamped as well, because a position may be NaN
-    pixel = position.detach().int().clamp_(0, max(size - 2, 0))
-    return pixel, position - pixel
+    x, y = (((position + 1) * size - 1) / 2 for position, size in ((x, width), (y, height)))
+    return sample(image, x, y).view(*grid.shape[1:3], channels)
 
 
 def can_train(head: nn.Module, features: torch.Tensor) -> bool:
