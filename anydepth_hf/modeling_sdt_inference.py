@@ -268,17 +268,25 @@ def has_plain_geometry(conv: nn.Conv2d) -> bool:
     return size in (1, 3) and geometry == ((size, size), (size // 2, size // 2), (1, 1), (1, 1), 1, "zeros")
 
 
-def can_infer(head: nn.Module, features: torch.Tensor) -> bool:
-    """Whether `infer` applies: on CPU, without gradients, and nobody traces, counts or changes what the layers do."""
+def is_unobserved(features: torch.Tensor) -> bool:
+    """Whether a map is for the paths on CPU: there, not empty, and nobody traces or counts what is done with it."""
     return (
-        not (torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_grad_enabled() or head.training)
+        not (torch.compiler.is_compiling() or torch.jit.is_tracing())
         and features.device.type == "cpu"
-        and features.dtype in (torch.float32, torch.bfloat16, torch.float16)
         and features.numel() > 0
         # subclasses, vmap, and modes such as FlopCounterMode and fake tensors
         and type(features) is torch.Tensor
         and not torch._C._functorch.is_functorch_wrapped_tensor(features)
         and torch._C._len_torch_dispatch_stack() == 0
+    )
+
+
+def can_infer(head: nn.Module, features: torch.Tensor) -> bool:
+    """Whether `infer` applies: on CPU, without gradients, and nobody traces, counts or changes what the layers do."""
+    return (
+        is_unobserved(features)
+        and not (torch.is_grad_enabled() or head.training)
+        and features.dtype in (torch.float32, torch.bfloat16, torch.float16)
         and is_plain(head)
     )
 

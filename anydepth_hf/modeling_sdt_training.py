@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from .modeling_sdt_inference import is_plain, sample
+from .modeling_sdt_inference import is_plain, is_unobserved, sample
 from .winograd_anydepth import WinogradConv, WinogradWeightGradient, is_worthwhile
 
 # 4x4 tiles of a strip: enough for matrix products to be fast, few enough that transformed strips stay small.
@@ -153,16 +153,11 @@ def sample_grid(image: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
 def can_train(head: nn.Module, features: torch.Tensor) -> bool:
     """Whether `train` applies: on CPU in float32, and nobody traces, counts or changes what the layers do."""
     return (
-        not (torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled("cpu"))
+        is_unobserved(features)
         and torch.is_grad_enabled()
         and head.training
-        and features.device.type == "cpu"
         and features.dtype == torch.float32
-        and features.numel() > 0
-        # subclasses, vmap, and modes such as FlopCounterMode and fake tensors
-        and type(features) is torch.Tensor
-        and not torch._C._functorch.is_functorch_wrapped_tensor(features)
-        and torch._C._len_torch_dispatch_stack() == 0
+        and not torch.is_autocast_enabled("cpu")
         and is_plain(head, training=True)
         and all(is_worthwhile(conv.weight, torch.float32) for stage in head.stages() for conv in wide_convs(stage))
     )
