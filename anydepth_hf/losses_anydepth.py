@@ -9,7 +9,6 @@ import torch
 
 EPSILON = 1e-6
 GRADIENT_MATCHING_WEIGHT = 2.0  # L_ssi : L_gm = 1 : 2, arXiv:2601.02760 section 4.2 and arXiv:2406.09414 section 7.1
-GRADIENT_MATCHING_SCALES = 4
 SILOG_VARIANCE_FOCUS = 0.5  # lambda of Eigen et al., arXiv:1406.2283 equation 4
 
 
@@ -52,19 +51,7 @@ def affine_invariant_normalize(values: torch.Tensor, valid: torch.Tensor) -> tor
     return (centered / deviation.clamp(min=EPSILON)).view_as(values)
 
 
-def affine_invariant_residual(prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """Normalised prediction minus normalised target, (B, H, W): what both relative losses measure."""
-    return affine_invariant_normalize(prediction, valid) - affine_invariant_normalize(target, valid)
-
-
-def affine_invariant_loss(residual: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """L_ssi: mean absolute `affine_invariant_residual` (B, H, W) over the valid pixels. One value per image, (B,)."""
-    return _mean_per_image(residual.abs(), valid)
-
-
-def gradient_matching_loss(
-    residual: torch.Tensor, valid: torch.Tensor, scales: int = GRADIENT_MATCHING_SCALES
-) -> torch.Tensor:
+def gradient_matching_loss(residual: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """
     L_gm: |d/dx| + |d/dy| of the residual, summed over the scales ::1, ::2, ::4, ::8.
 
@@ -72,14 +59,14 @@ def gradient_matching_loss(
     (Ranftl et al., arXiv:1907.01341 equation 11).
 
     Args:
-        residual: `affine_invariant_residual` or `log_residual` (B, H, W).
+        residual: normalised prediction minus normalised target, or `log_residual` (B, H, W).
         valid: bool (B, H, W).
 
     Returns:
         One value per image, (B,).
     """
     loss = residual.new_zeros(residual.shape[0])
-    for step in (2**scale for scale in range(scales)):
+    for step in (1, 2, 4, 8):
         values, mask = residual[:, ::step, ::step], valid[:, ::step, ::step]
         in_x = torch.where(mask[:, :, 1:] & mask[:, :, :-1], values.diff(dim=2).abs(), 0.0).sum(dim=(1, 2))
         in_y = torch.where(mask[:, 1:] & mask[:, :-1], values.diff(dim=1).abs(), 0.0).sum(dim=(1, 2))
@@ -93,9 +80,7 @@ def log_residual(prediction: torch.Tensor, target: torch.Tensor, valid: torch.Te
     return torch.where(valid, error, 0.0)
 
 
-def scale_invariant_log_loss(
-    residual: torch.Tensor, valid: torch.Tensor, variance_focus: float = SILOG_VARIANCE_FOCUS
-) -> torch.Tensor:
+def scale_invariant_log_loss(residual: torch.Tensor, valid: torch.Tensor, variance_focus: float) -> torch.Tensor:
     """
     SILog: sqrt(mean(e^2) - variance_focus * mean(e)^2) of e = ln prediction - ln target; no scale of either changes it
     at a variance focus of 1.
@@ -124,9 +109,9 @@ def depth_loss(
     """
     The training loss of a model, from its raw output and depth labels.
 
-    Relative models: L_ssi + 2 L_gm against per-image min-max disparity (or depth, for models that predict it), or,
-    with the `relative_loss` "log", SILog with a variance focus of 1 and L_gm, both of ln prediction - ln labels (after
-    Li and Snavely, arXiv:1804.00607 section 4).
+    Relative models: L_ssi, the mean absolute residual, + 2 L_gm, against per-image min-max disparity (or depth, for
+    models that predict it), or, with the `relative_loss` "log", SILog with a variance focus of 1 and L_gm, both of
+    ln prediction - ln labels (after Li and Snavely, arXiv:1804.00607 section 4).
     Metric models: SILog on metres; a predicted disparity is then 1/metre.
 
     Args:
@@ -136,22 +121,7 @@ def depth_loss(
 
     Returns:
         Scalar: mean over the images that have a label; 0, with zero gradients, when none has.
-
-    Raises:
-        ValueError: if the shapes differ or a type is unknown.
     """
-    if prediction.shape != labels.shape:
-        raise ValueError(
-            f"labels have the shape {tuple(labels.shape)} but the prediction has {tuple(prediction.shape)}: "
-            "give depth labels (batch, height, width) at the size of pixel_values"
-        )
-    if prediction_type not in ("disparity", "depth"):
-        raise ValueError(f'prediction_type is {prediction_type!r}: use "disparity" or "depth"')
-    if depth_estimation_type not in ("relative", "metric"):
-        raise ValueError(f'depth_estimation_type is {depth_estimation_type!r}: use "relative" or "metric"')
-    if relative_loss not in ("affine_invariant", "log"):
-        raise ValueError(f'relative_loss is {relative_loss!r}: use "affine_invariant" or "log"')
-
     with torch.autocast(device_type=prediction.device.type, enabled=False):
         dtype = torch.promote_types(prediction.dtype, torch.float32)
         prediction, labels = prediction.to(dtype), labels.to(dtype)
@@ -163,8 +133,9 @@ def depth_loss(
             per_image = scale_invariant_log_loss(residual, valid, SILOG_VARIANCE_FOCUS if is_metric else 1.0)
         else:
             to_target = depth_to_disparity_target if prediction_type == "disparity" else _stretch_to_unit
-            residual = affine_invariant_residual(prediction, to_target(labels, valid), valid)
-            per_image = affine_invariant_loss(residual, valid)
+            target = affine_invariant_normalize(to_target(labels, valid), valid)
+            residual = affine_invariant_normalize(prediction, valid) - target
+            per_image = _mean_per_image(residual.abs(), valid)
         if not is_metric:
             per_image = per_image + gradient_matching_weight * gradient_matching_loss(residual, valid)
         return per_image.sum() / valid.flatten(1).any(dim=1).sum().clamp(min=1)
