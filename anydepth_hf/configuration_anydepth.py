@@ -1,7 +1,6 @@
 """Configuration of AnyDepth: an encoder, a head, and what the prediction means."""
 
 import difflib
-import itertools
 from collections.abc import Iterable
 from typing import Literal
 
@@ -36,33 +35,24 @@ def _dinov3(hidden_size: int, *args) -> dict:
     return _vit("dinov3_vit", hidden_size, *args, intermediate_size=4 * hidden_size, num_register_tokens=4)
 
 
-def _dav2(*args) -> dict:
-    return _vit("dinov2", *args, image_size=518, patch_size=14, use_mask_token=False)
-
-
-def _da3(*args, **kwargs) -> dict:
-    return _vit("depth_anything_3", *args, **kwargs)
-
-
-def _da3_mono() -> dict:
-    return _da3(1024, 24, [5, 12, 18, 24], alt_start=None, cat_token=False)
-
+_DAV2 = {"image_size": 518, "patch_size": 14, "use_mask_token": False}
+_DA3_MONO = _vit("depth_anything_3", 1024, 24, [5, 12, 18, 24], alt_start=None, cat_token=False)
 
 # Encoders by name. Levels are those of the paper; `out_indices` counts the embeddings as 0, so block i is i + 1.
 BACKBONE_PRESETS: dict[str, dict] = {
     "dinov3-small": _dinov3(384, 12, [3, 6, 9, 12]),
     "dinov3-base": _dinov3(768, 12, [3, 6, 9, 12]),
     "dinov3-large": _dinov3(1024, 24, [5, 12, 18, 24]),
-    "dav2-small": _dav2(384, 12, [3, 6, 9, 12]),
-    "dav2-base": _dav2(768, 12, [3, 6, 9, 12]),
-    "dav2-large": _dav2(1024, 24, [5, 12, 18, 24]),
+    "dav2-small": _vit("dinov2", 384, 12, [3, 6, 9, 12], **_DAV2),
+    "dav2-base": _vit("dinov2", 768, 12, [3, 6, 9, 12], **_DAV2),
+    "dav2-large": _vit("dinov2", 1024, 24, [5, 12, 18, 24], **_DAV2),
     # Depth Anything 3 and VGGT: the levels that their own heads read
-    "da3-small": _da3(384, 12, [6, 8, 10, 12], alt_start=4),
-    "da3-base": _da3(768, 12, [6, 8, 10, 12], alt_start=4),
-    "da3-large": _da3(1024, 24, [12, 16, 20, 24], alt_start=8),
-    "da3-giant": _da3(1536, 40, [20, 28, 34, 40], alt_start=13, use_swiglu_ffn=True),
-    "da3-mono-large": _da3_mono(),
-    "da3-metric-large": _da3_mono(),
+    "da3-small": _vit("depth_anything_3", 384, 12, [6, 8, 10, 12], alt_start=4),
+    "da3-base": _vit("depth_anything_3", 768, 12, [6, 8, 10, 12], alt_start=4),
+    "da3-large": _vit("depth_anything_3", 1024, 24, [12, 16, 20, 24], alt_start=8),
+    "da3-giant": _vit("depth_anything_3", 1536, 40, [20, 28, 34, 40], alt_start=13, use_swiglu_ffn=True),
+    "da3-mono-large": _DA3_MONO,
+    "da3-metric-large": _DA3_MONO,
     "vggt-1b": _vit("vggt", 1024, 24, [5, 12, 18, 24]),
 }
 
@@ -232,14 +222,17 @@ class AnyDepthConfig(PreTrainedConfig):
             raise ValueError(
                 f"`backbone_config.out_indices` must lie in 1..{num_layers} (block i is i + 1), got {indices}."
             )
-        for name, counts in (("upsample_hidden_sizes", (3, 4)), ("reassemble_hidden_sizes", (4,))):
-            if getattr(self, name) is not None and len(getattr(self, name)) not in counts:
-                expected = " or ".join({3: "three", 4: "four"}[count] for count in counts)
-                raise ValueError(f"`{name}` needs {expected} widths, got {getattr(self, name)}.")
-        if self.output_hidden_sizes is not None and len(self.output_hidden_sizes) != 2:
-            raise ValueError(f"`output_hidden_sizes` needs two widths, got {self.output_hidden_sizes}.")
-        widths = [self.upsample_hidden_sizes, self.reassemble_hidden_sizes, self.output_hidden_sizes]
-        if min(self.fusion_hidden_size, self.dysample_groups, *itertools.chain(*filter(None, widths))) < 1:
+        all_widths = [self.fusion_hidden_size]
+        for name, counts, expected in (
+            ("upsample_hidden_sizes", (3, 4), "three or four"),
+            ("reassemble_hidden_sizes", (4,), "four"),
+            ("output_hidden_sizes", (2,), "two"),
+        ):
+            widths = getattr(self, name)
+            if widths is not None and len(widths) not in counts:
+                raise ValueError(f"`{name}` needs {expected} widths, got {widths}.")
+            all_widths += widths or []
+        if min(self.dysample_groups, *all_widths) < 1:
             raise ValueError("All widths (`*_hidden_size`, `*_hidden_sizes`) and `dysample_groups` must be positive.")
         if self.head_type == "sdt":
             widths = [self.fusion_hidden_size, *(self.upsample_hidden_sizes or [])[:-1]]
