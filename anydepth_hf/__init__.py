@@ -10,7 +10,8 @@ from .bundled_checkpoint import BUNDLED_CHECKPOINT
 __version__ = "0.1.0"
 
 if find_spec("torch") is not None:
-    from . import auto_classes as auto_classes
+    from transformers import CONFIG_MAPPING, AutoBackbone, AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation
+
     from .backbone_depth_anything_3 import DepthAnything3Backbone
     from .backbone_vggt import VGGTBackbone
     from .configuration_anydepth import AnyDepthConfig
@@ -18,13 +19,33 @@ if find_spec("torch") is not None:
     from .configuration_vggt import VGGTConfig
     from .depth_files import read_depth, write_depth
     from .depth_map import DepthMap
+    from .hub_anydepth import set_resolver
     from .image_processing_anydepth import AnyDepthImageProcessor
     from .loading import load_model
     from .modeling_anydepth import AnyDepthForDepthEstimation
     from .modeling_dpt import DPTHead
     from .modeling_sdt import SDTHead
     from .prediction import predict_depth
-    from .pull import from_preset, pull
+    from .pull import from_preset, pull, resolve
+
+    AutoConfig.register("anydepth", AnyDepthConfig)
+    AutoModelForDepthEstimation.register(AnyDepthConfig, AnyDepthForDepthEstimation)
+    AutoImageProcessor.register(
+        AnyDepthConfig, image_processor_classes={"torchvision": AnyDepthImageProcessor, "pil": AnyDepthImageProcessor}
+    )
+    for _config, _backbone in ((DepthAnything3Config, DepthAnything3Backbone), (VGGTConfig, VGGTBackbone)):
+        # a later transformers may bring its own; AnyDepth finds these without the registry
+        if _config.model_type not in CONFIG_MAPPING:
+            AutoConfig.register(_config.model_type, _config)
+            AutoBackbone.register(_config, _backbone)
+
+    # `from_pretrained` of a repository that holds the authors' own files only gives the model converted from them.
+    set_resolver(resolve)
+
+    # What `save_pretrained` writes then loads with `trust_remote_code=True` where this package is not installed.
+    AnyDepthConfig.register_for_auto_class()
+    AnyDepthForDepthEstimation.register_for_auto_class("AutoModelForDepthEstimation")
+    AnyDepthImageProcessor.register_for_auto_class()
 else:
 
     def __getattr__(name: str):
