@@ -1,8 +1,6 @@
 """Files of the Hub, downloaded through `huggingface_hub` and compared with the size and the hash that it states."""
 
-import os
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,21 +168,12 @@ def explain(error: Exception, repo: str, revision: str) -> HubFileError:
     raise error
 
 
-def free_space(folder: str | os.PathLike) -> int:
-    """Bytes that are free where `folder` is, or will be."""
-    folder = Path(folder)
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
-
-
 __all__ = [
     "HubFileError",
     "HubUnreachable",
     "RemoteFile",
     "download",
     "explain",
-    "free_space",
     "from_cache",
     "look_up",
 ]

@@ -28,7 +28,6 @@ from .hub_files import (
     HubUnreachable,
     RemoteFile,
     download,
-    free_space,
     from_cache,
     look_up,
 )
@@ -80,7 +79,6 @@ def pull(name: str, output: str | os.PathLike | None = None) -> str:
         output = Path(output)
         if output.exists() and not (output.is_dir() and not any(output.iterdir())):
             raise PullError(f"{output} exists and is no empty folder; choose another --output.")
-        output.parent.mkdir(parents=True, exist_ok=True)
         if cached.is_dir():
             with _sentences(output), atomic_directory(output) as temporary:
                 shutil.copytree(cached, temporary, dirs_exist_ok=True)
@@ -244,7 +242,8 @@ def _require_space(name: str, downloaded: int, converted: int, folder: Path):
     """Refuses before the download what could not be kept. Weights are float32 in the files and in the model."""
     cache = Path(constants.HF_HUB_CACHE)
     for place, needed in ((cache, downloaded), (folder.parent, downloaded + converted)):
-        free = free_space(place)
+        existing = next(folder for folder in (place, *place.parents) if folder.exists())
+        free = shutil.disk_usage(existing).free
         if needed > free:
             raise PullError(
                 f"{name} needs {needed / 1e9:.1f} GB in {place}, where {free / 1e9:.1f} GB are free: free some space "

@@ -277,6 +277,13 @@ def test_an_output_folder_of_ones_own(originals, tmp_path):
         pull("dav2-small-dpt")
 
 
+def test_a_failed_pull_leaves_no_folders(originals, tmp_path, offline):
+    offline()
+    with pytest.raises(PullError, match="not on this disk yet"):
+        pull("dav2-small-dpt", output=tmp_path / "models" / "mine")
+    assert not (tmp_path / "models").exists()
+
+
 def test_names_that_users_give(originals, tmp_path, monkeypatch):
     assert resolve("someone/model") == "someone/model" and resolve(tmp_path) == str(tmp_path)
     assert resolve("dav2-small-dpt") == pull("dav2-small-dpt")
