@@ -10,11 +10,6 @@ from anydepth_cli.sentences import first_line
 from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .pull import resolve
 
-DTYPES = ("float32", "bfloat16", "float16")
-
-# Parameters that encoders have for their own training only: no prediction depends on them.
-_UNUSED = ("mask_token",)
-
 
 class ModelError(ValueError):
     """A model that cannot be used; the message is one sentence that names it."""
@@ -31,7 +26,8 @@ def require_complete(loading_info: dict, name: str | os.PathLike):
     Raises:
         ModelError: weights are missing or of another shape.
     """
-    absent = sorted(key for key in loading_info["missing_keys"] if not key.endswith(_UNUSED))
+    # encoders have mask tokens for their own training only: no prediction depends on them
+    absent = sorted(key for key in loading_info["missing_keys"] if not key.endswith("mask_token"))
     absent += sorted(str(key[0] if isinstance(key, tuple) else key) for key in loading_info["mismatched_keys"])
     if absent:
         raise ModelError(
@@ -92,4 +88,4 @@ def find_device(name: str | torch.device | None = None) -> torch.device:
         raise ModelError(f"The device {name} cannot be used here: {first_line(error)}") from error
 
 
-__all__ = ["DTYPES", "ModelError", "find_device", "load_model", "require_complete"]
+__all__ = ["ModelError", "find_device", "load_model", "require_complete"]

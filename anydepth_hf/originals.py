@@ -31,11 +31,6 @@ class OriginalFile:
         """The branch, tag or commit that is downloaded."""
         return _data()["repositories"][self.repo]["revision"]
 
-    @property
-    def evidence(self) -> Literal["seen", "assumed"]:
-        """Whether the owner's own documents or code name this file."""
-        return _data()["repositories"][self.repo]["files"][self.name]
-
 
 @dataclass(frozen=True)
 class Original:
