@@ -4,8 +4,7 @@ Convention: 2 FLOPs per multiply-add of convolutions, linear layers and attentio
 once per *input* position; nothing for the rest (norms, activations, interpolation, sampling).
 """
 
-import functools
-import json
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -46,14 +45,8 @@ def count(config: PreTrainedConfig, height: int, width: int) -> Counts:
         config: of any `AutoModelForDepthEstimation` with a `head` (and a `neck`).
         height, width: input size in pixels.
     """
-    return _count(type(config), config.to_json_string(use_diff=False), height, width)
-
-
-@functools.cache
-def _count(config_class: type[PreTrainedConfig], settings: str, height: int, width: int) -> Counts:
-    config = config_class.from_dict(json.loads(settings))
     with torch.device("meta"):
-        model = AutoModelForDepthEstimation.from_config(config).eval()
+        model = AutoModelForDepthEstimation.from_config(copy.deepcopy(config)).eval()
         pixel_values = torch.empty(1, 3, height, width)
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
