@@ -257,11 +257,6 @@ class AnyDepthConfig(PreTrainedConfig):
         return super().from_pretrained(loadable(pretrained_model_name_or_path, kwargs), *args, **kwargs)
 
     @property
-    def has_relu_output(self) -> bool:
-        """Whether the prediction is a single channel behind a ReLU, not a mean of bins."""
-        return self.output_activation == "relu" and self.num_output_channels == 1
-
-    @property
     def patch_size(self) -> int:
         """Side of the encoder's patches, in pixels."""
         return self.backbone_config.patch_size

@@ -224,9 +224,9 @@ def check_file(
     fixed_size: tuple[int, int],
 ) -> list[dict[str, Any]]:
     """Errors of a written file, by [`compare`]. Raises ValueError where they are too large."""
-    sizes = check_sizes(model.config.patch_size, getattr(model.config.backbone_config, "image_size", None))
-    if model.config.backbone_config.model_type == "dinov3_vit":
-        sizes = sizes[:-1]  # its positions are computed for any size
+    encoder = model.config.backbone_config
+    # DINOv3's positions are computed for any size
+    sizes = check_sizes(encoder.patch_size, None if encoder.model_type == "dinov3_vit" else encoder.image_size)
     if format == "executorch":
         sizes = [(1, *fixed_size)]
     try:

@@ -1,5 +1,6 @@
 """What depth-estimation models of the Hub predict: disparity, relative depth or metres."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -15,10 +16,7 @@ def model_type_rule(config: PreTrainedConfig) -> dict:
     """The entry of `MODEL_TYPES` for a configuration; empty for a model type that the table lacks."""
 
     def value(path: str):
-        node = config
-        for name in path.split("."):
-            node = getattr(node, name, None)
-        return node
+        return functools.reduce(lambda node, name: getattr(node, name, None), path.split("."), config)
 
     for rule in MODEL_TYPES.get(config.model_type, []):
         if all(value(path) == expected for path, expected in rule.get("where", {}).items()):

@@ -125,7 +125,8 @@ class AnyDepthPreTrainedModel(PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             init_layer(module)
-            if isinstance(module, PredictionConv) and self.config.has_relu_output:
+            has_relu_output = self.config.output_activation == "relu" and self.config.num_output_channels == 1
+            if isinstance(module, PredictionConv) and has_relu_output:
                 # a ReLU that starts negative everywhere would never learn
                 init.ones_(module.bias)
         elif isinstance(module, DySample):
