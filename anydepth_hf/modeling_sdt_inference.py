@@ -190,34 +190,27 @@ def has_fast_bfloat16() -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-class PreparedStages:
-    """The stages of each head, prepared once for a dtype and again when a weight has changed.
-
-    They are kept beside the heads and not in them: copies, pickles and the `state_dict` of a head are as without.
-    """
-
-    def __init__(self):
-        self.prepared = weakref.WeakKeyDictionary()
-
-    @staticmethod
-    def fingerprint(head: nn.Module) -> list:
-        """Identifies the current weights of a head, so that prepared ones are made anew after a change."""
-        layers = [layer for stage in head.stages() for layer in stage]
-        tensors = [tensor for layer in layers for tensor in (*layer.parameters(), *layer.buffers())]
-        # the sums catch what versions do not count: writes through `.data`, and new tensors at an old address
-        sums = torch.stack([tensor.sum(dtype=torch.float32) for tensor in tensors]).tolist()
-        return [(id(t), t.data_ptr(), 0 if t.is_inference() else t._version, s) for t, s in zip(tensors, sums)]
-
-    def get(self, head: nn.Module, dtype: torch.dtype) -> list[Stage]:
-        """Prepared stages of a head in a precision, made at the first call and after a change of its weights."""
-        key = (dtype, has_exact_matmul(), self.fingerprint(head))
-        entry = self.prepared.get(head)
-        if entry is None or entry[0] != key:
-            entry = self.prepared[head] = key, [Stage(layers, dtype) for layers in head.stages()]
-        return entry[1]
+# The stages of each head in a precision, beside the heads and not in them: copies, pickles and the `state_dict` of a
+# head are as without.
+prepared: weakref.WeakKeyDictionary[nn.Module, tuple] = weakref.WeakKeyDictionary()
 
 
-prepared_stages = PreparedStages()
+def fingerprint(head: nn.Module) -> list:
+    """Identifies the current weights of a head, so that prepared ones are made anew after a change."""
+    layers = [layer for stage in head.stages() for layer in stage]
+    tensors = [tensor for layer in layers for tensor in (*layer.parameters(), *layer.buffers())]
+    # the sums catch what versions do not count: writes through `.data`, and new tensors at an old address
+    sums = torch.stack([tensor.sum(dtype=torch.float32) for tensor in tensors]).tolist()
+    return [(id(t), t.data_ptr(), 0 if t.is_inference() else t._version, s) for t, s in zip(tensors, sums)]
+
+
+def prepare_stages(head: nn.Module, dtype: torch.dtype) -> list[Stage]:
+    """Stages of a head in a precision, prepared at the first call and after a change of its weights."""
+    key = (dtype, has_exact_matmul(), fingerprint(head))
+    entry = prepared.get(head)
+    if entry is None or entry[0] != key:
+        entry = prepared[head] = key, [Stage(layers, dtype) for layers in head.stages()]
+    return entry[1]
 
 
 def is_untouched(module: nn.Module) -> bool:
@@ -300,7 +293,7 @@ def infer(head: nn.Module, features: torch.Tensor) -> torch.Tensor:
     result_dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else features.dtype
     dtype = torch.bfloat16 if result_dtype == torch.bfloat16 and has_fast_bfloat16() else torch.float32
     with torch.autocast("cpu", enabled=False):
-        stages = prepared_stages.get(head, dtype)
+        stages = prepare_stages(head, dtype)
         height, width = (side * 2 ** len(stages) for side in features.shape[-2:])
         result = features.new_empty(len(features), stages[-1].out_channels, height, width, dtype=result_dtype)
         for image, prediction in zip(features.permute(0, 2, 3, 1), result.permute(0, 2, 3, 1)):

@@ -44,11 +44,6 @@ def cut_window(image: torch.Tensor, rows: slice, scale: torch.Tensor | None = No
     return window
 
 
-def interior(window: torch.Tensor, rows: slice, width: int) -> torch.Tensor:
-    """The rows of the image in a window that `cut_window` made of them."""
-    return window[1 : rows.stop - rows.start + 1, 1 : width + 1]
-
-
 def convolve(conv: WinogradConv, maps: torch.Tensor, *affine: torch.Tensor) -> torch.Tensor:
     """`conv` of maps, or of their activation, `(batch, height, width, out_channels)`."""
     batch_size, height, width, _ = maps.shape
@@ -91,8 +86,8 @@ class ActivatedConv(torch.autograd.Function):
             activation = cut_window(maps[image], rows, scale, shift)
             window = cut_window(gradient[image], rows)
             weight_gradient.add(activation, window)
-            part = conv(window)[: rows.stop - rows.start, :width]
-            part = part.mul_(interior(activation, rows, width) > 0)
+            height = rows.stop - rows.start
+            part = conv(window)[:height, :width].mul_(activation[1 : height + 1, 1 : width + 1] > 0)
             shift_gradient += part.sum(dim=(0, 1))
             scale_gradient += (maps[image, rows] - mean).mul_(part).sum(dim=(0, 1))
             result[image, rows] = part

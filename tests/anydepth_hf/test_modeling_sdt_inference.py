@@ -238,7 +238,7 @@ def test_prepared_weights_are_kept_until_a_weight_changes_and_no_longer_than_the
     stage = modeling_sdt_inference.Stage
     monkeypatch.setattr(modeling_sdt_inference, "Stage", lambda *args: built.append(1) or stage(*args))
     head, levels = random_head(), random_levels()
-    prepared = modeling_sdt_inference.prepared_stages.prepared
+    prepared = modeling_sdt_inference.prepared
     for _ in range(3):
         head(*levels)
     assert len(built) == 4
