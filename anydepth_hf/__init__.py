@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if find_spec("torch") is not None:
     from transformers import CONFIG_MAPPING, AutoBackbone, AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation
 
+    from . import hub_anydepth
     from .backbone_depth_anything_3 import DepthAnything3Backbone
     from .backbone_vggt import VGGTBackbone
     from .configuration_anydepth import AnyDepthConfig
@@ -19,7 +20,6 @@ if find_spec("torch") is not None:
     from .configuration_vggt import VGGTConfig
     from .depth_files import read_depth, write_depth
     from .depth_map import DepthMap
-    from .hub_anydepth import set_resolver
     from .image_processing_anydepth import AnyDepthImageProcessor
     from .loading import load_model
     from .modeling_anydepth import AnyDepthForDepthEstimation
@@ -40,7 +40,7 @@ if find_spec("torch") is not None:
             AutoBackbone.register(_config, _backbone)
 
     # `from_pretrained` of a repository that holds the authors' own files only gives the model converted from them.
-    set_resolver(resolve)
+    hub_anydepth.resolver = resolve
 
     # What `save_pretrained` writes then loads with `trust_remote_code=True` where this package is not installed.
     AnyDepthConfig.register_for_auto_class()

@@ -7,12 +7,8 @@ from collections.abc import Callable
 REPOSITORIES = "AIGeeksGroup/AnyDepth"
 
 # The package sets it to `resolve` of `pull.py`. Remote code lies in a repository that holds a model, and needs none.
-_resolver: list[Callable[[str, str], str]] = []
-
-
-def set_resolver(resolver: Callable[[str, str], str]):
-    """Sets the function that maps a repository of AnyDepth and a revision to what `from_pretrained` can load."""
-    _resolver[:] = [resolver]
+resolver: Callable[[str, str], str] | None = None
+"""Maps a repository of AnyDepth and a revision to what `from_pretrained` can load."""
 
 
 def loadable(name: str | os.PathLike | None, options: dict) -> str | os.PathLike | None:
@@ -20,13 +16,13 @@ def loadable(name: str | os.PathLike | None, options: dict) -> str | os.PathLike
     What `from_pretrained(name, **options)` should load: `name` itself, or, where the package is installed and it is
     a repository of AnyDepth that holds no model of Transformers, the folder of its converted weights.
     """
-    if not _resolver or not isinstance(name, str) or not name.startswith(REPOSITORIES) or os.path.isdir(name):
+    if resolver is None or not isinstance(name, str) or not name.startswith(REPOSITORIES) or os.path.isdir(name):
         return name
     # the auto classes pass the commit that they found for `main`
     revision = options.get("revision") or "main"
     if options.get("subfolder") or options.get("local_files_only") or not re.fullmatch("main|[0-9a-f]{40}", revision):
         return name
-    return _resolver[0](name, revision)
+    return resolver(name, revision)
 
 
-__all__ = ["loadable", "set_resolver"]
+__all__ = ["loadable"]
