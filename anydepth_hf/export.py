@@ -80,9 +80,8 @@ def export_model(
     check_model(model, precisions)
     check_output(output, variants, overwrite, transformers_js, source)
     model = model.to("cpu", torch.float32).eval()
-    fixed_size = fixed_size or default_size(processor, model.config.patch_size)
-    if any(format == "executorch" for format, _ in variants):
-        check_fixed_size(fixed_size, model.config.patch_size)
+    if "executorch" in formats:
+        fixed_size = executorch_size(fixed_size, processor, model.config.patch_size)
     description = describe_model(model.config, processor)
     batches = [processor(image, return_tensors="pt").pixel_values for image in calibration]
     exporter = Exporter(model, description, batches, fixed_size)
@@ -196,16 +195,14 @@ def for_transformers_js(processor: Any) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def check_fixed_size(size: tuple[int, int], patch: int) -> None:
+def executorch_size(size: tuple[int, int] | None, processor: Any, patch: int) -> tuple[int, int]:
+    """The height and width that were asked for, or the square of the processor's size. Raises ValueError."""
+    if size is None:
+        side = max(patch, min(filter(None, dict(processor.size).values())) // patch * patch)
+        return side, side
     if any(side % patch for side in size):
         raise ValueError(f"--size must be multiples of the patch size, {patch}; got {size[0]} {size[1]}.")
-
-
-def default_size(processor: Any, patch: int) -> tuple[int, int]:
-    """The square of the processor's size."""
-    sides = [side for side in dict(processor.size).values() if side]
-    side = max(patch, min(sides) // patch * patch)
-    return side, side
+    return size
 
 
 def parts(path: Path) -> list[Path]:
@@ -221,7 +218,7 @@ def check_file(
     path: Path,
     photo: np.ndarray,
     description: dict[str, Any],
-    fixed_size: tuple[int, int],
+    fixed_size: tuple[int, int] | None,
 ) -> list[dict[str, Any]]:
     """Errors of a written file, by [`compare`]. Raises ValueError where they are too large."""
     encoder = model.config.backbone_config
