@@ -1,7 +1,6 @@
 """Configuration of AnyDepth: an encoder, a head, and what the prediction means."""
 
 import difflib
-from collections.abc import Iterable
 from typing import Literal
 
 from huggingface_hub.dataclasses import strict
@@ -168,7 +167,10 @@ class AnyDepthConfig(PreTrainedConfig):
     patch_alignment: Literal["resize", "pad"] = "resize"
 
     def __post_init__(self, **kwargs):
-        self._warn_of_misspelt(kwargs)
+        for key in kwargs:  # transformers keeps whatever it is given, under any name
+            close = difflib.get_close_matches(key, self.__dataclass_fields__, n=1, cutoff=0.8)
+            if close and not hasattr(type(self), key):
+                logger.warning(f"AnyDepthConfig has no field `{key}`, and keeps it unused; did you mean `{close[0]}`?")
         if isinstance(self.backbone_config, str):
             if self.backbone_config not in BACKBONE_PRESETS:
                 raise ValueError(
@@ -201,14 +203,6 @@ class AnyDepthConfig(PreTrainedConfig):
                 "with `python -m conversion.convert`."
             )
         return super().from_dict(config_dict, **kwargs)
-
-    @classmethod
-    def _warn_of_misspelt(cls, keys: Iterable[str]):
-        # transformers keeps whatever it is given, under any name
-        for key in keys:
-            close = difflib.get_close_matches(key, cls.__dataclass_fields__, n=1, cutoff=0.8)
-            if close and not hasattr(cls, key):
-                logger.warning(f"AnyDepthConfig has no field `{key}`, and keeps it unused; did you mean `{close[0]}`?")
 
     def validate_architecture(self):
         """Part of `@strict` validation. Raises what cannot be built, with what to change."""

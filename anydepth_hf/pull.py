@@ -73,7 +73,13 @@ def pull(name: str, output: str | os.PathLike | None = None) -> str:
         PullError: they cannot be downloaded, converted or written. Nothing half-made is left.
     """
     name = preset_of_repository(name) or name
-    published = _published(name)
+    published = original(name)
+    if published is None:
+        encoder = preset(name)["encoder"]["id"]
+        raise ValueError(
+            f"Nobody published weights of {name}: train them with `training/train.py --preset {name}`, which starts "
+            f"from the encoder {encoder}, or choose another preset (`anydepth models` lists them)."
+        )
     cached = cached_folder(name)
     if output is not None:
         output = Path(output)
@@ -142,17 +148,6 @@ def resolve(name: str | os.PathLike, revision: str = "main") -> str:
 def cached_folder(name: str) -> Path:
     """Where [`pull`] keeps a preset. The folder exists as soon as the model in it is whole."""
     return cached_assets_path("anydepth-hf", namespace="models", subfolder=name) / CONVERTED
-
-
-def _published(name: str) -> Original:
-    published = original(name)
-    if published is None:
-        encoder = preset(name)["encoder"]["id"]
-        raise ValueError(
-            f"Nobody published weights of {name}: train them with `training/train.py --preset {name}`, which starts "
-            f"from the encoder {encoder}, or choose another preset (`anydepth models` lists them)."
-        )
-    return published
 
 
 def _holds_model(repo: str, revision: str) -> bool:
