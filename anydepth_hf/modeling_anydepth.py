@@ -54,7 +54,7 @@ class AnyDepthOutput(DepthEstimatorOutput):
     confidence: torch.Tensor | None = None
 
 
-HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
+HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder", "variant")
 
 
 def encoder_weights(name_or_path, found: dict, config: AnyDepthConfig, options: dict) -> dict[str, torch.Tensor]:

@@ -181,6 +181,12 @@ def test_an_encoder_alone_is_loaded_whole_under_a_new_head(save_tiny_model, tmp_
         assert torch.equal(value, weights[name])
 
 
+def test_a_variant_of_an_encoder_alone_is_found(save_tiny_model, tmp_path):
+    model = AnyDepthForDepthEstimation.from_pretrained(save_tiny_model())
+    ENCODERS["dinov3_vit"][0](model.config.backbone_config).save_pretrained(tmp_path, variant="fp16")
+    AnyDepthForDepthEstimation.from_pretrained(tmp_path, config=model.config, variant="fp16")
+
+
 def test_an_encoder_that_does_not_fit_is_refused(save_tiny_model, tmp_path):
     config = AnyDepthForDepthEstimation.from_pretrained(save_tiny_model("dinov2")).config
     shallow = {**TINY, **TINY_BACKBONES["dinov3_vit"], "num_hidden_layers": 1, "out_indices": [1]}
