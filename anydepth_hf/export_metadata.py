@@ -20,7 +20,9 @@ def describe_model(config: Any, processor: Any) -> dict[str, Any]:
     Returns:
         A dictionary that JSON can hold: `input` (constants of preprocessing), `output` (what the map holds).
     """
-    processing = processor.to_dict()
+    processing, unit = processor.to_dict(), None
+    if config.depth_estimation_type == "metric":
+        unit = "m" if config.prediction_type == "depth" else "1/m"
     names = ("do_resize", "do_rescale", "do_normalize", "rescale_factor", "image_mean", "image_std", "resample")
     size = {key: value for key, value in dict(processing["size"]).items() if value is not None}
     return {
@@ -39,18 +41,11 @@ def describe_model(config: Any, processor: Any) -> dict[str, Any]:
             "layout": "batch, height, width; float32, at the input's size",
             "prediction_type": config.prediction_type,
             "depth_estimation_type": config.depth_estimation_type,
-            "unit": unit(config.prediction_type, config.depth_estimation_type),
-            "meaning": meaning(config.prediction_type, unit(config.prediction_type, config.depth_estimation_type)),
+            "unit": unit,
+            "meaning": meaning(config.prediction_type, unit),
             "resize_to_image": "bilinear, align_corners=False",
         },
     }
-
-
-def unit(prediction_type: str, depth_estimation_type: str) -> str | None:
-    """`"m"`, `"1/m"`, or `None` where the scale is not known."""
-    if depth_estimation_type == "relative":
-        return None
-    return "m" if prediction_type == "depth" else "1/m"
 
 
 def encode(description: dict[str, Any]) -> str:
@@ -71,4 +66,4 @@ def decode(text: str | None, source: str) -> dict[str, Any]:
     return description
 
 
-__all__ = ["METADATA_KEY", "decode", "describe_model", "encode", "unit"]
+__all__ = ["METADATA_KEY", "decode", "describe_model", "encode"]
