@@ -105,7 +105,7 @@ def test_only_exported_levels_are_kept():
 def test_hidden_states_and_attentions_on_request():
     model = small_model()
     model.set_attn_implementation("eager")
-    images = torch.randn(2, 3, 56, 98)
+    images = torch.randn(2, 3, 56, 98, generator=torch.Generator().manual_seed(1))
     output = model(images, output_hidden_states=True, output_attentions=True)
     assert [tuple(h.shape) for h in output.hidden_states] == [(2, 33, 48)] * (1 + 2 * 4)
     assert [tuple(a.shape) for a in output.attentions] == [(2, 3, 33, 33)] * (2 * 4)
