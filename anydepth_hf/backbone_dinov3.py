@@ -23,7 +23,8 @@ class AnyDepthDINOv3Encoder(DINOv3ViTEncoder):
 class AnyDepthDINOv3Backbone(DINOv3ViTBackbone):
     """
     [`DINOv3ViTBackbone`] that treats its last layer as the others (transformers always norms it), returns the class
-    token of every level, and keeps only the exported levels in memory.
+    token of every level, and keeps only the exported levels in memory. It takes and returns the shapes of
+    [`AnyDepthDinov2Backbone`].
     """
 
     checkpoint_class = DINOv3ViTBackbone
@@ -42,14 +43,6 @@ class AnyDepthDINOv3Backbone(DINOv3ViTBackbone):
     @merge_with_config_defaults
     @capture_outputs(tie_last_hidden_states=False)
     def forward(self, pixel_values: torch.Tensor, **kwargs: Unpack[TransformersKwargs]) -> DINOv3ViTBackboneOutput:
-        """
-        Args:
-            pixel_values: `(batch_size, 3, height, width)`, sides multiples of the patch size.
-
-        Returns:
-            `feature_maps`, one `(batch_size, hidden_size, rows, columns)` per exported level, and `cls_tokens`, one
-            `(batch_size, hidden_size)`; `hidden_states` and `attentions` on request.
-        """
         patch_size = self.config.patch_size
         grid = [side // patch_size for side in pixel_values.shape[-2:]]
         # the rotary tables take their dtype from the images
