@@ -39,9 +39,6 @@ from .presets import preset, preset_config, preset_names
 CONVERTED = "converted-1"
 """Name of a converted model's folder; the number rises when the same files are converted to another model."""
 
-ORIGIN_FILE = "origin.json"
-"""Beside a converted model: which files, of which commits, it was made from."""
-
 logger = logging.get_logger(__name__)
 
 
@@ -247,7 +244,7 @@ def _require_space(name: str, downloaded: int, converted: int, folder: Path):
 
 
 def _write_papers(published: Original, files: dict[Path, RemoteFile], folder: Path, notes: list[str]):
-    """Card, licences and origin beside a converted model."""
+    """Card, licences and origin (which files, of which commits, it was made from) beside a converted model."""
     name = published.preset
     card = _converter("hub.model_card").preset_card(name, directory=folder, model=f'anydepth_hf.pull("{name}")')
     (folder / "README.md").write_text(str(card).rstrip() + "\n", encoding="utf-8")
@@ -261,7 +258,7 @@ def _write_papers(published: Original, files: dict[Path, RemoteFile], folder: Pa
             (folder / "licenses").mkdir(exist_ok=True)
             shutil.copyfile(path, folder / "licenses" / f"{file.repo.replace('/', '--')}--{file.name}")
     origin = {"preset": name, "files": [vars(file) for file in files.values()], "notes": notes}
-    (folder / ORIGIN_FILE).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+    (folder / "origin.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
 
 
 @contextmanager
