@@ -162,6 +162,8 @@ def check_output(
     source: str | None,
 ) -> None:
     """Raises ValueError where something would be written over that should not be, or files of two models mixed."""
+    if output.is_file():
+        raise ValueError(f"{output} is a file; --output names a folder.")
     if (output / REPORT).exists():
         earlier = json.loads((output / REPORT).read_text(encoding="utf-8"))["source"]
         if None not in (earlier, source) and earlier != source:
@@ -242,6 +244,8 @@ def write_report(output: Path, results: list[dict[str, Any]], description: dict[
     """The report of all files in the folder, those of earlier runs too."""
     written = {result["file"] for result in results}
     earlier = []
+    if output.is_file():
+        raise ValueError(f"{output} is a file; --output names a folder.")
     if (output / REPORT).exists():
         earlier = json.loads((output / REPORT).read_text(encoding="utf-8"))["files"]
     versions = package_versions(PACKAGES)

@@ -115,6 +115,13 @@ def test_files_that_exist_stay(exported, capsys):
     assert (exported[1] / "onnx" / "model.onnx").read_bytes() == before
 
 
+def test_a_file_is_no_output_folder(exported, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert main(["export", "--model", str(exported[0]), "--output", str(tmp_path / "file")]) == 2
+    assert f"{tmp_path / 'file'} is a file; --output names a folder" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_two_models_do_not_share_a_folder(exported, tmp_path, capsys):
     """The settings beside the files, and the report, are those of one model."""
     other = shutil.copytree(exported[0], tmp_path / "other")
