@@ -126,6 +126,3 @@ def _free_port(host: str) -> int:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as server:
         server.bind((host, 0))
         return server.getsockname()[1]
-
-
-__all__ = ["make_page", "run"]

@@ -193,6 +193,3 @@ def _required(scene: Scene | None) -> Scene:
 def _no_view(hint: str) -> tuple[Any, ...]:
     # "hidden": Gradio never fills a 3-D view that was not on the page before
     return hint, gr.update(value=None, visible="hidden"), gr.update(value=None, visible=False)
-
-
-__all__ = ["EXAMPLE", "FIRST_STEP", "Actions"]

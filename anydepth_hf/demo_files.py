@@ -122,6 +122,3 @@ def write_files(
         calibration = replace(calibration, intrinsics=camera or calibration.intrinsics)
         written.append(calibration.save(folder / f"{scene.stem}_calibration.json"))
     return written
-
-
-__all__ = ["FORMATS", "VIDEO_FORMATS", "VIEWS", "camera_of", "missing", "range_of", "write_files", "write_view"]

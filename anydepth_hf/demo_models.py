@@ -81,6 +81,3 @@ def _label(name: str, published: dict | None) -> str:
         return model_label(name)
     licence = published["license"] + ("" if published["commercial_use"] else ", not for commercial use")
     return f"{name}: {published['parameters'] / 1e6:.0f} M, {published['predicts']}, {licence}"
-
-
-__all__ = ["BUNDLED", "Models"]

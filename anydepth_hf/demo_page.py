@@ -237,6 +237,3 @@ def _one_queue(actions: Actions) -> dict[str, Any]:
 def _path_of(payload: Any) -> str | None:
     """The uploaded file of an image component; Gradio has checked that it is one."""
     return None if payload is None else payload.path
-
-
-__all__ = ["CSS", "build_page", "theme"]

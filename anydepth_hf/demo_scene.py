@@ -226,6 +226,3 @@ def _mark(draw: ImageDraw.ImageDraw, place: tuple[float, float], radius: int, co
         fits = x + 2 * radius + draw.textlength(text, font) < width  # to the right of the point
         side, anchor = (x + 1.6 * radius, "lm") if fits else (x - 1.6 * radius, "rm")
         draw.text((side, y), text, fill=color, font=font, anchor=anchor, stroke_width=3, stroke_fill="white")
-
-
-__all__ = ["SHOWN", "Scene", "predict_scene"]

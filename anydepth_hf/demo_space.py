@@ -125,6 +125,3 @@ def _requirements() -> list[str]:
     for extra in EXTRAS:
         wanted += [item for item in needed if item.marker is not None and item.marker.evaluate({"extra": extra})]
     return [f"{item.name}{item.specifier}" for item in wanted]
-
-
-__all__ = ["write_space"]

@@ -293,6 +293,3 @@ def run(args: argparse.Namespace) -> int:
         print(f"{result['file']:<42} {result['bytes'] / 1e6:>7.1f} {worst:>15.1e} {mean:>12.1e}   {sizes}")
     print(f"Errors are relative to the largest value that PyTorch gives; all of them are in {args.output / REPORT}.")
     return 0
-
-
-__all__ = ["REPORT", "export_model", "run"]

@@ -78,6 +78,3 @@ def compare(
             {"size": list(size), "max_error": difference.max().item(), "mean_error": difference.mean().item()}
         )
     return errors
-
-
-__all__ = ["LIMITS", "check_sizes", "compare", "sample_images"]

@@ -231,6 +231,3 @@ def _open_executorch(path: Path, threads: int | None) -> Runner:
 def _open_torch(path: Path, threads: int | None) -> Runner:
     module = torch.export.load(path).module()
     return lambda pixel_values: module(pixel_values=pixel_values).predicted_depth
-
-
-__all__ = ["FILES", "Exporter", "Runner", "open_file", "require_packages"]

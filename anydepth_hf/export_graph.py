@@ -87,6 +87,3 @@ def store_split_weights(graph: Any) -> None:
         graph.remove(node, safe=True)
         if not weight.uses():
             del graph.initializers[weight.name]
-
-
-__all__ = ["GatherDySample", "gathering", "store_split_weights"]

@@ -64,6 +64,3 @@ def decode(text: str | None, source: str) -> dict[str, Any]:
     if not isinstance(description, dict) or description.get("schema") != 1:
         raise ValueError(f"{source} does not say what it predicts; write it with this version of `anydepth export`.")
     return description
-
-
-__all__ = ["METADATA_KEY", "decode", "describe_model", "encode"]

@@ -104,6 +104,3 @@ def stored_above(start: Any, read: Callable, inputs: Callable, name: Callable) -
         else:
             todo += inputs(part)
     return arrays
-
-
-__all__ = ["nncf_config"]

@@ -166,14 +166,3 @@ def explain(error: Exception, repo: str, revision: str) -> HubFileError:
     if isinstance(error, (OSError, HFValidationError)):
         return HubFileError(f"The files of {repo} cannot be downloaded: {reason}.")
     raise error
-
-
-__all__ = [
-    "HubFileError",
-    "HubUnreachable",
-    "RemoteFile",
-    "download",
-    "explain",
-    "from_cache",
-    "look_up",
-]

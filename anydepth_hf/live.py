@@ -110,6 +110,3 @@ def _jpeg(picture: Image.Image, text: str) -> bytes:
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=85)
     return file.getvalue()
-
-
-__all__ = ["LivePredictor", "run"]

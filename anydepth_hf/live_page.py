@@ -69,6 +69,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         """Nothing: the terminal is for the frame rate."""
-
-
-__all__ = ["LivePage"]

@@ -123,6 +123,3 @@ class LiveSource(threading.Thread):
 def picture_of(frame: Any) -> Image.Image:
     """PyAV's frame as a picture, upright."""
     return VideoFrame(0, 0, False, frame, (frame.width, frame.height)).open()
-
-
-__all__ = ["Latest", "LiveSource", "picture_of"]

@@ -86,6 +86,3 @@ def find_device(name: str | torch.device | None = None) -> torch.device:
         return device
     except Exception as error:  # RuntimeError, AssertionError of a build without CUDA ...
         raise ModelError(f"The device {name} cannot be used here: {first_line(error)}") from error
-
-
-__all__ = ["ModelError", "find_device", "load_model", "require_complete"]

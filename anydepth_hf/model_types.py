@@ -46,6 +46,3 @@ def prediction_kind(config: PreTrainedConfig, predicts: str | None = None) -> tu
     if predicts == "disparity":
         return "disparity", "1/m" if getattr(config, "depth_estimation_type", None) == "metric" else None
     return "depth", "m" if predicts == "metric_depth" else None
-
-
-__all__ = ["MODEL_TYPES", "PREDICTS", "model_type_rule", "prediction_kind"]

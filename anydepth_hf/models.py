@@ -57,6 +57,3 @@ def table() -> str:
         f"Without published weights, for training: {others}.",
     ]
     return "\n".join(lines)
-
-
-__all__ = ["catalog", "run", "table"]

@@ -60,6 +60,3 @@ def run(args: argparse.Namespace) -> int:
     if written:
         print(f"Wrote {kind} of {written} image{'s' * (written > 1)} to {args.output_dir}")
     return int(failed > 0)
-
-
-__all__ = ["run"]

@@ -138,6 +138,3 @@ def resize_map(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         share = share[:, None] if axis == 0 else share
         values = np.take(values, before, axis) * (1 - share) + np.take(values, after, axis) * share
     return values.astype(np.float32)
-
-
-__all__ = ["OnnxPredictor", "resize_map"]

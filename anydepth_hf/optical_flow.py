@@ -111,6 +111,3 @@ def _window(values: torch.Tensor) -> torch.Tensor:
         count = (last - first) if axis == -1 else (last - first)[:, None]
         values = ((sums.index_select(axis, last) - sums.index_select(axis, first)) / count).to(values)
     return values
-
-
-__all__ = ["estimate_flow", "global_shift", "inside", "resize_flow", "warp"]

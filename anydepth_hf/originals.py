@@ -112,6 +112,3 @@ def repository(name: str) -> str:
 def preset_of_repository(repo: str) -> str | None:
     """The preset with public weights that is released as `repo`, or `None`."""
     return next((name for name in preset_names() if repository(name) == repo and original(name)), None)
-
-
-__all__ = ["Original", "OriginalFile", "encoder_source", "is_gated", "original", "preset_of_repository", "repository"]

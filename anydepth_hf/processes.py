@@ -51,6 +51,3 @@ class Processes:
         values = [None] * self.count
         dist.all_gather_object(values, value)
         return values
-
-
-__all__ = ["Processes"]

@@ -287,6 +287,3 @@ def _converter(module: str) -> ModuleType:
         raise ImportError(
             "This installation lacks the converter; install the package anew, or use a checkout."
         ) from error
-
-
-__all__ = ["PullError", "cached_folder", "from_preset", "pull", "resolve", "run"]

@@ -85,6 +85,3 @@ def _announce(listening: socket.socket, predictor: Predictor):
     print(f"Serving {predictor.output_kind}{unit}, of {predictor.name}, on http://{place}:{port}", flush=True)
     if not ip_address(host).is_loopback:
         print("anydepth serve: every machine that reaches this one may use it.", file=sys.stderr, flush=True)
-
-
-__all__ = ["run"]

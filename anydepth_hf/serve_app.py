@@ -75,6 +75,3 @@ def about_option(error: dict) -> str:
     if error["type"] == "extra_forbidden":
         return f"{name[:80]}: there is no such option; there are {', '.join(Options.model_fields)}."
     return f"{name}: {error['msg']}, got {str(error['input'])[:80]!r}."
-
-
-__all__ = ["create_app"]

@@ -120,6 +120,3 @@ def choose(jobs: Iterable[Job], max_batch: int, max_wait: float) -> tuple[list[J
     if patience > 0 and full:
         return full[0][:max_batch], 0.0
     return groups[0][:max_batch], patience
-
-
-__all__ = ["Batcher", "Job", "choose"]

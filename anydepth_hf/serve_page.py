@@ -50,6 +50,3 @@ def _choices(kind: dict, schema: dict) -> str:
     if "anyOf" in kind:
         return _choices(kind["anyOf"][0], schema)
     return f"({', '.join(kind['enum'])})" if "enum" in kind else f"({kind['type']})"
-
-
-__all__ = ["page"]

@@ -108,6 +108,3 @@ def _archive(folder: Path) -> bytes:
             if path.is_file():
                 archive.write(path, path.relative_to(folder).as_posix())
     return buffer.getvalue()
-
-
-__all__ = ["MEDIA_TYPES", "Answer", "about", "make_answer"]

@@ -94,5 +94,3 @@ BODY = {
         },
     },
 }
-
-__all__ = ["BODY", "PROBLEMS", "RESULT", "Health", "Options", "Problem"]

@@ -160,6 +160,3 @@ async def while_wanted(body: Body, work: Coroutine[Any, Any, T]) -> T:
     finally:
         task.cancel()
         gone.cancel()
-
-
-__all__ = ["Limits", "Service"]

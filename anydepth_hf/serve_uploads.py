@@ -124,6 +124,3 @@ def safe_name(name: str) -> str:
     path = PurePath(name.replace("\\", "/").rpartition("/")[2])
     stem, suffix = (re.sub(r"[^\w.-]+", "_", part) for part in (path.stem, path.suffix))
     return (stem.lstrip(".")[:50] or UNNAMED) + suffix[:10]
-
-
-__all__ = ["Body", "Refusal", "Upload", "read_upload"]

@@ -114,6 +114,3 @@ def _predictor(model: Any, size: int | None, batch_size: int) -> Predictor:
     if size:
         predictor.set_size(size)
     return predictor
-
-
-__all__ = ["FORMATS", "predict_video"]

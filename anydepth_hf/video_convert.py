@@ -268,6 +268,3 @@ def _job(predictor: Predictor, source: Path) -> dict[str, Any]:
         "processor": zlib.crc32(repr(sorted(predictor.processor.to_dict().items(), key=str)).encode()),
         "options": [predictor.tiles, predictor.batch_size, GUIDE_SIDE],
     }
-
-
-__all__ = ["FORMATS", "PHASES", "convert_video", "damage_of", "guide_of", "resized", "stabilized_maps", "video_paths"]

@@ -33,6 +33,3 @@ def is_video(path: str | os.PathLike) -> bool:
         return True
     suffix = Path(path).suffix.lower()
     return suffix in VIDEO_SUFFIXES and suffix not in (".ts", ".mts")  # TypeScript
-
-
-__all__ = ["VIDEO_SUFFIXES", "is_video"]

@@ -219,6 +219,3 @@ def packets_of(container: Any, *streams: Any) -> Iterator[Any]:
             return
         except av().error.FFmpegError:
             failed += 1
-
-
-__all__ = ["VideoError", "VideoFrame", "VideoInfo", "open_video", "packets_of", "probe", "read_frames", "reason_of"]

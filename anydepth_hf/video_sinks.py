@@ -222,6 +222,3 @@ def make_sinks(paths: dict[str, Path], clip: Clip) -> Sequence[Sink]:
         makers[name](path, clip) if name in makers else _FrameFolder(path, clip, f".{name}")
         for name, path in paths.items()
     ]
-
-
-__all__ = ["ENDINGS", "Clip", "Sink", "make_sinks"]

@@ -106,6 +106,3 @@ class _Encode:
     def _encode(self, frame):
         for resampled in self.resampler.resample(frame):
             yield from self.stream.encode(resampled)
-
-
-__all__ = ["Sound"]

@@ -139,6 +139,3 @@ def bounds(low: float, high: float) -> tuple[float, float]:
     span = high - low
     reach = (SCALE_LIMITS[1] - 1 + SHIFT_LIMIT + SMOOTHING_LIMIT) * span
     return low - reach, high + reach
-
-
-__all__ = ["MODES", "SCALE_LIMITS", "SHIFT_LIMIT", "SMOOTHING_LIMIT", "Stabilizer", "Step", "bounds"]

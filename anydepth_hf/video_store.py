@@ -196,6 +196,3 @@ def decode_gray(data: bytes) -> np.ndarray:
     with av().open(io.BytesIO(data), format="nut") as container:
         container.streams.video[0].thread_type = "AUTO"
         return np.stack([frame.to_ndarray() for frame in container.decode(video=0)])
-
-
-__all__ = ["FFV1", "Segment", "SegmentStore", "segment_length"]
