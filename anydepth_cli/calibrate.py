@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser):
     )
     known.add_argument("--encoding", metavar="NAME", help="how maps of other programs are read: kitti, nyu, tum, ...")
     known.add_argument(
-        "--pitch", type=number(float), default=0.0, metavar="DEGREES", help="by which that camera looks down"
+        "--pitch", type=number(float), metavar="DEGREES", help="by which that camera looks down (default: 0)"
     )
     known.add_argument("--ground", type=Path, metavar="MASK", help="picture that is white on the ground")
     fit = parser.add_argument_group("fit")

@@ -73,12 +73,13 @@ def cautions(alignment: "Alignment") -> list[str]:
 
 def _formula(alignment: "Alignment") -> str:
     scale = _number(alignment.scale, alignment.scale_error)
-    shift = _number(alignment.shift, alignment.shift_error)
+    sign = "-" if alignment.shift < 0 else "+"
+    shift = f"{sign} {_number(abs(alignment.shift), alignment.shift_error)}"
     kind = alignment.prediction_type
     left = "1 / depth" if kind == "disparity" else "depth"
     if alignment.space == "log":
-        return f"log({left}) = {scale} * log({kind}) + {shift}"
-    return f"{left} = {scale} * {kind}" + ("" if alignment.scale_only else f" + {shift}")
+        return f"log({left}) = {scale} * log({kind}) {shift}"
+    return f"{left} = {scale} * {kind}" + ("" if alignment.scale_only else f" {shift}")
 
 
 def _number(value: float, error: float) -> str:

@@ -119,7 +119,7 @@ def publish_files(temporary: Path, directory: Path, last: str) -> None:
 
 def publish_directory(temporary: Path, path: Path, replace: bool = False) -> None:
     """
-    Forces a finished folder to the disk and gives it its name; with `replace`, in the place of one that exists.
+    Forces a finished folder to the disk and gives it its name; with `replace`, in the place of what exists there.
 
     Raises:
         OSError: `path` exists and may not be replaced; it is as it was.
@@ -135,7 +135,10 @@ def publish_directory(temporary: Path, path: Path, replace: bool = False) -> Non
     except OSError:
         move(old, path)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    if old.is_dir():
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        old.unlink()
 
 
 def replaced_name(path: Path) -> Path:

@@ -55,6 +55,12 @@ def _check(args: argparse.Namespace):
         raise ValueError(f"--depth needs one map for each of the {len(args.images)} images, got {len(args.depth)}.")
     if args.point is not None and (wrong := [metres for _, _, metres in args.point if metres <= 0]):
         raise ValueError(f"--point: a distance is more than 0 metres, got {wrong[0]:g}.")
+    for option, wanted in (("ground", "camera_height"), ("pitch", "camera_height"), ("encoding", "depth")):
+        if getattr(args, option) is not None and given != [wanted]:
+            raise ValueError(f"--{option} goes with --{wanted.replace('_', '-')} only.")
+    for option in ("method", "space"):
+        if getattr(args, option) is not None and args.camera_height is not None:
+            raise ValueError(f"--{option} does not go with --camera-height, which has its own.")
     if args.depth is None and len(args.images) != 1:
         raise ValueError(f"--{given[0].replace('_', '-')} is for one image, got {len(args.images)}.")
 
@@ -113,7 +119,7 @@ def _from_camera_height(args, prediction: np.ndarray, kind: str, model: str) -> 
         prediction,
         camera,
         args.camera_height,
-        pitch=None if args.scale_only else args.pitch,
+        pitch=None if args.scale_only else args.pitch or 0.0,
         ground=ground,
         prediction_type=kind,
         threshold=args.threshold,

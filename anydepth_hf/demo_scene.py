@@ -200,9 +200,8 @@ def predict_scene(
     if result.error is not None:
         raise result.error
     assert result.depth is not None and result.image is not None
-    camera, size = result.depth.intrinsics, size or (calibration and calibration.size)
-    if camera is None and calibration and calibration.intrinsics:
-        camera = calibration.intrinsics.resized(*result.image.size)
+    camera = result.depth.intrinsics or (calibration and calibration.camera_of(*result.image.size))
+    size = size or (calibration and calibration.size)
     return Scene(path, result.image, result.depth, camera, size, given=calibration)
 
 

@@ -41,7 +41,7 @@ def quantize(
             values are clipped: the same for all frames of a video.
 
     Raises:
-        ValueError: `step` is not positive and finite.
+        ValueError: `step` is not positive and finite, or fits no value of a single map.
     """
     values = np.where(valid, values, 0).astype(np.float64)
     if step is None:
@@ -59,6 +59,10 @@ def quantize(
         scale, offset = float(step), 0.0
     codes = np.rint((values - offset) / scale)
     held = valid & (codes >= 1) & (codes <= 65535)
+    if step is not None and limits is None and valid.any() and not held.any():
+        raise ValueError(
+            f"A step of {step:g} holds values from {step:g} to {65535 * step:g}, and none is; give another."
+        )
     codes = np.where(held, codes, INVALID).astype(np.uint16)
     return Quantized(codes, scale, offset, int(valid.sum() - held.sum()))
 

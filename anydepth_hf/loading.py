@@ -53,17 +53,19 @@ def load_model(
         trust_remote_code: run the model code of the Hub repository.
 
     Raises:
-        ModelError: there is no such model or device, or the checkpoint is damaged or lacks weights.
+        ModelError: there is no such model, device or dtype, or the checkpoint is damaged or lacks weights.
         PullError, ValueError: see [`resolve`].
     """
     name = BUNDLED_CHECKPOINT if name is None else os.fspath(name)
     device = find_device(device)
-    dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+    weights_dtype = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(weights_dtype, torch.dtype):
+        raise ModelError(f"There is no dtype {dtype}; take float32, bfloat16 or float16.")
     options, source = {"trust_remote_code": trust_remote_code}, resolve(name)
     try:
         processor = AutoImageProcessor.from_pretrained(source, **options)
         model, info = AutoModelForDepthEstimation.from_pretrained(
-            source, dtype=dtype, output_loading_info=True, **options
+            source, dtype=weights_dtype, output_loading_info=True, **options
         )
     except Exception as error:  # OSError, SafetensorError, StrictDataclassError, KeyError, UnpicklingError ...
         raise ModelError(f"Cannot load a depth-estimation model from {name}: {first_line(error)}") from error

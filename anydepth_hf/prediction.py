@@ -75,6 +75,8 @@ class Predictor:
     own_size: bool = False
 
     def __post_init__(self):
+        if self.batch_size < 1:
+            raise ValueError(f"The batch size must be at least 1, got {self.batch_size}.")
         self.kind, self.unit = prediction_kind(self.model.config, self.predicts)
         if self.alignment is not None:
             if self.unit is not None:

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     with _listen(args.host, args.port) as listening:
         predictor, calibration = _predictor(args)
         batcher = Batcher(predictor, args.max_batch, args.max_wait_ms / 1000)
-        service = Service(batcher, limits, calibration and calibration.intrinsics)
+        service = Service(batcher, limits, calibration)
         config = uvicorn.Config(
             create_app(service),
             http="h11",

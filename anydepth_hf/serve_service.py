@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from anydepth_cli.sentences import one_line
 
 from . import __version__
+from .calibration import Calibration
 from .camera import Intrinsics
 from .depth_map import DepthMap
 from .image_io import TooManyPixels, UnknownFormat
@@ -38,10 +39,10 @@ class Limits:
 
 
 class Service:
-    """One model and what its requests share; `intrinsics` is the camera of images that do not tell theirs."""
+    """One model and what its requests share; a calibration has the camera of images that do not tell theirs."""
 
-    def __init__(self, batcher: Batcher, limits: Limits, intrinsics: Intrinsics | None = None):
-        self.batcher, self.limits, self.intrinsics = batcher, limits, intrinsics
+    def __init__(self, batcher: Batcher, limits: Limits, calibration: Calibration | None = None):
+        self.batcher, self.limits, self.calibration = batcher, limits, calibration
         self.pool = ThreadPoolExecutor(limits.workers, "serve")
         self.queue = 0
 
@@ -119,13 +120,12 @@ class Service:
         return await loop.run_in_executor(self.pool, as_refusal, self._encode, depth, image, upload, options)
 
     def _encode(self, depth: DepthMap, image: Image.Image, upload: Upload, options: Options) -> Answer:
-        intrinsics = depth.intrinsics or self.intrinsics
+        camera = depth.intrinsics or (self.calibration and self.calibration.camera_of(*image.size))
         if options.fov is not None:
-            intrinsics = Intrinsics.from_fov(options.fov, *image.size)
-        if intrinsics is not None:
-            depth = replace(depth, intrinsics=intrinsics.resized(depth.shape[1], depth.shape[0]))
+            camera = Intrinsics.from_fov(options.fov, *image.size)
+        depth = replace(depth, intrinsics=camera)
         shapes = [name for name in options.format if name in ENDINGS]
-        if shapes and intrinsics is None:
+        if shapes and camera is None:
             raise Refusal(
                 422, f"{shapes[0]} needs the camera, and the image does not tell it: give its field of view as fov=60."
             )

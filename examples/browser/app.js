@@ -12,6 +12,7 @@ const element = (id) => document.getElementById(id);
 const json = async (name) => (await fetch(`${MODEL}/${name}`)).json();
 const loaded = new Map();
 let photo = null;
+let turns = 0; // predictions begun; only the last is shown
 
 function say(text, isError = false) {
   element("status").textContent = text;
@@ -68,6 +69,7 @@ function draw(values, width, height) {
 
 async function predict() {
   if (!photo) return;
+  const turn = ++turns;
   try {
     const [dtype, device] = [element("dtype").value, element("device").value];
     say("Loading the model …");
@@ -78,6 +80,7 @@ async function predict() {
     const image = new RawImage(resizeRgb(data, width, height, newWidth, newHeight), newWidth, newHeight, 3);
     const start = performance.now();
     const { predicted_depth: map } = await estimate(image);
+    if (turn !== turns) return; // another photograph or model was chosen since
     const seconds = ((performance.now() - start) / 1000).toFixed(2);
     draw(map.data, newWidth, newHeight);
     say(`${newWidth}x${newHeight}, ${dtype} on ${device}: ${seconds} s`);

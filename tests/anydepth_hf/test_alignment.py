@@ -226,6 +226,7 @@ def test_json_round_trip_and_a_plain_description():
     assert json.loads(json.dumps(two.to_dict()))["scale_error"] is None
     assert "exact by construction" in str(two)
     assert "given, not fitted" in str(Alignment(1.0, 0.0))
+    assert "1 / depth = 1 * disparity - 0.5" in str(Alignment(1.0, -0.5))
 
 
 def test_doubtful_fits_carry_a_warning():

@@ -61,6 +61,11 @@ def test_a_folder_that_is_replaced_is_there_at_every_moment(tmp_path):
         with atomic_directory(path, replace=True) as temporary:
             (temporary / "a").write_text(text)
     assert (path / "a").read_text() == "new" and list(tmp_path.iterdir()) == [path]
+    (tmp_path / "file").write_text("old")
+    with atomic_directory(tmp_path / "file", replace=True):
+        pass
+    assert (tmp_path / "file").is_dir() and not replaced_name(tmp_path / "file").exists()
+    (tmp_path / "file").rmdir()
     rename = os.replace
     for number in range(2):  # killed before each of the two renames
         renames = iter(range(10))

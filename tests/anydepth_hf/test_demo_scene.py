@@ -152,6 +152,8 @@ def test_a_calibration_in_the_models_folder_makes_metres(tmp_path, save_tiny_mod
     assert predictor.processor.size.shortest_edge == 84
     scene = predict_scene(f"{BUNDLED_CHECKPOINT}/coffee.jpg", predictor, calibration, None, 10**6)
     assert scene.depth.is_metric and scene.camera.fov()[0] == pytest.approx(60) and scene.size == 84
+    Image.open(scene.path).rotate(90, expand=True).save(tmp_path / "upright.png")  # not that camera's shape
+    assert predict_scene(str(tmp_path / "upright.png"), predictor, calibration, None, 10**6).camera is None
 
 
 def test_a_photograph_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path):

@@ -177,6 +177,8 @@ def test_a_demanded_step_is_counted_from_zero_and_says_what_it_cannot_hold(tmp_p
     np.testing.assert_allclose(read_depth(path, encoding="millimetres").values[0, 1:3], [0.002, 65.535])
     with pytest.raises(ValueError, match="step of a 16-bit file must be a positive number"):
         write_depth(tmp_path / "b.png", depth, step=0)
+    with pytest.raises(ValueError, match="A step of 1e-09 holds values from 1e-09 to 6.5535e-05, and none is"):
+        write_depth(tmp_path / "b.png", depth, step=1e-9)
     assert [item.name for item in tmp_path.iterdir()] == ["a.png"]
 
 

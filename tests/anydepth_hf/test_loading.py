@@ -71,3 +71,8 @@ def test_devices_that_are_not_there_are_named():
     for name in ("cuda:99", "gpu", "mps:7"):
         with pytest.raises(ModelError, match=f"The device {name} cannot be used here"):
             find_device(name)
+
+
+def test_a_dtype_that_is_none_is_named(folder):
+    with pytest.raises(ModelError, match="There is no dtype fp16; take float32, bfloat16 or float16"):
+        load_model(folder, dtype="fp16")

@@ -29,7 +29,7 @@ def parse_dataset(text: str) -> DatasetSpec:
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"--dataset {text[:60]}: this is not valid JSON ({error})") from None
+            raise DataError(f"{text[:60]}: this data set is not valid JSON ({error})") from None
         return DatasetSpec.parse(values)
     if "," in text or text in NAMES:
         return DatasetSpec.parse(text)
