@@ -1,5 +1,7 @@
 """Files of the Hub, downloaded through `huggingface_hub` and compared with the size and the hash that it states."""
 
+import hashlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +18,6 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
 from anydepth_cli.sentences import first_line, nearest
 
@@ -117,15 +118,20 @@ def from_cache(repo: str, name: str, revision: str) -> RemoteFile | None:
     return RemoteFile(repo, name, commit, path.stat().st_size, digest if _DIGEST.fullmatch(digest) else "")
 
 
+def content_hash(path: Path, kind: str) -> str:
+    """The hash by which the Hub knows a file's content: `"sha256"` of one stored by LFS, git's `"sha1"` of others."""
+    with path.open("rb") as file:
+        if kind == "sha256":
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        blob = hashlib.sha1(b"blob %d\0" % os.fstat(file.fileno()).st_size)
+        return hashlib.file_digest(file, lambda: blob).hexdigest()
+
+
 def check(path: Path, digest: str, title: str):
     """Removes a file and raises [`HubFileError`] where its content does not have the hash that the Hub states."""
-    if len(digest) == 64:
-        with path.open("rb") as file:
-            actual = sha_fileobj(file).hex()
-    elif digest:
-        actual = git_hash(path.read_bytes())
-    else:
+    if not digest:
         return
+    actual = content_hash(path, "sha256" if len(digest) == 64 else "sha1")
     if actual != digest:
         path.resolve().unlink(missing_ok=True)
         path.unlink(missing_ok=True)

@@ -10,16 +10,18 @@ Log in with `hf auth login` or set HF_TOKEN.
 """
 
 import argparse
+import glob
 import sys
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
+from anydepth_hf.hub_files import content_hash
 from anydepth_hf.programs import Mistakes, Parser, one_line
 from conversion.hub.exported import ExportedFilesError, show_in_card
 from conversion.hub.model_directory import UploadError, add_reference, check, collect_files, matches
@@ -55,9 +57,8 @@ def is_same(path: Path, remote: RepoFile | None) -> bool:
     if remote is None or path.stat().st_size != remote.size:
         return False
     if remote.lfs is None:
-        return git_hash(path.read_bytes()) == remote.blob_id
-    with path.open("rb") as file:
-        return sha_fileobj(file).hex() == remote.lfs.sha256
+        return content_hash(path, "sha1") == remote.blob_id
+    return content_hash(path, "sha256") == remote.lfs.sha256
 
 
 def compare(files: dict[str, Path], remote: Remote) -> dict[str, str]:
@@ -146,17 +147,21 @@ def push(
     if revision not in remote.branches and revision != "main":
         api.create_branch(repo_id, branch=revision, revision=commit)
     if changed:
-        removed = [CommitOperationDelete(name) for name in changed if name not in files]
-        added = [CommitOperationAdd(name, files[name]) for name in changed if name in files]
         message = f"Upload {', '.join(changed)}" if len(changed) <= 3 else "Upload model, processor, card and code"
-        info = api.create_commit(
-            repo_id,
-            [*removed, *added],
-            commit_message=message,
-            revision=revision,
-            parent_commit=commit,
-            create_pr=create_pr,
-        )
+        with tempfile.TemporaryDirectory() as folder:  # what is uploaded comes from several places
+            for name in files.keys() & changed:
+                link = Path(folder, name)
+                link.parent.mkdir(exist_ok=True)
+                link.symlink_to(files[name].resolve())
+            info = api.upload_folder(
+                repo_id=repo_id,
+                folder_path=folder,
+                delete_patterns=[glob.escape(name) for name in changed if name not in files],
+                commit_message=message,
+                revision=revision,
+                parent_commit=commit,
+                create_pr=create_pr,
+            )
         if create_pr:
             print(f"opened a pull request: {info.pr_url}")
             return info.oid
