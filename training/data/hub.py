@@ -126,7 +126,8 @@ def open_hub(spec: "DatasetSpec") -> HubDataset | HubStream:
     try:
         dataset, known = _load(datasets, path, spec)
     except Exception as error:  # the library raises dozens of types, with causes that mean nothing to a user
-        reason = f"{type(error).__name__}: {one_line(error)[:300]}"
+        kind = "" if isinstance(error, DataError) else f"{type(error).__name__}: "
+        reason = kind + one_line(error)[:300]
         raise DataError(f"{spec.path}: datasets cannot load it ({reason}).") from error
     features = dataset.features
     if features is None:
@@ -155,8 +156,12 @@ def open_hub(spec: "DatasetSpec") -> HubDataset | HubStream:
 def _load(datasets, path: str, spec: "DatasetSpec"):
     """The data set, and its number of rows if that is known without reading it."""
     split = spec.split or "train"
+    begin = split.partition("[")[0]  # of a slice such as train[:90%]
     if os.path.isfile(os.path.join(path, "dataset_info.json")):
         dataset = datasets.load_from_disk(path)
+        saved = str(dataset.split or "train")
+        if spec.split not in (None, saved, os.path.basename(os.path.normpath(path))):
+            raise DataError(f"this folder holds one split, {saved!r}, not {spec.split!r}")
         return (dataset.to_iterable_dataset(min(len(dataset), 64)) if spec.streaming else dataset), len(dataset)
     files = sorted(glob.glob(path)) if glob.has_magic(path) else [path]
     if not files and "://" not in path:
@@ -165,9 +170,13 @@ def _load(datasets, path: str, spec: "DatasetSpec"):
         found = [file for file in files if file.endswith(extension)]
         if not found and os.path.isdir(path):
             found = sorted(glob.glob(os.path.join(glob.escape(path), f"*{extension}")))
-            found = [file for file in found if os.path.basename(file).startswith(split)] or found
+            part = [file for file in found if os.path.basename(file).startswith(begin)]
+            if found and not part and begin != "train":
+                names = ", ".join(map(os.path.basename, found[:3]))
+                raise DataError(f"no {extension} file here begins with {begin!r}; there are {names}")
+            found = part or found
         if found:
-            dataset = datasets.load_dataset(builder, data_files={split: found}, split=split, streaming=spec.streaming)
+            dataset = datasets.load_dataset(builder, data_files={begin: found}, split=split, streaming=spec.streaming)
             if builder == "parquet" and not any("://" in file for file in found):
                 parquet = require("pyarrow.parquet", "train")
                 return dataset, sum(parquet.read_metadata(file).num_rows for file in found)
@@ -178,8 +187,13 @@ def _load(datasets, path: str, spec: "DatasetSpec"):
 
 
 def _find_column(path: str, kind: str, wanted: str | None, candidates: tuple[str, ...], features) -> str:
-    found = wanted if wanted is not None else next((name for name in candidates if name in features), None)
+    # of a folder of images, "label" is the class that a file's folder says
+    names = (name for name in candidates if name in features and type(features[name]).__name__ != "ClassLabel")
+    found = wanted if wanted is not None else next(names, None)
     if found not in features:
         missing = f"no column {wanted!r}" if wanted else f"no column with a known name for the {kind}"
-        raise DataError(f"{path}: {missing}; set {kind}_column to one of {', '.join(features)}.")
+        hint = ""
+        if os.path.isdir(path) and not wanted:
+            hint = " (files of images and of depth are the data set pairs (rgb_dir, depth_dir) or frames (root))"
+        raise DataError(f"{path}: {missing}; set {kind}_column to one of {', '.join(features)}{hint}.")
     return found

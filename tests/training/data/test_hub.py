@@ -99,6 +99,34 @@ def test_files_of_other_splits_in_a_folder_are_left_out(tmp_path, streaming):
     spec = {"name": "hub", "path": str(tmp_path), "streaming": streaming}
     opened = [open_dataset(spec), open_dataset({**spec, "split": "test"})]
     assert [each.num_samples if streaming else len(each) for each in opened] == [3, 2]
+    with pytest.raises(DataError, match="no .parquet file here begins with 'validation'; there are test-00000"):
+        open_dataset({**spec, "split": "validation"})
+
+
+def test_slices_of_a_folder_s_split(tmp_path):
+    build("tiff")[0].to_parquet(tmp_path / "train-00000-of-00001.parquet")
+    parts = [open_dataset(f"hub,path={tmp_path},split={part}") for part in ("train[:75%]", "train[75%:]")]
+    assert [len(part) for part in parts] == [COUNT * 3 // 4, COUNT // 4]
+    assert "(s18)" in parts[1][0].name
+
+
+def test_another_split_than_the_one_saved_to_disk_is_refused(tmp_path):
+    splits = datasets.DatasetDict({"train": build("tiff")[0], "test": build("tiff")[0].select(range(2))})
+    splits.save_to_disk(tmp_path / "all")
+    assert len(open_dataset(f"hub,path={tmp_path / 'all'},split=test")) == 2
+    assert len(open_dataset(f"hub,path={tmp_path / 'all' / 'test'},split=test")) == 2
+    build("tiff")[0].save_to_disk(tmp_path / "one")
+    for path, split in (("all/train", "test"), ("one", "validation")):
+        with pytest.raises(DataError, match=f"this folder holds one split, 'train', not '{split}'"):
+            open_dataset(f"hub,path={tmp_path / path},split={split}")
+
+
+def test_folders_of_image_files_are_pointed_to_their_data_sets(tmp_path):
+    for name in ("rgb", "depth"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB" if name == "rgb" else "I;16", (8, 6)).save(tmp_path / name / "0.png")
+    with pytest.raises(DataError, match="one of image, label.*pairs .rgb_dir, depth_dir. or frames .root."):
+        open_dataset({"name": "hub", "path": str(tmp_path)})
 
 
 def test_mistakes(tmp_path):
