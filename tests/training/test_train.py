@@ -259,6 +259,12 @@ def test_finished_model_goes_to_the_hub(data, tmp_path, hub, run_process):
     assert not [name for name in files if name.startswith(("checkpoints", "best-step"))]
     assert b"# me/my-depth" in files["README.md"]
 
+    argv[argv.index(str(folder))] = tmp_path / "by-folder"  # the repository is named after the folder
+    result = run_process(*argv, hub=hub, token=TOKEN)
+    assert result.returncode == 0, result.stderr
+    card = hub.repositories["maintainer/by-folder"].files["README.md"].decode()
+    assert 'model="maintainer/by-folder"' in card and str(tmp_path / "by-folder") not in card
+
 
 def test_a_folder_that_names_no_repository_is_refused_before_training(data, tmp_path):
     sentence = run(tmp_path / "my depth", data[0], "--push_to_hub", status=2).splitlines()[-1]

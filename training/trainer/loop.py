@@ -34,7 +34,7 @@ class Trainer:
         self.accelerator = build_accelerator(arguments)
         self._refuse_other_runs()
         if arguments.push_to_hub:
-            check_hub(arguments)
+            arguments.hub_model_id = check_hub(arguments)
         set_seed(arguments.seed)
         self._build_model()
         self.loader = build_loader(arguments, self.model.config, self.accelerator)

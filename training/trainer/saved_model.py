@@ -142,15 +142,22 @@ def _repository_name(arguments: TrainArguments) -> str:
     return arguments.hub_model_id or Path(arguments.output_dir).resolve().name
 
 
-def check_hub(arguments: TrainArguments) -> None:
-    """Raises ValueError where the upload would fail: nobody is logged in, or the repository's name is none."""
+def check_hub(arguments: TrainArguments) -> str:
+    """
+    The repository to upload to, USER/NAME, which the card shows how to load.
+
+    Raises:
+        ValueError: the upload would fail, as nobody is logged in, or the repository's name is none.
+    """
+    name = _repository_name(arguments)
     try:
-        validate_repo_id(_repository_name(arguments))
-        HfApi().whoami()
+        validate_repo_id(name)
+        user = HfApi().whoami()["name"]
     except HFValidationError as error:
         raise ValueError(f"--push_to_hub needs another --hub_model_id or --output_dir: {one_line(error)}") from None
     except (HfHubHTTPError, HTTPError, LocalTokenNotFoundError) as error:
         raise ValueError(f"--push_to_hub needs a login: `hf auth login`, or HF_TOKEN ({one_line(error)})") from None
+    return name if "/" in name else f"{user}/{name}"
 
 
 def push_to_hub(arguments: TrainArguments) -> bool:
