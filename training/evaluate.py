@@ -4,10 +4,9 @@ python training/evaluate.py --model DIR_OR_HUB_ID --sets all --data_dir DATA --o
 accelerate launch training/evaluate.py ...      # or torchrun: the same numbers, sooner
 """
 
-import json
 import math
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
@@ -17,6 +16,7 @@ from anydepth_hf.environment import device_name, package_versions
 from anydepth_hf.extras import require
 from anydepth_hf.programs import run_program
 from training.data.decoding import DataError
+from training.data.sources import parse_dataset
 from training.evaluation.arguments import EvaluateArguments
 from training.evaluation.cells import beside_published, list_cells, load_cell
 from training.evaluation.comparison import Comparison, OwnDataset, with_crop
@@ -62,12 +62,8 @@ def open_datasets(arguments: EvaluateArguments) -> dict[str, EvaluationDataset |
     elif arguments.rgb_dir:
         spec = {"name": "pairs", "rgb_dir": arguments.rgb_dir, "depth_dir": arguments.depth_dir}
     else:
-        try:
-            spec = json.loads(arguments.dataset)
-        except json.JSONDecodeError as error:
-            raise DataError(f"--dataset is not a JSON mapping ({error}).") from error
-        if not isinstance(spec, dict):
-            raise DataError('--dataset must be a JSON mapping such as {"name": "hub", "path": "ID"}.')
+        given = parse_dataset(arguments.dataset)
+        spec = {one.name: getattr(given, one.name) for one in fields(given) if getattr(given, one.name) != one.default}
     return {"own": OwnDataset({"depth_scale": arguments.depth_scale, **spec}, comparison, title)}
 
 

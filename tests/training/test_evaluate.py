@@ -216,6 +216,13 @@ def test_hugging_face_data_sets(tmp_path, saved):
     results = run(tmp_path, "--model", saved(dpt), "--dataset", spec)
     assert [row["name"] for row in results["datasets"]["own"]["records"]] == ["000000", "000001", "000002"]
     assert results["datasets"]["own"]["metrics"]["abs_rel"] > 0
+    for number, spec in enumerate(
+        (f"hub,path={tmp_path / 'disk'},depth_scale=1000", tmp_path / "disk")
+    ):  # as training
+        again = run(
+            tmp_path, "--model", saved(dpt), "--dataset", spec, "--depth_scale", "1000", out=f"as-training-{number}"
+        )
+        assert again["datasets"]["own"]["metrics"] == results["datasets"]["own"]["metrics"]
 
 
 def test_table_of_model_types_covers_transformers():

@@ -123,6 +123,22 @@ def _parse_value(text: str):
         return text
 
 
+def parse_dataset(text: str) -> DatasetSpec:
+    """
+    A data set as options give it: `name,option=value,...` (see `DatasetSpec`), a JSON object, or simply the Hub id or
+    path of a data set that the `datasets` library reads.
+    """
+    if text.startswith("{"):
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{text[:60]}: this data set is not valid JSON ({error})") from None
+        return DatasetSpec.parse(values)
+    if "," in text or text in NAMES:
+        return DatasetSpec.parse(text)
+    return DatasetSpec(name="hub", path=text)
+
+
 class PairDataset:
     """Map-style data set of pairs of files: (image, depth) paths, absolute or relative to `root`."""
 
@@ -201,7 +217,8 @@ def open_dataset(
         if spec.name == "hub":
             return open_hub(spec)
         if spec.name not in NAMES:
-            raise DataError(f"Unknown data set {spec.name!r}: choose one of {', '.join(NAMES)}.")
+            hint = f", or for one of the datasets library write hub,path={spec.name}" if "/" in spec.name else ""
+            raise DataError(f"Unknown data set {spec.name!r}: choose one of {', '.join(NAMES)}{hint}.")
         return _open_pairs(spec)
     specs = [DatasetSpec.parse(item) for item in spec]
     if not specs:

@@ -42,7 +42,7 @@ class EvaluateArguments:
         default=None, help="own data: stored values per metre, e.g. 1000"
     )
     dataset: str | None = HfArg(
-        default=None, help='own data, any other: a data set specification as JSON, e.g. {"name": "hub", "path": "ID"}'
+        default=None, help="own data, any other: name,option=value,... as in training, a Hub id or folder, or JSON"
     )
     title: str | None = HfArg(default=None, help="own data: its name in tables")
     min_depth: Annotated[float | None, AT_LEAST_0] = HfArg(default=None, help="own data: nearer depth is not compared")

@@ -1,6 +1,5 @@
 """The data of a run: `--dataset` and `--validation_dataset` as a loader and as held-out samples."""
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,25 +14,9 @@ from training.data.decoding import DataError
 from training.data.loader import build_train_loader
 from training.data.picture_batches import build_picture_loader
 from training.data.readers import DepthSample
-from training.data.sources import NAMES, DatasetSpec, open_dataset
+from training.data.sources import open_dataset, parse_dataset
 from training.data.transforms import ColorAugmentation, TrainTransform
 from training.trainer.arguments import TrainArguments
-
-
-def parse_dataset(text: str) -> DatasetSpec:
-    """
-    A data set as options give it: `name,option=value,...` (see `DatasetSpec`), a JSON object, or simply the Hub id or
-    path of a data set that the `datasets` library reads.
-    """
-    if text.startswith("{"):
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{text[:60]}: this data set is not valid JSON ({error})") from None
-        return DatasetSpec.parse(values)
-    if "," in text or text in NAMES:
-        return DatasetSpec.parse(text)
-    return DatasetSpec(name="hub", path=text)
 
 
 @dataclass(frozen=True)

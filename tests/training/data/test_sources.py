@@ -150,7 +150,8 @@ def test_frames_lie_in_any_folder(tmp_path):
 @pytest.mark.parametrize(
     "spec, message",
     [
-        ("kitti,root=/x", "Unknown data set 'kitti'"),
+        ("kitti,root=/x", "Unknown data set 'kitti'.*, hub.$"),
+        ("me/rooms,split=test", "write hub,path=me/rooms.$"),
         ("irs,rot=/x", "Unknown data set option 'rot'; there are name, root"),
         ("irs,/x", "expected name,option=value,..., got '/x'"),
         ({"root": "/x"}, "needs a name"),

@@ -8,8 +8,8 @@ import yaml
 
 from anydepth_hf.presets import preset_config, preset_names
 from tests.training.tiny_run import ROOT, run
+from training.data.sources import parse_dataset
 from training.trainer.arguments import TrainArguments, parse_arguments
-from training.trainer.data import parse_dataset
 from training.trainer.schedule import learning_rate_factor
 
 CONFIGS = ROOT / "training" / "configs"
