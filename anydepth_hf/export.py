@@ -16,7 +16,7 @@ import torch
 from tqdm import tqdm
 from transformers.utils import logging
 
-from .atomic_write import atomic_write_json, atomic_write_text, move, temporary_name
+from .atomic_write import atomic_write_json, atomic_write_text, move, remove_leftovers, temporary_name
 from .bundled_checkpoint import BUNDLED_CHECKPOINT
 from .environment import package_versions
 from .export_check import LIMITS, check_sizes, compare
@@ -87,6 +87,7 @@ def export_model(
     exporter = Exporter(model, description, batches, fixed_size)
     photo = np.array(open_image(Path(BUNDLED_CHECKPOINT) / "coffee.jpg").convert("RGB"))
     is_new = not output.exists()
+    remove_leftovers(output)
     results = []
     staging = temporary_name(output / "export")
     try:
@@ -164,10 +165,9 @@ def check_output(
     """Raises ValueError where something would be written over that should not be, or files of two models mixed."""
     if output.is_file():
         raise ValueError(f"{output} is a file; --output names a folder.")
-    if (output / REPORT).exists():
-        earlier = json.loads((output / REPORT).read_text(encoding="utf-8"))["source"]
-        if None not in (earlier, source) and earlier != source:
-            raise ValueError(f"{output} holds files of {earlier} and its settings; give {source} a folder of its own.")
+    earlier = read_report(output)["source"]
+    if None not in (earlier, source) and earlier != source:
+        raise ValueError(f"{output} holds files of {earlier} and its settings; give {source} a folder of its own.")
     for variant in variants:
         path = output / FILES[variant]
         if path.exists() and not overwrite:
@@ -240,14 +240,24 @@ def check_file(
     return errors
 
 
+def read_report(output: Path) -> dict[str, Any]:
+    """The report of earlier runs in a folder, empty where there is none. Raises ValueError for a damaged one."""
+    path = output / REPORT
+    if not path.exists():
+        return {"source": None, "files": []}
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        if all(isinstance(file["file"], str) for file in report["files"]) and "source" in report:
+            return report
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise ValueError(f"{path} is damaged; remove it, or give another --output.")
+
+
 def write_report(output: Path, results: list[dict[str, Any]], description: dict[str, Any], source: str | None) -> None:
     """The report of all files in the folder, those of earlier runs too."""
     written = {result["file"] for result in results}
-    earlier = []
-    if output.is_file():
-        raise ValueError(f"{output} is a file; --output names a folder.")
-    if (output / REPORT).exists():
-        earlier = json.loads((output / REPORT).read_text(encoding="utf-8"))["files"]
+    earlier = read_report(output)["files"]
     versions = package_versions(PACKAGES)
     for result in results:
         result["versions"] = versions
@@ -258,6 +268,13 @@ def write_report(output: Path, results: list[dict[str, Any]], description: dict[
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command `anydepth export`."""
+    for option, value, wanted in (
+        ("--size", args.size, "executorch"),
+        ("--transformers-js", args.transformers_js, "onnx"),
+        ("--calibration", args.calibration, "int8-static"),
+    ):
+        if value and wanted not in (*args.format, *args.precision):
+            raise ValueError(f"{option} does nothing without {wanted}; leave it out.")
     variants = plan(args.format, args.precision, has_calibration=args.calibration is not None)
     name = args.model or BUNDLED_CHECKPOINT
     source = os.path.basename(os.path.normpath(name)) if os.path.isdir(name) else name

@@ -1,7 +1,9 @@
 """`anydepth export`: what it writes, what the files say, and what it refuses."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 
 from anydepth_cli.main import main
 from anydepth_hf import BUNDLED_CHECKPOINT, AnyDepthForDepthEstimation, AnyDepthImageProcessor
+from anydepth_hf.atomic_write import temporary_name
 from anydepth_hf.export import REPORT, export_model
 from anydepth_hf.export_check import check_sizes
 from anydepth_hf.export_formats import require_packages
@@ -87,10 +90,13 @@ def test_the_report_has_the_errors_of_every_file(exported):
         (["--precision", "int8-static"], "give a folder of them with --calibration FOLDER"),
         (["--format", "executorch", "--precision", "int8"], "executorch is not written in int8, only in fp32"),
         (["--format", "onnx", "--precision", "int8-static", "--calibration", "nowhere"], "nowhere is no folder"),
+        (["--size", "128", "192"], "--size does nothing without executorch; leave it out"),
+        (["--calibration", "nowhere"], "--calibration does nothing without int8-static; leave it out"),
+        (["--transformers-js", "--format", "torch"], "--transformers-js does nothing without onnx; leave it out"),
     ],
 )
 def test_what_cannot_be_is_refused_before_writing(options, message, save_tiny_model, tmp_path, capsys):
-    if "nowhere" in options:
+    if "int8-static" in options and "nowhere" in options:
         pytest.importorskip("nncf", reason="needs the extra openvino")
     output = tmp_path / "out"
     assert main(["export", "--model", str(save_tiny_model()), "--output", str(output), *options]) == 2
@@ -130,6 +136,27 @@ def test_two_models_do_not_share_a_folder(exported, tmp_path, capsys):
     assert main(arguments) == 2
     assert f"holds files of {exported[0].name} and its settings; give other a folder" in capsys.readouterr().err
     assert before == {path: path.read_bytes() for path in exported[1].rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("text", ["{}", '{"sou', '{"source": null, "files": [1]}'])
+def test_a_damaged_report_is_named(text, save_tiny_model, tmp_path, capsys):
+    (tmp_path / REPORT).write_text(text)
+    assert main(["export", "--model", str(save_tiny_model()), "--output", str(tmp_path)]) == 2
+    assert f"{tmp_path / REPORT} is damaged; remove it, or give another --output" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [REPORT]
+
+
+def test_what_a_killed_export_left_is_removed(save_tiny_model, tmp_path, monkeypatch):
+    model, processor = load(save_tiny_model())
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    left = temporary_name(tmp_path / "export")
+    left = left.with_name(left.name.replace(str(os.getpid()), str(killed.pid)))
+    (left / "onnx").mkdir(parents=True)
+    monkeypatch.setattr("anydepth_hf.export_formats.Exporter.write", lambda self, *args: args[-1].write_bytes(b""))
+    monkeypatch.setattr("anydepth_hf.export.open_file", lambda *args: lambda values: model(values).predicted_depth)
+    export_model(model, processor, tmp_path)
+    assert not left.exists() and (tmp_path / "onnx" / "model.onnx").is_file()
 
 
 def test_models_that_cannot_be_exported(save_tiny_model, tmp_path):
