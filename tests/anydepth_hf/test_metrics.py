@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from anydepth_hf.alignment_marigold import align, fit_scale_and_shift
-from anydepth_hf.metrics import METRICS, evaluate_depth, mean_metrics
+from anydepth_hf.metrics import METRICS, depth_metrics, evaluate_depth, image_free_prior, mean_metrics
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference"
 MARIGOLD_NAMES = (
@@ -122,6 +122,36 @@ def test_nothing_valid_is_none_and_left_out_of_the_mean():
     assert evaluate_depth(depth, np.full_like(depth, np.nan), depth > 0, "disparity") is None
     assert mean_metrics([empty, good, empty]) == good
     assert mean_metrics([empty]) is None
+
+
+def test_images_count_the_same_in_the_mean_whatever_their_valid_pixels():
+    depth = np.full((4, 4), 2.0, np.float32)
+    few = np.arange(16).reshape(4, 4) < 3
+    near, far = (evaluate_depth(scale * depth, depth, valid, None) for scale, valid in ((1.5, depth > 0), (3, few)))
+    mean = mean_metrics([near, None, far])
+    assert (mean["abs_rel"], mean["rmse"], mean["delta2"]) == pytest.approx((1.25, 2.5, 0.5))
+    assert mean.keys() == near.keys()
+
+
+def test_a_ratio_of_exactly_the_threshold_does_not_count_and_sums_are_float64():
+    depth = torch.tensor([4.0, 4.0, 4.0, 4.0])
+    metrics = depth_metrics(depth * torch.tensor([1.25, 1.0, 1.25**2, 1.25**3]), depth)
+    assert [metrics[f"delta{power}"] for power in (1, 2, 3)] == [0.25, 0.5, 0.75]
+    tenth_more = torch.full((100_003,), 1.1)
+    more = depth_metrics(tenth_more, torch.ones_like(tenth_more))["abs_rel"]
+    assert more == pytest.approx(float(tenth_more[0] - 1), rel=1e-12)
+
+
+def test_the_divisor_of_abs_rel_alone_takes_an_epsilon():
+    predicted, target = torch.tensor([3.0, 1.0]), torch.tensor([1.0, 2.0])
+    exact, softened = depth_metrics(predicted, target), depth_metrics(predicted, target, epsilon=1.0)
+    assert softened["abs_rel"] == pytest.approx((2 / 2 + 1 / 3) / 2)
+    assert {**softened, "abs_rel": exact["abs_rel"]} == exact
+
+
+def test_the_prior_that_sees_no_image_grows_evenly_down_the_picture():
+    prior = image_free_prior(5, 3)
+    assert prior.tolist() == [[value] * 3 for value in (0, 0.25, 0.5, 0.75, 1)]
 
 
 @pytest.mark.parametrize("alignment", ["disparity", "depth"])
