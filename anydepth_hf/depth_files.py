@@ -58,12 +58,12 @@ def write_depth(
     suffix = path.suffix.lower()
     if suffix not in _FORMATS:
         raise ValueError(f"{path}: maps are written as {', '.join(_FORMATS)}; choose one by the name's ending.")
-    if suffix == ".npy":
-        # the array format has no room for a meaning; without it the array would not be read, so it goes first
-        atomic_write_json(sidecar(path), depth.metadata())
     with atomic_write(path) as temporary:
         write, _ = _FORMATS[suffix]
         write(temporary, depth, step=step, limits=limits, photo=photo)
+        if suffix == ".npy":
+            # the array format has no room for a meaning, without which no array is read: it gets its name just before
+            atomic_write_json(sidecar(path), depth.metadata())
     return path
 
 

@@ -1,5 +1,6 @@
 import io
 import json
+import resource
 import shutil
 import struct
 import subprocess
@@ -288,6 +289,24 @@ def test_a_folder_that_does_not_exist_is_the_reason(tmp_path, format):
         pytest.importorskip("OpenEXR")
     with pytest.raises(FileNotFoundError, match=f"a.{format}"):
         write_depth(tmp_path / "missing" / f"a.{format}", ramp())
+
+
+@pytest.mark.parametrize("format", FLOATS + ROUNDED)
+def test_a_disk_that_is_full_leaves_the_map_that_was_there_and_what_it_means(tmp_path, format):
+    if format == "exr":
+        pytest.importorskip("OpenEXR")
+    path = write_depth(tmp_path / f"a.{format}", ramp("disparity", None, image="first"))
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    values = np.random.default_rng(0).random((80, 90))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limit[1]))
+    try:
+        with pytest.raises(OSError, match=f"a.{format}"):
+            write_depth(path, DepthMap(values, "depth", "m"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    assert read_depth(path).kind == "disparity"
 
 
 @pytest.mark.parametrize("array", [np.ones((4, 5, 3)), np.array([["a"]]), np.zeros((0, 3))])
