@@ -139,10 +139,12 @@ def test_values_where_there_is_no_label_do_not_matter():
 
 
 def test_disparity_target_spans_zero_to_one_over_valid_pixels():
-    labels = torch.tensor([[[1.0, 2.0, 4.0, 0.0]], [[3.0, 3.0, 3.0, 3.0]], [[0.0, 0.0, 0.0, 0.0]]])
-    target = depth_to_disparity_target(labels, valid_labels(labels))
-    torch.testing.assert_close(target[0, 0], torch.tensor([1.0, 1 / 3, 0.0, 0.0]))
-    assert not target[1:].any()
+    ranges = [[1.0, 2.0, 4.0, 0.0], [0.5, 0.25, 0.2, 0.5], [20.0, 40.0, 0.0, 80.0]]  # each image has its own
+    labels = torch.tensor([*ranges, [3.0, 3.0, 3.0, 3.0], [0.0, 0.0, 0.0, 0.0]])[:, None]
+    target = depth_to_disparity_target(labels, valid_labels(labels))[:, 0]
+    expected = torch.tensor([[1.0, 1 / 3, 0.0, 0.0], [0.0, 2 / 3, 1.0, 0.0], [1.0, 1 / 3, 0.0, 0.0]])
+    torch.testing.assert_close(target[:3], expected)
+    assert not target[3:].any()
 
 
 def test_gradient_matching_by_hand():
@@ -214,12 +216,19 @@ def test_far_plane_is_the_given_one():
         assert not affine_invariant_normalize(values, valid)[labels > 10].any()
 
 
-def test_silog_by_hand():
-    prediction, labels = torch.tensor([[[1.0, 4.0]]]), torch.tensor([[[2.0, 2.0]]])
-    error = torch.tensor([0.5, 2.0]).log()
+def test_a_label_at_the_far_plane_counts():
+    assert valid_labels(torch.tensor([9.0, 10.0, 10.1, 0.0]), max_depth=10.0).tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize("ratios", [(0.5, 2.0), (0.5, 4.0), (3.0, 3.0), (0.25,)])
+def test_silog_by_hand(ratios):
+    labels = torch.full((1, 1, len(ratios)), 2.0)
+    prediction = labels * torch.tensor(ratios)
+    error = torch.tensor(ratios).log()
     expected = (error.square().mean() - 0.5 * error.mean() ** 2).sqrt()
-    loss = depth_loss(prediction, labels, prediction_type="depth", depth_estimation_type="metric")
-    torch.testing.assert_close(loss, expected)
+    for values, kind in ((prediction, "depth"), (1 / prediction, "disparity")):
+        loss = depth_loss(values, labels, prediction_type=kind, depth_estimation_type="metric")
+        torch.testing.assert_close(loss, expected)
 
 
 def test_log_loss_by_hand():
