@@ -2,8 +2,8 @@
 
     python examples/finetune_with_trainer.py MODEL DATASET OUTPUT [--any_trainer_option ...]
 
-DATASET is what the `datasets` library reads (Hub id or folder) with the columns "image" and "depth" (2-D float array,
-0 = no label). OUTPUT ends as a complete model: `pipeline("depth-estimation", model=OUTPUT)`.
+DATASET is what the `datasets` library reads (Hub id or folder) with the columns "image" and "depth" (in metres, 2-D
+array or image, 0 = no label). OUTPUT ends as a complete model: `pipeline("depth-estimation", model=OUTPUT)`.
 """
 
 import sys
@@ -29,7 +29,12 @@ def main() -> None:
         pixel_values = processor(images=[row["image"] for row in rows], return_tensors="pt")["pixel_values"]
         depths = [torch.as_tensor(np.asarray(row["depth"], dtype=np.float32)) for row in rows]
         labels = [interpolate(depth[None, None], pixel_values.shape[-2:], mode="nearest")[0, 0] for depth in depths]
-        return {"pixel_values": pixel_values, "labels": torch.stack(labels)}
+        labels = torch.stack(labels)
+        if (labels > 0).any() and not ((labels > 0) & (labels <= model.config.max_depth)).any():
+            raise ValueError(
+                f"All depth is beyond {model.config.max_depth:g} metres; divide it by its values per metre."
+            )
+        return {"pixel_values": pixel_values, "labels": labels}
 
     defaults = ["--remove_unused_columns", "false", "--learning_rate", "1e-4", "--report_to", "none"]
     parser = HfArgumentParser(TrainingArguments)

@@ -33,12 +33,32 @@ def dataset(tmp_path_factory):
     return folder
 
 
-def test_finetunes_resumes_and_loads(dataset, tmp_path, save_tiny_model, run_process):
-    def train(name, *options):
+@pytest.fixture
+def run_example(tmp_path, save_tiny_model, run_process):
+    """`run_example(dataset, name, *options)` returns the finished process, whose output is the folder `name`."""
+
+    def run(dataset, name, *options):
         script = ROOT / "examples" / "finetune_with_trainer.py"
-        result = run_process("-c", f"import sys, runpy; sys.path.insert(0, {str(ROOT)!r}); sys.argv = sys.argv[1:]; "
-                             "runpy.run_path(sys.argv[0], run_name='__main__')",
-                             script, save_tiny_model(), dataset, tmp_path / name, *OPTIONS, *options)  # fmt: skip
+        return run_process("-c", f"import sys, runpy; sys.path.insert(0, {str(ROOT)!r}); sys.argv = sys.argv[1:]; "
+                           "runpy.run_path(sys.argv[0], run_name='__main__')",
+                           script, save_tiny_model(), dataset, tmp_path / name, *OPTIONS, *options)  # fmt: skip
+
+    return run
+
+
+def test_depth_in_millimetres_is_refused(tmp_path, run_example):
+    image, depth = Image.new("RGB", (60, 56)), Image.fromarray(np.full((56, 60), 1500, dtype=np.uint16))
+    rows = datasets.Dataset.from_dict({"image": [image] * 4, "depth": [depth] * 4})
+    (tmp_path / "data").mkdir()
+    rows.to_parquet(tmp_path / "data" / "train.parquet")
+    result = run_example(tmp_path / "data", "model")
+    assert result.returncode == 1 and "ValueError: All depth is beyond 100 metres" in result.stderr
+    assert not (tmp_path / "model" / "config.json").exists()
+
+
+def test_finetunes_resumes_and_loads(dataset, tmp_path, save_tiny_model, run_example):
+    def train(name, *options):
+        result = run_example(dataset, name, *options)
         assert result.returncode == 0, result.stderr
         return result.stdout
 
