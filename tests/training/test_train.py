@@ -17,7 +17,9 @@ from tests.hub_server import TOKEN
 from tests.training.data import writers
 from tests.training.drawn import write_pictures
 from tests.training.tiny_run import DPT, ROOT, SDT, metrics, options_of, run, write_pairs
+from training.data.decoding import DataError
 from training.trainer.arguments import parse_arguments
+from training.trainer.data import build_validation_samples
 from training.trainer.model import build_model
 
 # small updates, so that the rounding of another order of summation does not grow
@@ -163,6 +165,16 @@ def test_training_on_no_labels_stops(tmp_path, depth, spec, message):
     if message:
         assert message in output.splitlines()[-1] and "nothing to learn from" in output
         assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_a_validation_set_that_is_not_there_is_named_and_can_be_left_out(data, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("validation_dataset: {name: hypersim, root: /nowhere}\n", encoding="utf-8")
+
+    with pytest.raises(DataError, match="^--validation_dataset .--validations 0 does without.: /nowhere: no hypersim"):
+        build_validation_samples(parse_arguments([str(config), *options_of(tmp_path, data[0])]))
+    options = options_of(tmp_path, data[0], "--validations", "0")
+    assert build_validation_samples(parse_arguments([str(config), *options])) is None
 
 
 def test_validation_data_that_cannot_be_used_end_in_one_sentence(data, tmp_path):

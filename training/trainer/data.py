@@ -88,10 +88,13 @@ def build_loader(arguments: TrainArguments, config: AnyDepthConfig, accelerator:
 
 
 def build_validation_samples(arguments: TrainArguments) -> Sequence[DepthSample] | None:
-    """Held-out samples, spread evenly over the data set, or None if no `--validation_dataset` is given."""
-    if not arguments.validation_dataset:
+    """Held-out samples, spread evenly over the data set, or None without `--validation_dataset` or validations."""
+    if not arguments.validation_dataset or not arguments.validations:
         return None
-    dataset = open_dataset([parse_dataset(text) for text in arguments.validation_dataset])
+    try:
+        dataset = open_dataset([parse_dataset(text) for text in arguments.validation_dataset])
+    except DataError as error:  # a config may have named it
+        raise DataError(f"--validation_dataset (--validations 0 does without): {error}") from None
     if not hasattr(dataset, "__getitem__"):
         raise DataError("--validation_dataset cannot be streamed: set streaming to false.")
     count = min(arguments.validation_samples, len(dataset))

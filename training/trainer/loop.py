@@ -40,7 +40,7 @@ class Trainer:
         self.loader = build_loader(arguments, self.model.config, self.accelerator)
         self.processor = build_processor(arguments, self.model.config)
         samples, self.validator = build_validation_samples(arguments), None
-        if samples and arguments.validations:
+        if samples:
             folder = self.directory / "pictures"
             self.validator = Validator(samples, self.processor, self.accelerator, folder, arguments.pictures)
 
