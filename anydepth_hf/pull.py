@@ -122,7 +122,7 @@ def resolve(name: str | os.PathLike, revision: str = "main") -> str:
         revision: of a repository of AnyDepth, where the model is looked for.
 
     Raises:
-        ValueError: a single word that is neither a folder nor a preset; the nearest preset is named.
+        ValueError: a file, a path to nothing, or a single word that is no preset; the nearest preset is named.
         PullError: published weights that cannot be had.
     """
     name = os.fspath(name)
@@ -139,6 +139,12 @@ def resolve(name: str | os.PathLike, revision: str = "main") -> str:
         close = nearest(name, preset_names())
         hint = f"did you mean the preset {close}?" if close else "`anydepth models` lists the presets."
         raise ValueError(f"{name} is neither a folder nor a preset nor a Hub id (OWNER/NAME); {hint}")
+    if os.path.exists(name):
+        raise ValueError(
+            f"{name} is a file; give the folder of a model (docs/conversion.md makes one of a checkpoint)."
+        )
+    if name.startswith((".", "~", os.sep)) or len(Path(name).parts) > 2:  # no Hub id
+        raise ValueError(f"{name} does not exist; give the folder of a model, a preset or a Hub id (OWNER/NAME).")
     return name
 
 

@@ -293,6 +293,12 @@ def test_names_that_users_give(originals, tmp_path, monkeypatch):
         resolve("dav2-smal-dpt")
     with pytest.raises(ValueError, match="Nobody published weights of dinov3-small-sdt: train them"):
         resolve("dinov3-small-sdt")
+    for missing in (f"{tmp_path}/none", "./none", "~/none", "runs/none/model"):
+        with pytest.raises(ValueError, match=f"{missing} does not exist; give the folder of a model"):
+            resolve(missing)
+    (tmp_path / "weights.pth").touch()
+    with pytest.raises(ValueError, match="weights.pth is a file; give the folder of a model"):
+        resolve(tmp_path / "weights.pth")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "vggt-1b-dpt").mkdir()
     assert resolve("vggt-1b-dpt") == "vggt-1b-dpt", "a folder of that name is the folder"
