@@ -114,6 +114,10 @@ def push(
     Raises:
         UploadError: with what to do; the repository is as it was.
     """
+    if repo_id.count("/") != 1:
+        raise UploadError(f"{repo_id} is no name of a repository on the Hub; give OWNER/NAME.")
+    if private and not create:
+        raise UploadError("--private goes with --create: a repository that exists stays as public as it is.")
     if create_pr and (tag or create or revision != "main"):
         raise UploadError("A pull request is made to the branch main of a repository that exists, and sets no tag.")
     add_reference(directory)

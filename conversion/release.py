@@ -24,6 +24,7 @@ from anydepth_hf.presets import preset, preset_names
 from anydepth_hf.programs import Mistakes, Parser
 from conversion.convert import convert
 from conversion.formats.renaming import ConversionError
+from conversion.formats.settings import Settings
 from conversion.hub.model_card import OWNER, preset_card, stored_results, write
 from conversion.hub.model_directory import UPLOADED, UploadError, add_reference, check, collect_files, matches
 from conversion.hub.release_list import check_architecture, release
@@ -77,7 +78,9 @@ def prepare(name: str, weights: Path, output: Path, owner: str = OWNER, settings
     if inputs.missing:
         raise UploadError(f"{', '.join(map(str, inputs.missing))} is missing.")
     is_new = not (directory / "config.json").is_file()
-    if is_new:
+    if not is_new:
+        check_settings(directory, settings or [])
+    else:
         with atomic_directory(directory) as built:
             build(name, inputs, built, settings or [])
             check_architecture(name, AnyDepthConfig.from_pretrained(built))
@@ -91,6 +94,18 @@ def prepare(name: str, weights: Path, output: Path, owner: str = OWNER, settings
         shutil.copyfile(inputs.license, directory / "LICENSE.md")
     write(preset_card(name, owner, directory, stored_results(name)), directory / "README.md")
     return directory
+
+
+def check_settings(directory: Path, settings: list[str]) -> None:
+    """Raises UploadError for a prepared model that is not what the settings ask for, which count when it is made."""
+    config, wanted = AnyDepthConfig.from_pretrained(directory), Settings(settings)
+    encoder = config.backbone_config
+    for part, fields in ((config, wanted.model), (encoder, wanted.backbone_fields(type(encoder)))):
+        for field, value in fields.items():
+            if getattr(part, field) != value:
+                raise UploadError(
+                    f"{directory} was prepared with {field}={getattr(part, field)}; delete it, so that --set counts."
+                )
 
 
 def build(name: str, inputs: Inputs, directory: Path, settings: list[str]) -> None:
@@ -154,6 +169,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.settings and len(arguments.presets or []) != 1:
         parser.error("--set goes with a single preset: --presets PRESET")
+    for option, wanted in (("create", "push"), ("tag", "push"), ("private", "create")):
+        if getattr(arguments, option) and not getattr(arguments, wanted):
+            parser.error(f"--{option} goes with --{wanted}")
     return arguments
 
 

@@ -27,7 +27,8 @@ PACKAGE = ROOT / "anydepth_hf"
 REQUIRED = {
     "config.json": "a model directory has one",
     "preprocessor_config.json": "save the image processor there with `save_pretrained`",
-    "README.md": "write the model card with `python -m conversion.hub.model_card`",
+    "README.md": "write the model card: of a preset by `python -m conversion.hub.model_card PRESET --directory "
+    "{directory}`, of another model by hand",
     REFERENCE_FILE: "write it with `python -m conversion.hub.reference {directory} --write`",
 }
 UPLOADED = (*REQUIRED, "model*.safetensors", "model.safetensors.index.json", "LICENSE*", "NOTICE*")

@@ -123,6 +123,14 @@ def test_a_dry_run_lists_and_changes_nothing(hub, directory, api, unchecked, cap
     assert len(hub.repositories[NAME].trees) == 2
 
 
+def test_private_is_no_empty_promise(hub, directory, api, unchecked):
+    """What exists is as public as it was, so the option is refused where it would do nothing."""
+    hub.repositories[NAME] = Repository()
+    with pytest.raises(UploadError, match="--private goes with --create"):
+        push(directory, NAME, api=api, private=True)
+    assert hub.repositories[NAME].files == {}
+
+
 def test_files_of_the_old_model_that_would_be_loaded_go(hub, directory, api, unchecked):
     repository = hub.repositories[NAME] = Repository()
     old = {"model-00001-of-00002.safetensors": b"old", "model.safetensors.index.json": b"{}", "notes.md": b"kept"}
@@ -193,6 +201,7 @@ def test_what_is_wrong_is_one_sentence(hub, directory, run_process, monkeypatch,
     for name, token, expected in (
         (NAME, "hf_wrong", "does not accept the token"),
         ("AIGeeksGroup/AnyDeth", TOKEN, "does not exist"),
+        ("AnyDepth", TOKEN, "AnyDepth is no name of a repository on the Hub; give OWNER/NAME"),
     ):
         monkeypatch.setattr("conversion.push_to_hub.HfApi", lambda token=token: HfApi(endpoint=hub.url, token=token))
         assert main([str(directory), name]) == 2
@@ -219,7 +228,7 @@ def remove(name):
     [
         (remove("config.json"), "has no config.json"),
         (remove("preprocessor_config.json"), "has no preprocessor_config.json"),
-        (remove("README.md"), "has no README.md"),
+        (remove("README.md"), "of a preset by `python -m conversion.hub.model_card PRESET --directory "),
         (remove(REFERENCE_FILE), f"has no {REFERENCE_FILE}"),
         (remove("model.safetensors"), "has no model.safetensors"),
         (edit("config.json", "auto_map", "some_map"), "has no `auto_map`"),

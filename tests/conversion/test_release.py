@@ -12,6 +12,7 @@ from anydepth_hf.presets import preset_config, preset_names
 from conversion import release as script
 from conversion.formats.renaming import ConversionError
 from conversion.hub import release_list
+from conversion.hub.model_directory import UploadError
 from conversion.hub.reference import check_reference
 from conversion.hub.release_list import check_architecture
 from conversion.release import find_inputs, main, prepare
@@ -84,6 +85,11 @@ def test_official_and_trained_rows(weights, tmp_path, unchecked):
     official = prepare("dav2-base-dpt", weights, tmp_path / "out", settings=HEADS)
     card = ModelCard.load(official / "README.md")
     assert card.data.license == "cc-by-nc-4.0" and "with the head that it was released with" in card.text
+    with pytest.raises(UploadError, match="prepared with apply_backbone_norm=True; delete it, so that --set counts"):
+        prepare("dav2-base-dpt", weights, tmp_path / "out", settings=["apply_backbone_norm=false"])
+    with pytest.raises(UploadError, match="prepared with out_indices="):
+        prepare("dav2-base-dpt", weights, tmp_path / "out", settings=["backbone.out_layers=0,1,2,3"])
+    prepare("dav2-base-dpt", weights, tmp_path / "out", settings=[*HEADS, "apply_backbone_norm=true"])
     trained = prepare("dinov3-small-sdt", weights, tmp_path / "out", owner="me")
     names = {path.name for path in trained.iterdir()}
     assert {"LICENSE.md", "training_config.yaml", "reference.safetensors"} <= names and "optimizer.bin" not in names
@@ -117,6 +123,16 @@ def test_files_of_another_row_are_refused(weights, tmp_path, monkeypatch, capsys
     monkeypatch.setattr(sys, "argv", command)
     assert main() == 1 and "dav2-base-sdt: FAILED. " in capsys.readouterr().out
     assert not any((tmp_path / "new").iterdir()), "nothing half-made stays"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [("--create", "--create goes with --push"), ("--tag v1", "--tag goes with --push"),
+     ("--push --private", "--private goes with --create")],
+)  # fmt: skip
+def test_options_that_would_do_nothing(options, message, tmp_path, capsys):
+    assert main(["--weights", str(tmp_path), "--output", str(tmp_path), *options.split()]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_training_that_has_not_ended_is_not_taken_for_the_preset(weights, tmp_path, capsys, unchecked):
