@@ -272,8 +272,9 @@ def test_finished_model_goes_to_the_hub(data, tmp_path, hub, run_process):
     assert b"# me/my-depth" in files["README.md"]
 
     argv[argv.index(str(folder))] = tmp_path / "by-folder"  # the repository is named after the folder
-    result = run_process(*argv, hub=hub, token=TOKEN)
+    result = run_process(*argv, "--hub_private_repo", hub=hub, token=TOKEN)
     assert result.returncode == 0, result.stderr
+    assert hub.repositories["maintainer/by-folder"].private and not hub.repositories["me/my-depth"].private
     card = hub.repositories["maintainer/by-folder"].files["README.md"].decode()
     assert 'model="maintainer/by-folder"' in card and str(tmp_path / "by-folder") not in card
 

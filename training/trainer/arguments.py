@@ -115,6 +115,7 @@ class TrainArguments:
     profile_steps: CountFrom0 = HfArg(default=0, help="profile this many steps into output_dir, then stop")
     push_to_hub: bool = HfArg(default=False, help="upload the finished model")
     hub_model_id: str | None = HfArg(default=None, help="default: the name of output_dir")
+    hub_private_repo: bool = HfArg(default=False, help="make the repository private, where it is new")
 
     def __post_init__(self):
         checked(self)

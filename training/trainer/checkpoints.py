@@ -23,7 +23,7 @@ STATE_FILE = "trainer_state.json"
 FREE_OPTIONS = {
     "output_dir", "resume", "checkpoint_steps", "keep_checkpoints", "validation_dataset", "validation_samples",
     "validations", "pictures", "num_workers", "trackers", "profile_steps", "push_to_hub", "hub_model_id",
-    "logging_steps",
+    "hub_private_repo", "logging_steps",
 }  # fmt: skip
 
 

@@ -164,7 +164,8 @@ def push_to_hub(arguments: TrainArguments) -> bool:
     """Uploads the model and the run's record, not its checkpoints, and says where; or says what to do instead."""
     api, directory = HfApi(), Path(arguments.output_dir)
     try:
-        repository = api.create_repo(_repository_name(arguments), exist_ok=True)
+        private = arguments.hub_private_repo or None  # None: as the owner's organization has it
+        repository = api.create_repo(_repository_name(arguments), private=private, exist_ok=True)
         commit = api.upload_folder(
             repo_id=repository.repo_id,
             folder_path=directory,
