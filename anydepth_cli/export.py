@@ -11,7 +11,7 @@ PRECISIONS = ("fp32", "fp16", "int8", "int8-static")
 
 def add_arguments(parser: argparse.ArgumentParser):
     parser.add_argument(
-        "--model", metavar="NAME", help="directory or Hub id of an AnyDepth model (default: the one in the package)"
+        "--model", metavar="NAME", help="AnyDepth model: preset, directory or Hub id (default: the one in the package)"
     )
     parser.add_argument("--trust-remote-code", action="store_true", help="run the model code of the Hub repository")
     parser.add_argument("--format", nargs="+", default=["onnx"], choices=FORMATS, help="what to write")
