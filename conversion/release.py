@@ -78,12 +78,12 @@ def prepare(name: str, weights: Path, output: Path, owner: str = OWNER, settings
     if inputs.missing:
         raise UploadError(f"{', '.join(map(str, inputs.missing))} is missing.")
     is_new = not (directory / "config.json").is_file()
-    if not is_new:
-        check_settings(directory, settings or [])
-    else:
+    if is_new:
         with atomic_directory(directory) as built:
             build(name, inputs, built, settings or [])
             check_architecture(name, AnyDepthConfig.from_pretrained(built))
+    else:
+        check_settings(directory, settings or [])
     try:
         add_reference(directory)
     except UploadError:
