@@ -1,5 +1,6 @@
 """Configuration of AnyDepth: an encoder, a head, and what the prediction means."""
 
+import copy
 import difflib
 from typing import Literal
 
@@ -185,23 +186,32 @@ class AnyDepthConfig(PreTrainedConfig):
                 )
             if model_type in BACKBONE_CONFIGS:
                 self.backbone_config = BACKBONE_CONFIGS[model_type].from_dict(self.backbone_config)
+        elif self.backbone_config is not None:
+            self.backbone_config = copy.deepcopy(self.backbone_config)  # it is written to, and belongs to the caller
         super().__post_init__(**kwargs)
-        if self.backbone_config.model_type in ("dinov3_vit", "dinov2"):
-            self.backbone_config.apply_layernorm = self.apply_backbone_norm
+        self.set_encoder_norm()
         if self.head_input_norm is None:
             self.head_input_norm = self.backbone_config.model_type == "vggt" or (
                 self.backbone_config.model_type == "depth_anything_3" and self.backbone_config.cat_token
             )
 
+    def set_encoder_norm(self):
+        """Passes `apply_backbone_norm` on to the encoder's configuration."""
+        if self.backbone_config.model_type in ("dinov3_vit", "dinov2"):
+            self.backbone_config.apply_layernorm = self.apply_backbone_norm
+
     @classmethod
     def from_dict(cls, config_dict: dict, **kwargs):
-        """Makes a configuration of the dictionary of one; that of another model is refused."""
+        """Makes a configuration of the dictionary of one and of changes; that of another model is refused."""
         model_type = config_dict.get("model_type", cls.model_type)
         if model_type != cls.model_type:
             raise ValueError(
                 f"This is a configuration of model type {model_type!r}, not of AnyDepth; an encoder gets its head "
                 "with `python -m conversion.convert`."
             )
+        # the base class would set changes afterwards, unchecked
+        own = cls.__annotations__.keys() - {"backbone_config"}
+        config_dict = config_dict | {name: kwargs.pop(name) for name in own & kwargs.keys()}
         return super().from_dict(config_dict, **kwargs)
 
     def validate_architecture(self):

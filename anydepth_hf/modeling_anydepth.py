@@ -40,6 +40,7 @@ def build_backbone(config: AnyDepthConfig) -> PreTrainedModel:
     model_type = config.backbone_config.model_type
     if model_type not in BACKBONES:
         raise ValueError(f"AnyDepth has no encoder of model type {model_type!r}; choose from {', '.join(BACKBONES)}.")
+    config.set_encoder_norm()  # the field may have been set since
     return BACKBONES[model_type](config.backbone_config)
 
 
@@ -163,7 +164,9 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
             options = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
             found, _ = PreTrainedConfig.get_config_dict(pretrained_model_name_or_path, **options)
             if config is None and len(found.get("out_indices") or ()) == 4 and found.get("model_type") in BACKBONES:
-                config = cls.config_class(backbone_config=found)
+                config, kwargs = cls.config_class.from_dict(
+                    {"backbone_config": found}, return_unused_kwargs=True, **kwargs
+                )
             if config is not None and found.get("model_type", config.model_type) != config.model_type:
                 kwargs["state_dict"] = encoder_weights(pretrained_model_name_or_path, found, config, options)
                 pretrained_model_name_or_path = None
@@ -280,8 +283,14 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
                 have another size; or a prediction is asked for, without labels and not in training, of a model whose
                 checkpoint lacked weights.
         """
+        if not isinstance(pixel_values, torch.Tensor):
+            raise TypeError(
+                f"`pixel_values` must be a tensor, got {type(pixel_values).__name__}; call the image processor with "
+                '`return_tensors="pt"`.'
+            )
         size = tuple(pixel_values.shape[-2:])
-        if pixel_values.ndim != 4 or pixel_values.shape[1] != 3 or min(size) < self.config.patch_size:
+        is_batch = pixel_values.ndim == 4 and pixel_values.shape[0] > 0 and pixel_values.shape[1] == 3
+        if not is_batch or min(size) < self.config.patch_size:
             raise ValueError(
                 f"`pixel_values` must be (batch, 3, height, width) with sides of at least one patch "
                 f"({self.config.patch_size} pixels), got {tuple(pixel_values.shape)}."
@@ -292,6 +301,9 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
             )
         if self.random_weights and labels is None and not self.training:
             self.refuse_noise()
+        for name in ("output_hidden_states", "output_attentions"):
+            if getattr(self.config, name) and kwargs.get(name) is None:
+                kwargs[name] = True
         aligned = self.align_to_patches(pixel_values)
         encoder_learns = pixel_values.requires_grad or any(p.requires_grad for p in self.backbone.parameters())
         with torch.set_grad_enabled(torch.is_grad_enabled() and encoder_learns):

@@ -1,7 +1,7 @@
 import logging
 
 import pytest
-from transformers import AutoConfig, DINOv3ViTConfig
+from transformers import AutoConfig, Dinov2Config, DINOv3ViTConfig
 
 from anydepth_hf import AnyDepthConfig
 from anydepth_hf.configuration_anydepth import BACKBONE_PRESETS
@@ -87,3 +87,20 @@ def test_impossible_combinations_say_what_to_change(settings, message):
 def test_the_encoder_follows_apply_backbone_norm():
     for norm in (True, False):
         assert AnyDepthConfig(apply_backbone_norm=norm).backbone_config.apply_layernorm is norm
+
+
+def test_configurations_made_of_one_encoder_do_not_change_each_other():
+    encoder = Dinov2Config(out_indices=[3, 6, 9, 12], apply_layernorm=True)
+    normed, plain = (AnyDepthConfig(backbone_config=encoder, apply_backbone_norm=norm) for norm in (True, False))
+    assert normed.backbone_config.apply_layernorm and not plain.backbone_config.apply_layernorm
+    assert encoder.apply_layernorm
+
+
+def test_what_is_given_at_loading_is_checked_and_reaches_the_encoder(tmp_path):
+    AnyDepthConfig().save_pretrained(tmp_path)
+    config, unused = AutoConfig.from_pretrained(
+        tmp_path, apply_backbone_norm=True, min_depth=0.5, other=1, return_unused_kwargs=True
+    )
+    assert config.backbone_config.apply_layernorm and config.min_depth == 0.5 and unused == {"other": 1}
+    with pytest.raises(Exception, match="min_depth < max_depth"):
+        AutoConfig.from_pretrained(tmp_path, min_depth=500)

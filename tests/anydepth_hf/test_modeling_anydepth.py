@@ -73,6 +73,16 @@ def test_backbone_norm_is_for_all_levels_or_none(model, norm):
         torch.testing.assert_close(cls_token, hidden[:, 0])
 
 
+def test_the_model_does_what_its_configuration_says_of_the_norm(tmp_path):
+    model = tiny_model()
+    model.save_pretrained(tmp_path)
+    loaded = AnyDepthForDepthEstimation.from_pretrained(tmp_path, apply_backbone_norm=True)
+    config = copy.deepcopy(model.config)
+    config.apply_backbone_norm = True
+    for changed in (loaded, AnyDepthForDepthEstimation(config)):
+        assert changed.config.apply_backbone_norm and changed.backbone.config.apply_layernorm
+
+
 def test_hidden_states_and_attentions_on_request():
     model = tiny_model().eval()
     model.set_attn_implementation("eager")
@@ -80,6 +90,10 @@ def test_hidden_states_and_attentions_on_request():
     assert (len(output.hidden_states), len(output.attentions)) == (5, 4)
     assert model(torch.randn(1, 3, 32, 32)).hidden_states is None
     assert isinstance(model(torch.randn(1, 3, 32, 32), return_dict=False), tuple)
+    model.config.output_hidden_states = model.config.output_attentions = True
+    output = model(torch.randn(1, 3, 32, 32))
+    assert (len(output.hidden_states), len(output.attentions)) == (5, 4)
+    assert model(torch.randn(1, 3, 32, 32), output_hidden_states=False).hidden_states is None
 
 
 def test_bad_input_is_explained(model):
@@ -89,6 +103,11 @@ def test_bad_input_is_explained(model):
         model(torch.randn(1, 3, 8, 64))
     with pytest.raises(ValueError, match="`labels` must be depth of shape"):
         model(torch.randn(1, 3, 64, 64), labels=torch.ones(1, 32, 32))
+    with pytest.raises(ValueError, match=r"got \(0, 3, 64, 64\)"):
+        model(torch.randn(0, 3, 64, 64))
+    for not_a_tensor in ([torch.randn(3, 64, 64)], torch.randn(1, 3, 64, 64).numpy()):
+        with pytest.raises(TypeError, match='call the image processor with `return_tensors="pt"`'):
+            model(not_a_tensor)
 
 
 def test_save_reload_and_resave_are_bit_equal(model, tmp_path):
@@ -179,6 +198,16 @@ def test_an_encoder_alone_is_loaded_whole_under_a_new_head(save_tiny_model, tmp_
         name = name if name in weights else name.replace("model.layer", "layer")
         name = name if name in weights else name.replace("layer.", "model.layer.")
         assert torch.equal(value, weights[name])
+
+
+def test_a_new_head_is_described_beside_the_name_of_the_encoder(save_tiny_model, tmp_path):
+    AnyDepthForDepthEstimation.from_pretrained(save_tiny_model("dinov2")).backbone.save_pretrained(tmp_path)
+    model = AnyDepthForDepthEstimation.from_pretrained(
+        tmp_path, head_type="dpt", fusion_hidden_size=8, dtype=torch.bfloat16
+    )
+    assert type(model.head).__name__ == "DPTHead" and model.dtype == torch.bfloat16
+    with pytest.raises(TypeError, match="fusion_hiden_size"):
+        AnyDepthForDepthEstimation.from_pretrained(tmp_path, fusion_hiden_size=8)
 
 
 def test_a_variant_of_an_encoder_alone_is_found(save_tiny_model, tmp_path):
