@@ -92,6 +92,13 @@ def ramp(kind="depth", unit="m", **more):
     return DepthMap(values, kind, unit, **more)
 
 
+@pytest.mark.parametrize("format", FLOATS + ROUNDED)
+def test_large_files_carry_the_mark_too(tmp_path, format):
+    values = np.random.default_rng(0).random((256, 300))
+    path = write_depth(tmp_path / f"a.{format}", DepthMap(values, "disparity"))
+    assert path.stat().st_size > 2 * 65536 and has_mark(path)
+
+
 def test_other_libraries_read_the_same_numbers(tmp_path):
     tifffile, openexr = pytest.importorskip("tifffile"), pytest.importorskip("OpenEXR")
     imageio = pytest.importorskip("imageio.v3")
