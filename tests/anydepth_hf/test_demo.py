@@ -218,6 +218,7 @@ def test_a_webcam_takes_the_photograph(visit):
     photo = page.locator("#photo")
     photo.get_by_label("Capture from camera").click()
     photo.get_by_text("Click to Access Webcam").click()
+    page.wait_for_function("document.querySelector('#photo video')?.videoWidth > 0")  # the camera shows something
     photo.get_by_label("capture photo").click()
     page.locator("#legend", has_text="1920 × 1440").wait_for()  # the largest of Chromium's pretended camera
 
