@@ -1,15 +1,13 @@
 """What an evaluation leaves behind: results.json, a Markdown table, and a page of the worst images."""
 
 import html
-import shutil
-import tempfile
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from anydepth_hf.atomic_write import atomic_write_json, atomic_write_text
+from anydepth_hf.atomic_write import atomic_directory, atomic_write_json, atomic_write_text
 from anydepth_hf.benchmark_report import markdown_table
 from anydepth_hf.metrics import METRICS
 from anydepth_hf.visualization import colorize, value_range
@@ -205,12 +203,10 @@ def worst_page(results: dict, pictures: dict[str, list[tuple[dict, Image.Image]]
 
 def write_report(results: dict, pictures: dict[str, list[tuple[dict, Image.Image]]], output_dir: Path) -> None:
     """Writes everything below `output_dir`; `results.json` last, so that it stands for a complete evaluation."""
-    with tempfile.TemporaryDirectory(dir=output_dir) as folder:
+    with atomic_directory(output_dir / "worst", replace=True) as folder:
         for name, entries in pictures.items():
             for rank, (_, image) in enumerate(entries):
-                image.save(Path(folder) / f"{name}_{rank:02d}.jpg", quality=90)
-        shutil.rmtree(output_dir / "worst", ignore_errors=True)
-        shutil.copytree(folder, output_dir / "worst")
+                image.save(folder / f"{name}_{rank:02d}.jpg", quality=90)
     atomic_write_text(output_dir / "worst.html", worst_page(results, pictures))
     atomic_write_text(output_dir / "results.md", markdown(results))
     # what a model card or a table needs, without the single images
