@@ -50,7 +50,7 @@ QUICK = [
 SIZES = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "out_indices": [1, 2, 3, 4]}
 
 
-class Tester:
+class ModelTester:
     """What the suite asks of a `model_tester`: sizes, a configuration and inputs."""
 
     batch_size, num_channels, is_training = 2, 3, True
@@ -89,7 +89,7 @@ class ModelTests(ModelTesterMixin):
     test_all_params_have_gradient = False
 
     def setUp(self):
-        self.model_tester = Tester(*self.case)
+        self.model_tester = ModelTester(*self.case)
         self.config_tester = ConfigTester(
             self, config_class=AnyDepthConfig, has_text_modality=False, common_properties=[]
         )
