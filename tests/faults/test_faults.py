@@ -33,8 +33,8 @@ class Straight:
             self.program.prepare(self.before)
         output = folder / "after"
         shutil.copytree(self.before, output)
-        start = time.monotonic()
         process = Process(self.program, inputs, output)
+        start = time.monotonic()
         assert process.wait() == 0, process.output
         self.seconds = time.monotonic() - start
         self.after, self.at_first = content(output), content(self.before)
