@@ -169,6 +169,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.settings and len(arguments.presets or []) != 1:
         parser.error("--set goes with a single preset: --presets PRESET")
+    if arguments.settings and release(arguments.presets[0]).origin == "trained":
+        parser.error(f"--set is for what is converted; {arguments.presets[0]} is copied as training/train.py left it")
     for option, wanted in (("create", "push"), ("tag", "push"), ("private", "create")):
         if getattr(arguments, option) and not getattr(arguments, wanted):
             parser.error(f"--{option} goes with --{wanted}")

@@ -128,7 +128,8 @@ def test_files_of_another_row_are_refused(weights, tmp_path, monkeypatch, capsys
 @pytest.mark.parametrize(
     ("options", "message"),
     [("--create", "--create goes with --push"), ("--tag v1", "--tag goes with --push"),
-     ("--push --private", "--private goes with --create")],
+     ("--push --private", "--private goes with --create"),
+     ("--presets dinov3-small-sdt --set min_depth=1", "--set is for what is converted; dinov3-small-sdt is copied")],
 )  # fmt: skip
 def test_options_that_would_do_nothing(options, message, tmp_path, capsys):
     assert main(["--weights", str(tmp_path), "--output", str(tmp_path), *options.split()]) == 2

@@ -373,6 +373,8 @@ def test_mistakes_get_one_sentence(tmp_path, data, saved, capsys):
     options = ["--predictions", tmp_path / "files", *data]
     assert "--predicts disparity, depth, metric_depth or log_depth" in mistake(capsys, tmp_path, *options)
     assert "no prediction for 0.png" in mistake(capsys, tmp_path, *options, "--predicts", "depth")
+    for option in (["--flip"], ["--dtype", "bfloat16"], ["--processing_size", "56"], ["--revision", "v1"]):
+        assert f"{option[0]} is for --model" in mistake(capsys, tmp_path, *options, *option)
     np.save(tmp_path / "files/0.npy", np.full((40, 60), np.nan, np.float32))
     assert "0.png: the prediction is NaN" in mistake(capsys, tmp_path, *options, "--predicts", "depth")
     inverted = ["--predicts", "depth", "--protocol", "lotus"]

@@ -18,6 +18,16 @@ from training.data.readers import READERS, DepthReader, DepthSample
 
 NAMES = (*READERS, "pairs", "frames", "hub")
 NUM_PROBES = 64
+NAMES_WITH = {
+    "split": ("hypersim", "hub"),
+    **dict.fromkeys(("root", "list", "root_from", "root_to", "include", "exclude"), NAMES[:-1]),
+    **dict.fromkeys(("rgb_dir", "depth_dir"), ("pairs",)),
+    **dict.fromkeys(("quantity", "depth_scale", "is_metric"), ("pairs", "frames", "hub")),
+    **dict.fromkeys(
+        ("path", "config", "image_column", "depth_column", "streaming", "num_samples", "shuffle_buffer"), ("hub",)
+    ),
+}
+"""Names of the data sets that an option of `DatasetSpec` is for, of those that are not for all."""
 
 
 @dataclass
@@ -75,12 +85,16 @@ class DatasetSpec:
 
     def __post_init__(self):
         self.include, self.exclude = (
-            (value,) if isinstance(value, str) else value for value in (self.include, self.exclude)
+            (value,) if isinstance(value, str) else tuple(value) for value in (self.include, self.exclude)
         )
         try:
             checked(self, "")
         except ValueError as error:
             raise DataError(f"Data set {self.name!r}: {error}.") from None
+        given = [item.name for item in fields(self) if getattr(self, item.name) != item.default]
+        for option in given if self.name in NAMES else ():
+            if self.name not in (names := NAMES_WITH.get(option, NAMES)):
+                raise DataError(f"Data set {self.name!r}: {option} does nothing here; it is for {', '.join(names)}.")
 
     @classmethod
     def parse(cls, value: "DatasetSpec | dict | str") -> "DatasetSpec":

@@ -110,6 +110,11 @@ class EvaluateArguments:
         if self.min_depth is not None and self.max_depth is not None and self.min_depth >= self.max_depth:
             raise ValueError("--min_depth must be less than --max_depth")
         self.size  # noqa: B018  (raises for a malformed size)
+        of_models = ("revision", "trust_remote_code", "processing_size", "flip", "dtype")
+        if self.predictions and (
+            given := [name for name in of_models if getattr(self, name) != getattr(type(self), name)]
+        ):
+            raise ValueError(f"--{given[0]} is for --model: the --predictions are made already")
 
     def _follow(self, cell: Cell) -> None:
         """Takes set, protocol and, if none is given, the model of a cell."""

@@ -62,6 +62,8 @@ class MakeArguments:
             raise ValueError(f"--photographs {self.photographs} is no folder")
         if self.sheet and Path(self.sheet).suffix.lower() not in (".png", ".jpg", ".jpeg"):
             raise ValueError(f"--sheet {self.sheet}: name a .png or .jpg file")
+        if self.sheet and Path(self.sheet).exists():
+            raise ValueError(f"--sheet {self.sheet} exists: delete it, or name another file")
 
 
 def make(arguments: MakeArguments) -> None:

@@ -134,6 +134,8 @@ class TrainArguments:
             )
         if len(self.image_size) > 1 and self.dataset != ["pictures"]:
             raise ValueError("several --image_size are for --dataset pictures; a data set is cut to one size")
+        if self.pictures_on_device and self.dataset != ["pictures"]:
+            raise ValueError("--pictures_on_device is for --dataset pictures")
         self.sizes  # noqa: B018  (raises for a malformed size)
 
     @property

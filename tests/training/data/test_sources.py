@@ -159,6 +159,12 @@ def test_frames_lie_in_any_folder(tmp_path):
         ("pairs", "needs rgb_dir and depth_dir"),
         ("hub", "needs path"),
         ("pictures", "needs root"),
+        ("irs,root=/x,split=train", "Data set 'irs': split does nothing here; it is for hypersim, hub.$"),
+        ("pairs,rgb_dir=/x,depth_dir=/y,streaming=true", "streaming does nothing here; it is for hub.$"),
+        (
+            {"name": "hub", "path": "a/b", "include": ["*.jpg"]},
+            "include does nothing here; it is for hypersim, .*frames",
+        ),
         ([], "names no data set"),
         (["irs,weight=1", "irs"], "weight to all"),
     ],

@@ -24,3 +24,6 @@ def test_mistakes_about_sheets_are_one_sentence(tmp_path, capsys):
         write_sheet(tmp_path, tmp_path / "sheet.png")
     assert make.main(["--output", str(tmp_path / "out"), "--sheet", "sheet.gif"]) == 2
     assert "name a .png or .jpg file" in capsys.readouterr().err
+    (tmp_path / "holiday.jpg").write_bytes(b"mine")
+    assert make.main(["--output", str(tmp_path / "out"), "--sheet", str(tmp_path / "holiday.jpg")]) == 2
+    assert "holiday.jpg exists" in capsys.readouterr().err and (tmp_path / "holiday.jpg").read_bytes() == b"mine"

@@ -72,6 +72,7 @@ def test_command_line_wins_over_file_and_file_over_base(tmp_path):
         ("preset: a\ndataset: me/mine\nimage_size: 768", "write sizes as HEIGHTxWIDTH"),
         ("preset: a\ndataset: me/mine\nimage_size: [64x64, 32x32]", "a data set is cut to one size"),
         ("preset: a\ndataset: pictures", "go together"),
+        ("preset: a\ndataset: me/mine\npictures_on_device: true", "is for --dataset pictures"),
         ("preset: a\ndataset: [pictures, me/mine]\npictures_dir: runs/pictures", "go together"),
         ("preset: a\ndataset: me/mine\nmin_crop: 0", "--min_crop must be a number more than 0 and at most 1, not 0"),
         ("preset: a\ndataset: me/mine\nencoder: frosen", "--encoder must be one of frozen, full, lora, not frosen"),
