@@ -7,9 +7,10 @@ another name opens no others.
 
 import heapq
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -51,6 +52,7 @@ class VideoFrame:
     damaged: bool  # it could not be decoded; its picture is the one before
     decoded: Any  # PyAV's frame
     size: tuple[int, int]  # (width, height) as stored, which all frames of the video get
+    converting: threading.Lock = field(default_factory=threading.Lock)  # of `decoded`, which repeated frames share
 
     @property
     def name(self) -> str:
@@ -59,7 +61,8 @@ class VideoFrame:
 
     def open(self) -> Image.Image:
         """The picture, RGB and upright."""
-        array = self.decoded.to_ndarray(format="rgb24", width=self.size[0], height=self.size[1])
+        with self.converting:  # PyAV keeps the converter in its frame, and two threads in one converter crash
+            array = self.decoded.to_ndarray(format="rgb24", width=self.size[0], height=self.size[1])
         turns = round(self.decoded.rotation / 90) % 4
         return Image.fromarray(np.ascontiguousarray(np.rot90(array, turns)) if turns else array)
 
@@ -148,11 +151,13 @@ def read_frames(path: str | os.PathLike, start: int = 0) -> Iterator[VideoFrame]
         VideoError, OSError: see `open_video`.
     """
     with open_video(path) as (container, stream):
-        size = None
+        size, before, converting = None, None, threading.Lock()
         for index, (pts, damaged, picture) in enumerate(_timed(container, stream)):
             size = size or (picture.width, picture.height)
+            if picture is not before:
+                before, converting = picture, threading.Lock()
             if index >= start:
-                yield VideoFrame(index, pts, damaged, picture, size)
+                yield VideoFrame(index, pts, damaged, picture, size, converting)
 
 
 def _timed(container, stream) -> Iterator[tuple[int, bool, Any]]:

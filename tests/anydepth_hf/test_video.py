@@ -142,6 +142,29 @@ def test_damaged_frames_repeat_the_one_before_and_nothing_gets_out_of_step(codec
     np.testing.assert_allclose(maps[lost[0]], maps[lost[0] - 1], atol=1e-4)
 
 
+READ_TOGETHER = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from anydepth_hf.video_reader import read_frames
+with ThreadPoolExecutor(2) as pool:
+    for _ in range(8):
+        frames = [frame for frame in read_frames(sys.argv[1]) if frame.damaged]
+        assert len(frames) > 10
+        for _ in range(30):
+            assert len(set(pool.map(lambda frame: frame.open().tobytes(), frames))) == 1
+"""
+
+
+def test_frames_that_repeat_one_are_read_by_several_threads(tmp_path):
+    """In a process of its own, which ended by a signal or never where two threads shared one of FFmpeg's converters."""
+    source = make_video(tmp_path / "clip.mkv", "libx265", frames=20, gop=20)
+    damage(source, 6)
+    run = subprocess.run(
+        [sys.executable, "-c", READ_TOGETHER, str(source)], capture_output=True, text=True, timeout=100
+    )
+    assert run.returncode == 0, run.stderr
+
+
 RUN = """
 import os, signal, sys
 from anydepth_hf.video import predict_video
