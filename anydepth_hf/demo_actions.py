@@ -143,8 +143,8 @@ class Actions:
         name, info = Path(path).name, probe(path)
         check_pixels(name, info.width, info.height, self.max_pixels)
         longest = round(self.max_video_seconds * info.rate)
-        too_long = f"{name} takes more than {self.max_video_seconds:g} s, or does not say how long it is: cut it."
-        if not 0 < info.frames <= longest:
+        too_long = f"{name} takes more than {self.max_video_seconds:g} s: cut it."
+        if info.frames > longest:
             raise ValueError(too_long)
         progress(0, desc="Loading the model")
         predictor, _ = self.models.predictor(model, size or None)

@@ -37,7 +37,7 @@ class VideoInfo:
     height: int
     time_base: Fraction  # seconds that one unit of a frame's `pts` is
     rate: Fraction  # frames a second on the average
-    frames: int  # as far as the file says; 0 if it does not
+    frames: int  # as far as the file says, else counted in it
     aspect: Fraction  # width of a pixel over its height, upright
     audio: int  # number of sound tracks
     start: Fraction  # seconds at which the file starts
@@ -133,11 +133,17 @@ def probe(path: str | os.PathLike) -> VideoInfo:
             height,
             stream.time_base,
             Fraction(rate),
-            stream.frames or round(seconds * rate),
+            stream.frames or round(seconds * rate) or _count(path),
             1 / aspect if turned else aspect,
             len(container.streams.audio),
             Fraction(container.start_time or 0, av().time_base),
         )
+
+
+def _count(path: str | os.PathLike) -> int:
+    """Pictures of a video that does not say how long it is, as those that browsers record; none is decoded."""
+    with open_video(path) as (container, stream):
+        return sum(packet.size > 0 for packet in packets_of(container, stream))
 
 
 def read_frames(path: str | os.PathLike, start: int = 0) -> Iterator[VideoFrame]:

@@ -51,6 +51,13 @@ def test_every_frame_becomes_a_frame_at_its_time(codec, suffix, model, tmp_path)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_frames_of_a_recording_that_does_not_say_how_long_it_is_are_counted(tmp_path):
+    source = make_video(tmp_path / "camera.webm", "libvpx-vp9", frames=17, live=True)
+    with av.open(str(source)) as container:
+        assert (container.duration, container.streams.video[0].frames) == (None, 0)
+    assert probe(source).frames == 17
+
+
 @pytest.mark.parametrize(
     "codec, suffix, kept",
     [("aac", ".mp4", "aac"), ("flac", ".mkv", "flac"), ("pcm_s16le", ".mkv", "aac")],

@@ -15,10 +15,13 @@ def picture(index: int, width: int = 96, height: int = 64) -> np.ndarray:
     return np.ascontiguousarray(blocks[:, 2 * index % 1024 : 2 * index % 1024 + width])
 
 
-def make_video(path, codec="libx264", frames=12, size=(96, 64), times=None, sound=None, rate=25, gop=None):
-    """Writes a video; `times` are milliseconds of the frames, `sound` is a codec of a second track."""
+def make_video(path, codec="libx264", frames=12, size=(96, 64), times=None, sound=None, rate=25, gop=None, live=False):
+    """
+    Writes a video; `times` are milliseconds of the frames, `sound` is a codec of a second track, and a `live` WebM
+    does not say how long it is, as those that browsers record.
+    """
     options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options={"live": "1"} if live else {}) as container:
         stream = container.add_stream(codec, rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         if gop:
