@@ -103,11 +103,13 @@ def _photograph_tab(page: gr.Blocks, models: Models, actions: Actions, age: int)
     shown = {"trigger_mode": "always_last", "show_progress_on": [slider, marked], **heavy}
     gr.on([page.load, model.input, size.input], actions.predict, settings, outputs, **shown)
     photo.change(actions.photograph, settings, outputs, **shown)
-    colormap.input(actions.show, [scene, colormap], [slider, legend], **PRIVATE)
-    marked.select(actions.click, camera, [scene, marked, reading], show_progress="hidden", **PRIVATE)
+    # after a mistake Gradio's progress says "Error" over all outputs, and keeps clicks from the photograph
+    at_once = {"show_progress": "hidden", **PRIVATE}
+    colormap.input(actions.show, [scene, colormap], [slider, legend], **at_once)
+    marked.select(actions.click, camera, [scene, marked, reading], **at_once)
     known = [scene, distance, colormap, number, unit]
-    gr.on([know.click, distance.submit], actions.know, known, [*seen, distance, hint, solid, picture], **PRIVATE)
-    forget.click(actions.forget, known, [*seen, distance, hint, solid, picture], **PRIVATE)
+    gr.on([know.click, distance.submit], actions.know, known, [*seen, distance, hint, solid, picture], **at_once)
+    forget.click(actions.forget, known, [*seen, distance, hint, solid, picture], **at_once)
     gr.on(
         [tab.select, view.input, number.submit, number.blur, unit.input],
         actions.view,

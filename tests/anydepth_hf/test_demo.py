@@ -190,6 +190,10 @@ def test_upload_slider_metres_and_downloads(visit, photo, tmp_path):
 @needs_browser
 def test_mistakes_are_answered_in_words_and_leave_the_page_as_it_was(visit, tmp_path):
     page = visit()
+    page.get_by_role("tab", name="Metres").click()
+    page.locator("#know").click()
+    page.get_by_text("Click a point of the photograph first").wait_for()
+    assert "Relative disparity" in click_and_say(page, 0.5, 0.5, None)  # nothing covers it
     (tmp_path / "notes.jpg").write_text("no picture")
     Image.new("L", (2000, 1600)).save(tmp_path / "large.png")
     (tmp_path / "heavy.png").write_bytes(bytes(3_000_000))
@@ -203,9 +207,6 @@ def test_mistakes_are_answered_in_words_and_leave_the_page_as_it_was(visit, tmp_
     assert "600 × 400" in page.locator("#legend").inner_text()
     page.get_by_role("tab", name="3-D").click()
     page.locator("#hint", has_text="3-D needs metres").wait_for()
-    page.get_by_role("tab", name="Metres").click()
-    page.locator("#know").click()
-    page.get_by_text("Click a point of the photograph first").wait_for()
     page.get_by_role("tab", name="Files").click()
     page.locator("#formats").get_by_label("PLY").check()
     page.locator("#write").click()
