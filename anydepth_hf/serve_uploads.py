@@ -103,9 +103,9 @@ async def _field(request: Request) -> tuple[str, bytes]:
     try:
         async with request.form(max_files=1, max_fields=8) as form:
             if others := sorted(set(form) - {"file"}):
-                raise Refusal(
-                    422, f"The form has the field {others[0][:80]!r}: options go into the address, ?format=exr."
-                )
+                image = isinstance(form[others[0]], UploadFile)
+                place = "the image belongs into `file`" if image else "options go into the address, ?format=exr"
+                raise Refusal(422, f"The form has the field {others[0][:80]!r}: {place}.")
             file = form.get("file")
             if not isinstance(file, UploadFile):
                 raise Refusal(422, f"The form has no file in its field `file`: {HOW}.")

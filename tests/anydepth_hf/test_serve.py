@@ -37,6 +37,7 @@ def picture(width=60, height=40, kind="PNG") -> bytes:
 
 
 PICTURE = picture()
+OPTION = b'--XX\r\nContent-Disposition: form-data; name="format"\r\n\r\nexr\r\n--XX--\r\n'
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,8 @@ def test_a_long_name_fits_the_file_system_in_any_script(server):
         (b"", "", "image/png", 422, "The image is empty"),
         (PICTURE[:700], "", "image/png", 422, "The image is a damaged image"),
         (picture(200, 4), "", "image/png", 422, "image has 200x4 pixels; one side may be at most 32 times"),
-        (form(PICTURE, field="image")[0], "", form(b"")[1], 422, "The form has the field 'image'"),
+        (form(PICTURE, field="image")[0], "", form(b"")[1], 422, "the field 'image': the image belongs into `file`."),
+        (OPTION, "", form(b"")[1], 422, "the field 'format': options go into the address, ?format=exr."),
         (b"--XX--\r\n", "", form(b"")[1], 422, "The form has no file in its field `file`"),
         (b"what", "", "multipart/form-data", 400, "The form cannot be read"),
         (form(PICTURE[:50], "a.png")[0], "", form(b"")[1], 422, "a.png is a damaged image"),
