@@ -36,8 +36,8 @@ NEEDS_METRES = (
     "points of the photograph and type how far each is."
 )
 NEEDS_CAMERA = (
-    "3-D needs the focal length, and this photograph's EXIF data have none: type it, or the field of view (the main "
-    "camera of a phone sees about 65 degrees across)."
+    "3-D needs the focal length: in the tab *3-D*, type it or the field of view (the main camera of a phone sees "
+    "about 65 degrees across, held upright 50)."
 )
 
 

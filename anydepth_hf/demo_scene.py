@@ -100,7 +100,8 @@ class Scene:
 
     def know(self, metres: float | None) -> "Scene":
         """
-        The scene in which the last clicked point has this depth; from two of them on it is in metres.
+        The scene in which the last clicked point has this depth; from two of them on it is in metres, from one on
+        where the prediction is depth.
 
         Raises:
             ValueError: nothing was clicked, no positive distance, or points that determine no scale.
@@ -124,7 +125,8 @@ class Scene:
         return replace(self, points=other.points, clicked=other.clicked)._fitted()
 
     def _fitted(self) -> "Scene":
-        if len(self.points) < 2:
+        kind, alone = self.prediction.kind, len(self.points) == 1
+        if not self.points or (alone and kind != "depth"):
             return self
         points = torch.tensor(self.points, dtype=torch.float64)
         values = sample(torch.from_numpy(self.prediction.values), points[:, :2])
@@ -133,7 +135,8 @@ class Scene:
             model=self.prediction.model or "",
             size=self.size,
             method="ransac" if len(points) >= _MANY else "least_squares",
-            prediction_type=self.prediction.kind,
+            prediction_type=kind,
+            scale_only=alone,
         )
         if calibration.alignment.scale <= 0:
             raise ValueError(

@@ -53,6 +53,14 @@ def test_two_points_make_metres_and_a_third_is_read(scene):
     assert after.forget().points == () and not after.forget().depth.is_metric
 
 
+def test_one_distance_is_enough_for_depth_up_to_a_scale(scene):
+    values = np.linspace(1, 4, 2 * SHOWN, dtype=np.float32)[None].repeat(SHOWN, axis=0)
+    depth = replace(scene, prediction=DepthMap(values, "depth", model="exact"))
+    after = depth.click(0, 300).know(0.5)
+    assert after.depth.unit == "m" and after.depth.values.max() == pytest.approx(2, rel=1e-3)
+    assert after.click(1279, 300).know(8).depth.values.max() == pytest.approx(8, rel=1e-3)  # two: and a shift
+
+
 def test_marks_are_drawn_where_the_points_are(scene):
     marked = known(scene).marked()
     changed = np.abs(np.asarray(marked).astype(int) - np.asarray(scene.shown)).sum(axis=2) > 30
@@ -113,7 +121,7 @@ def test_every_format_is_written_and_says_what_it_holds(tmp_path):
         write_files(scene, None, [], "spectral", tmp_path)
     scene = scene.click(60, 70).know(0.4).click(110, 5).know(0.6)
     camera = camera_of(scene, 50, "degrees")
-    assert "focal length" in missing(scene, None) and missing(scene, camera) == ""
+    assert "in the tab *3-D*, type it" in missing(scene, None) and missing(scene, camera) == ""
     written = write_files(scene, camera, list(FORMATS), "turbo", tmp_path)
     assert len(written) == len(FORMATS) + 2 and all(path.is_file() for path in written)  # the meaning of npy, normals
     for ending in ("png", "exr", "tiff", "npz", "npy", "jpg"):
