@@ -76,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _sources(args: argparse.Namespace) -> list[Source]:
+    if not args.dataset and (args.split or args.column):
+        raise ValueError("--split and --column choose from a data set: name it by --dataset.")
     names = [*args.inputs, *(read_list(args.list) if args.list else ())]
     sources = find_sources(names, recursive=not args.no_recursive, videos=True) if names else []
     if args.dataset:

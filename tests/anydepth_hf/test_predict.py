@@ -216,6 +216,12 @@ def test_a_report_replaces_a_report_and_nothing_else(predict, folder, tmp_path, 
     assert report.read_bytes() == b""  # the picture was there already
 
 
+def test_a_split_without_a_data_set_is_a_mistake(predict, folder, tmp_path, capsys):
+    assert predict(folder / "a.png", "--split", "train") == 2
+    assert "--split and --column choose from a data set: name it by --dataset" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_that_was_interrupted_goes_on_where_it_was(predict, folder, tmp_path):
     out, report = tmp_path / "out", tmp_path / "report.jsonl"
     assert predict(folder) == 0
