@@ -60,6 +60,7 @@ class OnnxPredictor:
             raise ValueError(f"{self.path} does not exist; `anydepth export --format onnx` writes it.")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 3  # errors: it warns of each constant that it does not need
         try:
             self.session = onnxruntime.InferenceSession(
                 os.fspath(self.path), options, providers=list(providers or ["CPUExecutionProvider"])

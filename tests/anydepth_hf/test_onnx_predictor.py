@@ -63,6 +63,16 @@ def test_the_command_needs_no_pytorch(exported_tiny_model, run_process, tmp_path
     assert (tmp_path / "out" / "coffee_disparity_color.png").is_file()
 
 
+def test_what_the_runtime_notes_about_a_file_is_not_shown(exported_tiny_model, tmp_path, capfd):
+    onnx = pytest.importorskip("onnx")
+    path = tmp_path / "model.onnx"
+    graph = onnx.load(exported_tiny_model[1] / "onnx" / "model.onnx")
+    graph.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(2, np.float32), "unused"))
+    onnx.save(graph, path)
+    assert main(["predict", PHOTO, "--model", str(path), "--format", "npz", "--output-dir", str(tmp_path)]) == 0
+    assert capfd.readouterr().err == ""
+
+
 def test_other_files_are_explained(exported_tiny_model, tmp_path):
     import onnx
 
