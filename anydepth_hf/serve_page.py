@@ -32,7 +32,10 @@ def _section(method: str, path: str, operation: dict, schema: dict) -> str:
         (f"?{item['name']}=", f"{_choices(item['schema'], schema)} {item.get('description', '')}")
         for item in operation.get("parameters", ())
     ]
-    bodies = [("body", kind) for kind in operation.get("requestBody", {}).get("content", ())]
+    bodies = [
+        ("body", ", field ".join([kind, *body["schema"].get("required", ())]))
+        for kind, body in operation.get("requestBody", {}).get("content", {}).items()
+    ]
     answers = [(code, item["description"]) for code, item in sorted(operation["responses"].items())]
     rows = "".join(
         f"<tr><td><code>{escape(name)}</code><td>{escape(text.strip())}"

@@ -183,7 +183,13 @@ def test_other_addresses_and_the_page_of_this_one(server):
     response = server.request("GET", "/predict")
     assert (response.status, response.headers["Allow"]) == (405, "POST") and "POST /predict" in response.detail
     page = server.request("GET", "/").data.decode()
-    assert "?format=" in page and "npz" in page and "<script" not in page and "http" not in page
+    assert (
+        "?format=" in page
+        and "npz" in page
+        and "multipart/form-data, field file" in page
+        and "<script" not in page
+        and "http" not in page
+    )
     schema = json.loads(server.request("GET", "/openapi.json").data)
     assert set(schema["paths"]) == {"/predict", "/health"}
     health = server.health()
