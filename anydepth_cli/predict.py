@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser):
     output.add_argument(
         "--format",
         nargs="+",
-        type=one_of(*FORMATS),
+        type=_format,
         metavar="NAME",
         help=f"some of {', '.join(FORMATS)} (default: png color; of videos color). png and jpeg hold 16 bits, exr, "
         "tiff, npz and npy float32; ply, glb, html, colmap and normals are three-dimensional and need metres. Of a "
@@ -121,6 +121,12 @@ def add_arguments(parser: argparse.ArgumentParser):
         metavar="WHAT",
         help="disparity, depth or metric_depth, for models of a type that is not known here",
     )
+
+
+def _format(text: str) -> str:
+    if text not in FORMATS and Path(text).exists():
+        raise argparse.ArgumentTypeError(f"{text} is an input and no format; inputs stand before --format")
+    return one_of(*FORMATS)(text)
 
 
 def module(args: argparse.Namespace) -> str:
