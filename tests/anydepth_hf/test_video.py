@@ -163,7 +163,7 @@ with ThreadPoolExecutor(2) as pool:
 
 
 def test_frames_that_repeat_one_are_read_by_several_threads(tmp_path):
-    """In a process of its own, which ended by a signal or never where two threads shared one of FFmpeg's converters."""
+    """In a process of its own, which ended by a signal or never when two threads shared a converter of FFmpeg's."""
     source = make_video(tmp_path / "clip.mkv", "libx265", frames=20, gop=20)
     damage(source, 6)
     run = subprocess.run(
