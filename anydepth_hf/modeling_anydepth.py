@@ -306,7 +306,9 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
                 kwargs[name] = True
         aligned = self.align_to_patches(pixel_values)
         encoder_learns = pixel_values.requires_grad or any(p.requires_grad for p in self.backbone.parameters())
-        with torch.set_grad_enabled(torch.is_grad_enabled() and encoder_learns):
+        # an exported program that switches gradients off could not be saved
+        keeps_gradients = encoder_learns or torch.compiler.is_exporting()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and keeps_gradients):
             levels = self.backbone(aligned, **kwargs)
         features = self.head(levels.feature_maps, levels.cls_tokens)
         features = self.restore_size(features, aligned, size)

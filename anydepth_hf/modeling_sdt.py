@@ -136,7 +136,7 @@ class DySample(nn.Module):
         batch_size, channels, height, width = features.shape
         grid = self.sampling_grid(features)
         groups = features.reshape(batch_size * self.groups, channels // self.groups, height, width).float()
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and not torch.jit.is_tracing():
             # NaN positions sample NaN: the backward pass of `grid_sample` would read memory at random
             is_nan = grid.isnan()
             grid = grid.masked_fill(is_nan, 0)

@@ -34,6 +34,20 @@ def test_one_graph_serves_all_sizes(save_tiny_model, model_type):
     assert len(graphs) <= 2
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*is_gradient_checkpointing:FutureWarning")
+def test_tracing_and_exporting_need_no_context_without_gradients(save_tiny_model, tmp_path):
+    """As any model of transformers: `torch.jit.trace` passes its own check, and an exported program can be saved."""
+    model = AnyDepthForDepthEstimation.from_pretrained(save_tiny_model("dinov2"))
+    pixel_values = torch.randn(1, 3, 56, 70)
+    with torch.no_grad():
+        expected = model(pixel_values).predicted_depth
+    traced = torch.jit.trace(model, (pixel_values,), strict=False)
+    torch.testing.assert_close(traced(pixel_values)["predicted_depth"], expected, rtol=1e-4, atol=1e-5)
+    torch.export.save(torch.export.export(model, (pixel_values,)), tmp_path / "model.pt2")
+    loaded = torch.export.load(tmp_path / "model.pt2").module()
+    torch.testing.assert_close(loaded(pixel_values).predicted_depth, expected, rtol=1e-4, atol=1e-5)
+
+
 @needs_compiler
 def test_the_compiler_fuses_the_sampling():
     """Sampling, the grid's arithmetic and the pixel shuffle become one kernel for each DySample; no call of a library.
