@@ -147,12 +147,12 @@ class AnyDepthConfig(PreTrainedConfig):
     apply_backbone_norm: bool = False
     head_input_norm: bool | None = None
     fusion_hidden_size: int = 256
-    upsample_hidden_sizes: list[int] | None = None
-    output_hidden_sizes: list[int] | None = None
+    upsample_hidden_sizes: list[int] | tuple[int, ...] | None = None
+    output_hidden_sizes: list[int] | tuple[int, ...] | None = None
     use_detail_enhancer: bool = True
     dysample_groups: int = 4
     dysample_scope: bool = True
-    reassemble_hidden_sizes: list[int] | None = None
+    reassemble_hidden_sizes: list[int] | tuple[int, ...] | None = None
     dpt_style: Literal["dinov3", "depth_anything", "vggt"] = "dinov3"
     use_batch_norm: bool = False
     num_output_channels: int = 1
@@ -210,9 +210,14 @@ class AnyDepthConfig(PreTrainedConfig):
                 "with `python -m conversion.convert`."
             )
         # the base class would set changes afterwards, unchecked
-        own = cls.__annotations__.keys() - {"backbone_config"}
-        config_dict = config_dict | {name: kwargs.pop(name) for name in own & kwargs.keys()}
-        return super().from_dict(config_dict, **kwargs)
+        changes = {name: kwargs.pop(name) for name in AnyDepthConfig.__annotations__.keys() & kwargs.keys()}
+        saved, encoder = config_dict.get("backbone_config"), changes.get("backbone_config")
+        if isinstance(saved, dict) and isinstance(encoder, dict):
+            if encoder.get("model_type", saved.get("model_type")) == saved.get("model_type"):
+                levels = {"out_indices", "out_features"}  # two names of the same
+                kept = saved.keys() - (levels if levels & encoder.keys() else set())
+                changes["backbone_config"] = {name: saved[name] for name in kept} | encoder
+        return super().from_dict(config_dict | changes, **kwargs)
 
     def validate_architecture(self):
         """Part of `@strict` validation. Raises what cannot be built, with what to change."""

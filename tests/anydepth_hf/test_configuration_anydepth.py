@@ -104,3 +104,25 @@ def test_what_is_given_at_loading_is_checked_and_reaches_the_encoder(tmp_path):
     assert config.backbone_config.apply_layernorm and config.min_depth == 0.5 and unused == {"other": 1}
     with pytest.raises(Exception, match="min_depth < max_depth"):
         AutoConfig.from_pretrained(tmp_path, min_depth=500)
+
+
+@pytest.mark.parametrize("encoder", ["dav2-small", BACKBONE_PRESETS["dav2-small"]], ids=["name", "dict"])
+def test_another_encoder_given_at_loading_replaces_that_of_the_file(tmp_path, encoder):
+    AnyDepthConfig().save_pretrained(tmp_path)
+    config = AutoConfig.from_pretrained(tmp_path, backbone_config=encoder)
+    assert config.backbone_config == AnyDepthConfig(backbone_config=encoder).backbone_config
+    with pytest.raises(Exception, match="name four"):
+        AutoConfig.from_pretrained(tmp_path, backbone_config=Dinov2Config())
+
+
+def test_fields_of_the_encoder_given_at_loading_change_the_files(tmp_path):
+    AnyDepthConfig(backbone_config="dav2-small").save_pretrained(tmp_path)
+    config = AutoConfig.from_pretrained(tmp_path, backbone_config={"out_indices": [1, 2, 3, 4], "image_size": 56})
+    assert (list(config.backbone_config.out_indices), config.backbone_config.image_size) == ([1, 2, 3, 4], 56)
+    assert config.backbone_config.hidden_size == 384
+    with pytest.raises(Exception, match="name four"):
+        AutoConfig.from_pretrained(tmp_path, backbone_config={"out_indices": [1, 2]})
+
+
+def test_widths_may_be_tuples():
+    assert AnyDepthConfig(upsample_hidden_sizes=(8, 8, 8, 8), output_hidden_sizes=(4, 4)).output_hidden_sizes == (4, 4)
