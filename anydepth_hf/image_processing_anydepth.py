@@ -182,8 +182,8 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         do_rescale: bool,
         rescale_factor: float,
         do_normalize: bool,
-        image_mean: Sequence[float],
-        image_std: Sequence[float],
+        image_mean: float | Sequence[float],
+        image_std: float | Sequence[float],
         return_tensors: str | None,
         **kwargs,
     ) -> BatchFeature:
@@ -202,13 +202,14 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         if do_rescale:
             images = [image if image.is_floating_point() else image * rescale_factor for image in images]
         if do_normalize:
-            if any(len(image) != len(image_mean) for image in images):
-                raise ValueError(
-                    f"`image_mean` has {len(image_mean)} values but an image has another number of channels; use "
-                    "`do_convert_rgb=True`, or a mean and standard deviation for each channel."
-                )
-            statistics = torch.tensor([image_mean, image_std], device=images[0].device)
-            mean, std = statistics[:, :, None, None]
+            statistics = {"image_mean": image_mean, "image_std": image_std}
+            for name, values in statistics.items():
+                if not isinstance(values, float | int) and any(len(image) != len(values) for image in images):
+                    raise ValueError(
+                        f"`{name}` has {len(values)} values but an image has another number of channels; use "
+                        "`do_convert_rgb=True`, or a mean and standard deviation for each channel."
+                    )
+            mean, std = (torch.tensor(v, device=images[0].device)[..., None, None] for v in statistics.values())
             images = [(image - mean) / std for image in images]
         if return_tensors is not None:
             images = torch.stack(images)
@@ -217,7 +218,7 @@ class AnyDepthImageProcessor(BaseImageProcessor):
     def post_process_depth_estimation(
         self,
         outputs: DepthEstimatorOutput,
-        target_sizes: Sequence[tuple[int, int]] | torch.Tensor | None = None,
+        target_sizes: Sequence[tuple[int, int] | None] | torch.Tensor | None = None,
         output_type: Literal["disparity", "depth"] | None = None,
         scale: float | Sequence[float] | None = None,
         shift: float | Sequence[float] | None = None,
@@ -229,7 +230,7 @@ class AnyDepthImageProcessor(BaseImageProcessor):
 
         Args:
             outputs: the model's output; `predicted_depth` is `(batch_size, height, width)`.
-            target_sizes: `(height, width)` of each image; predictions keep their size when not given.
+            target_sizes: `(height, width)` of each image; predictions keep their size when not given, or `None`.
             output_type: `"disparity"` or `"depth"`; as predicted (`self.prediction_type`) when not given.
             scale, shift: the alignment (one number, or one an image) of the prediction: `scale * prediction + shift`
                 is disparity in 1/metre, or depth in metres. A relative disparity cannot become depth without it.
@@ -248,7 +249,13 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         """
         predictions = outputs.predicted_depth.float()
         if target_sizes is not None and len(target_sizes) != len(predictions):
-            raise ValueError(f"Got {len(target_sizes)} target sizes for {len(predictions)} predictions.")
+            raise ValueError(
+                f"Got {len(target_sizes)} target sizes for {len(predictions)} predictions; `target_sizes` is a list "
+                "with the `(height, width)` of each image."
+            )
+        sizes = [None] * len(predictions) if target_sizes is None else target_sizes
+        if any(size is not None and torch.as_tensor(size).shape != (2,) for size in sizes):
+            raise ValueError(f"`target_sizes` is a list with the `(height, width)` of each image, got {target_sizes}.")
         calibrations = calibration if isinstance(calibration, list | tuple) else [calibration] * len(predictions)
         if calibration is not None:
             if scale is not None or shift is not None:
@@ -277,9 +284,9 @@ class AnyDepthImageProcessor(BaseImageProcessor):
             raise ValueError(f"`scale` and `shift` must be one number, or one for each of {len(predictions)} images.")
         scales, shifts = (values.expand(len(predictions)).tolist() for values in alignments)
         results = []
-        for index, prediction in enumerate(predictions):
-            if target_sizes is not None:
-                size = tuple(int(side) for side in target_sizes[index])
+        for index, (prediction, size) in enumerate(zip(predictions, sizes)):
+            if size is not None:
+                size = tuple(int(side) for side in size)
                 prediction = F.interpolate(prediction[None, None], size=size, mode="bilinear")[0, 0]
             if scale is not None or shift is not None:
                 prediction = prediction * scales[index] + shifts[index]

@@ -162,6 +162,10 @@ class TestPostProcessing:
         # bilinear: never beyond the values that were predicted
         assert results[0]["predicted_depth"].min() >= 1 and results[0]["predicted_depth"].max() <= 4
 
+    def test_an_image_may_keep_its_size(self, processor):
+        results = processor.post_process_depth_estimation(self.outputs, target_sizes=[None, (4, 6)])
+        assert [tuple(result["predicted_depth"].shape) for result in results] == [(2, 2), (4, 6)]
+
     def test_disparity_becomes_depth_only_when_aligned(self, processor):
         with pytest.raises(ValueError, match="scale and shift"):
             processor.post_process_depth_estimation(self.outputs, output_type="depth")
@@ -184,6 +188,9 @@ class TestPostProcessing:
     def test_wrong_arguments_are_explained(self, processor):
         with pytest.raises(ValueError, match="1 target sizes for 2 predictions"):
             processor.post_process_depth_estimation(self.outputs, target_sizes=[(4, 6)])
+        for sizes in ((4, 6), torch.tensor([4, 6]), [(3, 4, 6)] * 2):
+            with pytest.raises(ValueError, match=r"`\(height, width\)` of each image, got "):
+                processor.post_process_depth_estimation(self.outputs, target_sizes=sizes)
         with pytest.raises(ValueError, match="one for each of 2 images"):
             processor.post_process_depth_estimation(self.outputs, scale=[1, 2, 3], shift=0)
         with pytest.raises(ValueError, match="'disparity' or 'depth'"):
@@ -224,3 +231,11 @@ def test_channels_stay_as_they_are_without_conversion_to_rgb():
     assert processor(image, do_convert_rgb=True, return_tensors="pt").pixel_values.shape == (1, 3, 32, 48)
     with pytest.raises(ValueError, match="`image_mean` has 3 values"):
         processor(image, do_normalize=True, return_tensors="pt")
+
+
+def test_one_mean_and_deviation_serve_all_channels(processor):
+    image = picture(48, 48)
+    expected = processor(image, image_mean=[0.5] * 3, image_std=[0.25] * 3, return_tensors="pt").pixel_values
+    for mean, std in ((0.5, 0.25), ([0.5] * 3, 0.25)):
+        values = processor(image, image_mean=mean, image_std=std, return_tensors="pt").pixel_values
+        assert torch.equal(values, expected)
