@@ -206,8 +206,8 @@ class AnyDepthConfig(PreTrainedConfig):
         model_type = config_dict.get("model_type", cls.model_type)
         if model_type != cls.model_type:
             raise ValueError(
-                f"This is a configuration of model type {model_type!r}, not of AnyDepth; an encoder gets its head "
-                "with `python -m conversion.convert`."
+                f"This is a configuration of model type {model_type!r}, not of AnyDepth; an encoder gets a new head "
+                "by `AnyDepthForDepthEstimation.from_pretrained`; `conversion.convert` takes original checkpoints."
             )
         # the base class would set changes afterwards, unchecked
         changes = {name: kwargs.pop(name) for name in AnyDepthConfig.__annotations__.keys() & kwargs.keys()}
@@ -225,7 +225,8 @@ class AnyDepthConfig(PreTrainedConfig):
         num_layers = self.backbone_config.num_hidden_layers
         if len(indices) != 4:
             raise ValueError(
-                f"The head fuses four encoder levels, but `backbone_config.out_indices` is {indices}; name four."
+                f"The head fuses four encoder levels, but `backbone_config.out_indices` is {indices}; name four, as "
+                "`backbone_config={'out_indices': [3, 6, 9, 12]}` does for an encoder of 12 blocks."
             )
         if min(indices) < 1 or max(indices) > num_layers:
             raise ValueError(

@@ -153,17 +153,18 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *model_args, config=None, **kwargs):
         """Loads a model as in transformers. A checkpoint of an encoder alone fills the encoder and leaves the head
-        new; `config`, that of the whole model, may only be left out where the encoder's names four `out_indices`.
+        new. `config`, that of the whole model, may be left out; where the encoder's does not name four levels, give
+        them as `backbone_config={"out_indices": [3, 6, 9, 12]}`.
 
         Raises:
             ValueError: the checkpoint is of an encoder of another type than `config.backbone_config`, or has not all
                 of its weights.
         """
-        pretrained_model_name_or_path = loadable(pretrained_model_name_or_path, kwargs)
+        pretrained_model_name_or_path = name = loadable(pretrained_model_name_or_path, kwargs)
         if not isinstance(config, str | PathLike) and pretrained_model_name_or_path and "state_dict" not in kwargs:
             options = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
             found, _ = PreTrainedConfig.get_config_dict(pretrained_model_name_or_path, **options)
-            if config is None and len(found.get("out_indices") or ()) == 4 and found.get("model_type") in BACKBONES:
+            if config is None and found.get("model_type") in BACKBONES:
                 config, kwargs = cls.config_class.from_dict(
                     {"backbone_config": found}, return_unused_kwargs=True, **kwargs
                 )
@@ -174,6 +175,8 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
         model, info = super().from_pretrained(
             pretrained_model_name_or_path, *model_args, config=config, output_loading_info=True, **kwargs
         )
+        if pretrained_model_name_or_path != name:
+            model.name_or_path = model.config.name_or_path = str(name)
         absent = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
         model.random_weights = {
             name: parameter._version

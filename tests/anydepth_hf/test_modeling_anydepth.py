@@ -5,6 +5,7 @@ import torch
 from transformers import (
     AutoModelForDepthEstimation,
     Dinov2Backbone,
+    Dinov2Config,
     Dinov2Model,
     DINOv3ViTBackbone,
     DINOv3ViTConfig,
@@ -193,6 +194,8 @@ def test_an_encoder_alone_is_loaded_whole_under_a_new_head(save_tiny_model, tmp_
     new, info = AnyDepthForDepthEstimation.from_pretrained(tmp_path, config=model.config, output_loading_info=True)
     assert info["missing_keys"] and all(name.startswith("head.") for name in info["missing_keys"])
     assert not info["unexpected_keys"] and is_frozen(new)
+    # what adapters and cards name as the base
+    assert new.name_or_path == new.config.name_or_path == str(tmp_path)
     weights = dict(encoder.state_dict())
     for name, value in new.backbone.state_dict().items():
         name = name if name in weights else name.replace("model.layer", "layer")
@@ -208,6 +211,16 @@ def test_a_new_head_is_described_beside_the_name_of_the_encoder(save_tiny_model,
     assert type(model.head).__name__ == "DPTHead" and model.dtype == torch.bfloat16
     with pytest.raises(TypeError, match="fusion_hiden_size"):
         AnyDepthForDepthEstimation.from_pretrained(tmp_path, fusion_hiden_size=8)
+
+
+def test_an_encoder_that_exports_its_last_level_alone_gets_four_at_loading(save_tiny_model, tmp_path):
+    encoder = AnyDepthForDepthEstimation.from_pretrained(save_tiny_model("dinov2")).config.backbone_config.to_dict()
+    del encoder["out_indices"], encoder["out_features"]
+    Dinov2Model(Dinov2Config(**encoder)).save_pretrained(tmp_path)
+    model = AnyDepthForDepthEstimation.from_pretrained(tmp_path, backbone_config={"out_indices": [1, 2, 3, 4]})
+    assert list(model.config.backbone_config.out_indices) == [1, 2, 3, 4]
+    with pytest.raises(Exception, match=r"is \[4\]; name four, as `backbone_config=\{'out_indices': "):
+        AnyDepthForDepthEstimation.from_pretrained(tmp_path)
 
 
 def test_a_variant_of_an_encoder_alone_is_found(save_tiny_model, tmp_path):
