@@ -82,6 +82,7 @@ class AnyDepthDinov2Backbone(Dinov2Backbone):
     """
 
     checkpoint_class = Dinov2Backbone
+    _no_split_modules = ["OffsetDinov2Embeddings", "Dinov2Layer"]
 
     def __init__(self, config: Dinov2Config):
         super().__init__(config)

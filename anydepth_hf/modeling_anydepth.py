@@ -148,6 +148,8 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
         )
         self.random_weights: dict[str, int] = {}  # that a checkpoint lacked, and how often each had been written then
         self.post_init()
+        # FSDP refuses names of modules that this model does not have
+        self._no_split_modules &= {type(module).__name__ for module in self.modules()}
         self.train(self.training)
 
     @classmethod

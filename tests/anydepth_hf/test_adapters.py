@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from anydepth_hf import AnyDepthForDepthEstimation
+from anydepth_hf import AnyDepthConfig, AnyDepthForDepthEstimation
+from tests.conftest import TINY_BACKBONES
 
 peft = pytest.importorskip("peft", reason="pip install 'anydepth-hf[train]' has peft")
 
@@ -93,6 +94,26 @@ def test_offloaded_weights_give_the_same_map(save_tiny_model, model, images, tmp
         torch.testing.assert_close(offloaded(images).predicted_depth, expected, rtol=1e-4, atol=1e-5)
     if place == "disk":
         assert any(parameter.is_meta for parameter in offloaded.head.parameters())
+
+
+@pytest.mark.parametrize("head_type", ["sdt", "dpt"])
+@pytest.mark.parametrize("encoder", [*TINY_BACKBONES, "monocular"])
+def test_blocks_that_stay_whole_are_parts_of_the_model(encoder, head_type):
+    """FSDP refuses a name that it does not find in the model; `device_map="auto"` would split what is not named."""
+    from accelerate import FullyShardedDataParallelPlugin
+    from accelerate.utils.fsdp_utils import fsdp2_prepare_auto_wrap_policy
+
+    is_type = encoder in TINY_BACKBONES
+    model_type, changes = (encoder, {}) if is_type else ("depth_anything_3", {"alt_start": None, "cat_token": False})
+    backbone = {"model_type": model_type, "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2}
+    backbone |= {"out_indices": [1, 2, 3, 4], **TINY_BACKBONES[model_type], **changes}
+    model = AnyDepthForDepthEstimation(
+        AnyDepthConfig(backbone_config=backbone, head_type=head_type, fusion_hidden_size=8)
+    )
+    plugin = FullyShardedDataParallelPlugin(fsdp_version=2, auto_wrap_policy="transformer_based_wrap")
+    policy = fsdp2_prepare_auto_wrap_policy(plugin, model)
+    wrapped = [name for name, module in model.named_modules() if policy(module)]
+    assert "head" in wrapped and any(name.endswith("embeddings") for name in wrapped) and len(wrapped) >= 6
 
 
 def test_hooks_see_a_call_of_every_readout(model, images):
