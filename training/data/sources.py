@@ -85,7 +85,8 @@ class DatasetSpec:
 
     def __post_init__(self):
         self.include, self.exclude = (
-            (value,) if isinstance(value, str) else tuple(value) for value in (self.include, self.exclude)
+            (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+            for value in (self.include, self.exclude)
         )
         try:
             checked(self, "")
