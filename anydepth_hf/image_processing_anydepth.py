@@ -1,5 +1,6 @@
 """Image processor of AnyDepth: one torch implementation, with or without torchvision."""
 
+import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from transformers.processing_utils import ImagesKwargs
 from .hub_anydepth import loadable
 from .pixels_anydepth import get_resized_size, pil_to_rgb
 
+IMPORTED_BY = os.getpid()
 INTERPOLATION_MODES = {
     PILImageResampling.NEAREST: "nearest-exact",
     PILImageResampling.BILINEAR: "bilinear",
@@ -126,6 +128,18 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         # the base class knows no gray arrays of two dimensions
         images = [image[None] if getattr(image, "ndim", None) == 2 else image for image in images]
         return super()._prepare_images_structure(images if len(images) > 1 else images[0], expected_ndims)
+
+    def _preprocess_image_like_inputs(self, *args, **kwargs) -> BatchFeature:
+        threads = torch.get_num_threads()
+        if os.getpid() == IMPORTED_BY or threads == 1:
+            return super()._preprocess_image_like_inputs(*args, **kwargs)
+        # A forked process, as of `datasets.map(..., num_proc=2)`, has none of the threads that torch counts on, and
+        # would wait for them for ever.
+        torch.set_num_threads(1)
+        try:
+            return super()._preprocess_image_like_inputs(*args, **kwargs)
+        finally:
+            torch.set_num_threads(threads)
 
     def process_image(
         self,

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -239,3 +242,32 @@ def test_one_mean_and_deviation_serve_all_channels(processor):
     for mean, std in ((0.5, 0.25), ([0.5] * 3, 0.25)):
         values = processor(image, image_mean=mean, image_std=std, return_tensors="pt").pixel_values
         assert torch.equal(values, expected)
+
+
+FORKED = """
+import multiprocessing, sys
+import numpy as np
+import torch
+from anydepth_hf import AnyDepthImageProcessor
+torch.set_num_threads(4)
+processor, image = AnyDepthImageProcessor(), np.zeros((480, 640, 3), np.uint8)
+expected = processor(image, return_tensors="np").pixel_values
+
+def in_child():
+    same = np.array_equal(processor(image, return_tensors="np").pixel_values, expected)
+    sys.exit(0 if same and torch.get_num_threads() == 4 else 1)
+
+child = multiprocessing.get_context("fork").Process(target=in_child)
+child.start()
+child.join(60)
+code = child.exitcode
+child.kill()
+sys.exit("the child waits for ever" if code is None else code)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forked processes are those of Linux")
+def test_a_forked_process_does_not_wait_for_threads_that_it_lacks():
+    """As in `datasets.map(processor, num_proc=2)` behind a first use; in a process with several threads."""
+    run = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
