@@ -97,14 +97,14 @@ def median_fit(design: torch.Tensor, target: torch.Tensor, weights: torch.Tensor
     used = weights > 0
     x, y = design[used, 0], target[used]
     if design.shape[1] == 1:
-        coefficients = (_median(y) / _median(x))[None]
+        coefficients = (median(y) / median(x))[None]
     else:
         scale = (y - y.median()).abs().mean() / (x - x.median()).abs().mean()
         coefficients = torch.stack([scale, y.median() - scale * x.median()])
     return LinearFit(coefficients, used, used.to(target.dtype))
 
 
-def _median(values: torch.Tensor) -> torch.Tensor:
+def median(values: torch.Tensor) -> torch.Tensor:
     """The median as NumPy has it: of an even number of values, the mean of the two in the middle."""
     count = len(values)
     return (values.kthvalue((count + 1) // 2).values + values.kthvalue(count // 2 + 1).values) / 2

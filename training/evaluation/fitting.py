@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from anydepth_hf.alignment import METHODS
 from anydepth_hf.alignment_marigold import align_maps
 from anydepth_hf.alignment_spaces import DEPTH_FLOOR, as_tensor, clip_depth, resize_map
+from anydepth_hf.linear_fit import median
 from training.evaluation.comparison import Comparison
-from training.evaluation.planarity import median
 from training.evaluation.protocol import Fit, Protocol
 
 LOG_NEEDS = 1e-6  # smallest disparity whose logarithm is taken

@@ -8,6 +8,8 @@ import math
 
 import torch
 
+from anydepth_hf.linear_fit import median
+
 SMALLEST = 0.05  # share of the image, as in the source
 TOLERANCE = 0.01  # relative error of depth that a plane's pixels may have
 MOST = 8
@@ -110,9 +112,3 @@ def _fit_plane(points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     centred = points - points.mean(dim=0)
     normal = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, 0]
     return normal, (centred @ normal).square().mean().sqrt()
-
-
-def median(values: torch.Tensor) -> torch.Tensor:
-    """The mean of the two middle values of an even number."""
-    values = values.sort().values
-    return (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
