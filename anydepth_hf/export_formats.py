@@ -116,20 +116,15 @@ class Exporter:
         onnx_ir.save(program, path, external_data=f"{path.name}.data" if large else None)
 
     def _quantize_onnx(self, program: Any, precision: str) -> Any:
-        from transformers.exporters import (
-            NNCFOnnxQuantizer,
-            OnnxRuntimeDynamicConfig,
-            OnnxRuntimeQuantizer,
-        )
+        from transformers.exporters import NNCFOnnxQuantizer, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
 
         if precision == "int8":
             # not the convolutions: there, ONNX Runtime's dynamic quantisation is slower than float32
             config = OnnxRuntimeDynamicConfig(op_types_to_quantize=["MatMul", "Gemm"], per_channel=True)
             quantizer = OnnxRuntimeQuantizer(config)
         else:
-            quantizer = NNCFOnnxQuantizer(
-                nncf_config(self.model, program, self.calibration), calibration_dataset=self.calibration
-            )
+            config = nncf_config(self.model, program, self.calibration)
+            quantizer = NNCFOnnxQuantizer(config, calibration_dataset=self.calibration)
         return quantizer.quantize(program, dict(self.sample), "onnx")
 
     def _write_openvino(self, precision: str, path: Path) -> None:
@@ -139,11 +134,9 @@ class Exporter:
         if precision in ("int8", "int8-static"):
             from transformers.exporters import NNCFOpenVINOQuantizer, NNCFWeightCompressionConfig
 
-            config = (
-                NNCFWeightCompressionConfig()
-                if precision == "int8"
-                else nncf_config(self.model, program, self.calibration)
-            )
+            config = NNCFWeightCompressionConfig()
+            if precision == "int8-static":
+                config = nncf_config(self.model, program, self.calibration)
             quantizer = NNCFOpenVINOQuantizer(config, calibration_dataset=self.calibration)
             program = quantizer.quantize(program.clone(), dict(self.sample), "openvino")
         program.set_rt_info(encode(self.description), [METADATA_KEY])
@@ -180,10 +173,9 @@ def open_file(format: str, path: Path, threads: int | None = None) -> Runner:
     Args:
         threads: of the runtime; its own choice when not given.
     """
+    openers = {"onnx": _open_onnx, "openvino": open_openvino, "executorch": _open_executorch, "torch": _open_torch}
     with quiet_exporters():
-        return {"onnx": _open_onnx, "openvino": _open_openvino, "executorch": _open_executorch, "torch": _open_torch}[
-            format
-        ](path, threads)
+        return openers[format](path, threads)
 
 
 def _open_onnx(path: Path, threads: int | None) -> Runner:
@@ -193,26 +185,19 @@ def _open_onnx(path: Path, threads: int | None) -> Runner:
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-    def run(pixel_values: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(session.run(["predicted_depth"], {"pixel_values": pixel_values.numpy()})[0])
-
-    return run
+    return lambda values: torch.from_numpy(session.run(["predicted_depth"], {"pixel_values": values.numpy()})[0])
 
 
-def _open_openvino(path: Path, threads: int | None) -> Runner:
+def open_openvino(path: Path, threads: int | None, arithmetic: str = "f32") -> Runner:
+    """Opens a file of OpenVINO; its arithmetic is also `"bf16"` where the processor has that."""
     import openvino
 
     # on processors with bfloat16 arithmetic the plugin would take that of its own accord
-    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": arithmetic}
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
     compiled = openvino.Core().compile_model(str(path), "CPU", settings)
-
-    def run(pixel_values: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(compiled({"pixel_values": pixel_values.numpy()})["predicted_depth"].copy())
-
-    return run
+    return lambda values: torch.from_numpy(compiled({"pixel_values": values.numpy()})["predicted_depth"].copy())
 
 
 def _open_executorch(path: Path, threads: int | None) -> Runner:
@@ -220,12 +205,8 @@ def _open_executorch(path: Path, threads: int | None) -> Runner:
 
     program = Runtime.get().load_program(os.fspath(path))
     method = program.load_method("forward")
-
-    def run(pixel_values: torch.Tensor) -> torch.Tensor:
-        # `program` owns what the method runs
-        return method.execute([pixel_values.contiguous()])[0].clone() if program else None
-
-    return run
+    # `program` owns what the method runs
+    return lambda values: method.execute([values.contiguous()])[0].clone() if program else None
 
 
 def _open_torch(path: Path, threads: int | None) -> Runner:

@@ -26,7 +26,7 @@ from anydepth_hf.benchmark_report import markdown_table
 from anydepth_hf.environment import package_versions
 from anydepth_hf.export import parts
 from anydepth_hf.export_check import sample_images
-from anydepth_hf.export_formats import FILES, Exporter, open_file
+from anydepth_hf.export_formats import FILES, Exporter, open_file, open_openvino
 from anydepth_hf.export_metadata import describe_model
 from anydepth_hf.image_io import open_image
 from anydepth_hf.presets import preset_config, preset_names
@@ -41,15 +41,6 @@ def build(name: str, side: int) -> tuple[AnyDepthForDepthEstimation, AnyDepthIma
     config = preset_config(name, output_activation="linear")
     model = AnyDepthForDepthEstimation(config).eval().requires_grad_(False)
     return model, AnyDepthImageProcessor(size={"height": side, "width": side}, ensure_multiple_of=config.patch_size)
-
-
-def open_openvino_bfloat16(path: Path, threads: int):
-    """The float32 file with the plugin's own arithmetic in bfloat16, where the processor has it."""
-    import openvino
-
-    settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "bf16"}
-    compiled = openvino.Core().compile_model(str(path), "CPU", settings)
-    return lambda values: torch.from_numpy(compiled({"pixel_values": values.numpy()})["predicted_depth"].copy())
 
 
 def write_files(name: str, side: int, variants: list[str], folder: Path) -> tuple[torch.nn.Module, dict]:
@@ -79,7 +70,7 @@ def measure(name: str, side: int, variants: list[str], threads: int, runs: int, 
     for variant, path in paths.items():
         with quiet_exporters():
             if variant == "openvino:bf16":
-                runners[variant] = open_openvino_bfloat16(path, threads)
+                runners[variant] = open_openvino(path, threads, "bf16")  # the float32 file
             else:
                 runners[variant] = open_file(variant.split(":")[0], path, threads)
     values = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
