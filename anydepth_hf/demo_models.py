@@ -67,9 +67,7 @@ class Models:
             model, processor = self._loaded[name]
         predictor = Predictor(model, processor, model_label(source))
         calibration, _ = find_calibration(source)
-        size = size or (calibration and calibration.size)
-        if size:
-            predictor.set_size(size)
+        predictor.set_size(size or (calibration and calibration.size))
         return predictor, calibration
 
 

@@ -65,8 +65,7 @@ def run(args: argparse.Namespace) -> int:
     with quiet_transformers():
         model, processor = load_model(args.model, args.device, args.dtype, args.trust_remote_code)
     predictor = Predictor(model, processor, model_label(args.model or BUNDLED_CHECKPOINT), workers=1, own_size=True)
-    if args.size:
-        predictor.set_size(args.size)
+    predictor.set_size(args.size)
     live = LivePredictor(predictor, args.stabilize, args.colormap, args.side_by_side)
     pictures = Latest()
     page = LivePage(pictures, args.port)

@@ -99,9 +99,7 @@ def _predictor(args: argparse.Namespace, processes: Processes) -> tuple[Predicto
         args.predicts,
         tiles=args.tiles or 0,
     )
-    size = args.size or (calibration and calibration.size)
-    if size:
-        predictor.set_size(size)
+    predictor.set_size(args.size or (calibration and calibration.size))
     if calibration and processes.is_main:
         print(f"Metric through {path}: {calibration}")
     return predictor, calibration

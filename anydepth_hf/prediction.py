@@ -97,8 +97,10 @@ class Predictor:
         """Whether the maps have a unit."""
         return self.unit is not None or self.alignment is not None
 
-    def set_size(self, size: int):
-        """Sets the shortest side, in pixels, that the model sees."""
+    def set_size(self, size: int | None):
+        """Sets the shortest side, in pixels, that the model sees; of `None` its processor's own stays."""
+        if not size:
+            return
         self.processor = copy.copy(self.processor)  # the caller's stays as it is
         sizes = type(self.processor.size)
         if hasattr(self.processor, "keep_aspect_ratio"):  # DPT's and Depth Anything's processors
@@ -340,9 +342,7 @@ def predict_depth(
     alignment = calibration and calibration.alignment
     label = model_label(name)
     predictor = Predictor(network, processor, label, batch_size=batch_size, alignment=alignment, tiles=tiles)
-    size = size or (calibration and calibration.size)
-    if size:
-        predictor.set_size(size)
+    predictor.set_size(size or (calibration and calibration.size))
     several = isinstance(images, list | tuple)
     given = [_Given(index, image) for index, image in enumerate(images if several else [images])]
     maps: list[DepthMap | None] = [None] * len(given)

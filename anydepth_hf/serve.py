@@ -72,9 +72,7 @@ def _predictor(args: argparse.Namespace) -> tuple[Predictor, Calibration | None]
     model, processor = load_model(name, args.device, args.dtype, args.trust_remote_code)
     alignment = calibration and calibration.alignment
     predictor = Predictor(model, processor, model_label(name), args.max_batch, args.workers, alignment)
-    size = args.size or (calibration and calibration.size)
-    if size:
-        predictor.set_size(size)
+    predictor.set_size(args.size or (calibration and calibration.size))
     return predictor, calibration
 
 

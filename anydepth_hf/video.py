@@ -111,6 +111,5 @@ def _predictor(model: Any, size: int | None, batch_size: int) -> Predictor:
     network, processor = model if isinstance(model, tuple) else load_model(model)
     name = network.config.name_or_path if isinstance(model, tuple) else os.fspath(model or BUNDLED_CHECKPOINT)
     predictor = Predictor(network, processor, model_label(name), batch_size)
-    if size:
-        predictor.set_size(size)
+    predictor.set_size(size)
     return predictor
