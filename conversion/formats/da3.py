@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 from anydepth_hf.configuration_anydepth import BACKBONE_PRESETS
@@ -25,12 +26,7 @@ PRESETS = {
 ANYVIEW_OUT_LAYERS = {12: (5, 7, 9, 11), 24: (11, 15, 19, 23), 40: (19, 27, 33, 39)}
 PROCESSOR = {"size": {"longest_edge": 504}}  # the official default
 # Official heads: depth = exp(x), up to a scale.
-DEPTH_FIELDS = {
-    "num_output_channels": 1,
-    "output_activation": "exp",
-    "prediction_type": "depth",
-    "min_depth": 0.0,
-}
+DEPTH_FIELDS = {"num_output_channels": 1, "output_activation": "exp", "prediction_type": "depth", "min_depth": 0.0}
 
 
 def use_preset(checkpoint: str | Path, state_dict: StateDict, settings: Settings) -> list[str]:
@@ -78,14 +74,8 @@ def read_anyview(state_dict: StateDict, settings: Settings) -> Part:
         raise KeyError("blocks.0.attn.q_norm.weight")
     # q/k norm, rotary positions and the alternation begin at the same block in every model
     alt_start = min(int(name.split(".")[1]) for name in normed)
-    config = encoder_config(
-        DepthAnything3Config,
-        settings,
-        ANYVIEW_OUT_LAYERS,
-        alt_start=alt_start,
-        cat_token=True,
-        **read_sizes(state_dict),
-    )
+    fields = {"alt_start": alt_start, "cat_token": True, **read_sizes(state_dict)}
+    config = encoder_config(DepthAnything3Config, settings, ANYVIEW_OUT_LAYERS, **fields)
     return Part(DINOV2.convert(state_dict), backbone_config=config, processor=PROCESSOR)
 
 
@@ -94,18 +84,11 @@ def read_mono(state_dict: StateDict, settings: Settings) -> Part:
     return Part(DINOV2.convert(state_dict), backbone_config=config, processor=PROCESSOR)
 
 
-def read_dual_dpt(state_dict: StateDict, settings: Settings) -> Part:
-    depth = {name: tensor for name, tensor in state_dict.items() if "_aux." not in name}
-    return read_head(depth, len(state_dict) - len(depth), "ray", head_type="dual_dpt")
-
-
-def read_mono_dpt(state_dict: StateDict, settings: Settings) -> Part:
-    depth = {name: tensor for name, tensor in state_dict.items() if not name.startswith("scratch.sky_output")}
-    return read_head(depth, len(state_dict) - len(depth), "sky", head_type="dpt", dpt_style="depth_anything")
-
-
-def read_head(state_dict: StateDict, num_dropped: int, branch: str, **fields) -> Part:
-    converted = convert_dpt_state_dict(state_dict)
+def read_head(state_dict: StateDict, settings: Settings, branch: str = "", mark: str = "", **fields) -> Part:
+    """A head without its other branch, if it has one: the tensors whose names hold `mark`."""
+    depth = {name: tensor for name, tensor in state_dict.items() if not mark or mark not in name}
+    num_dropped = len(state_dict) - len(depth)
+    converted = convert_dpt_state_dict(depth)
     sizes = read_dpt_sizes(converted)
     fields |= {"predict_confidence": sizes["num_output_channels"] == 2, "head_input_norm": "norm.weight" in converted}
     notes = [f"Dropped the {num_dropped} tensors of the head's {branch} branch."] if num_dropped else []
@@ -136,7 +119,7 @@ HEADS = (
         "Dual-DPT head",
         "da3",
         (*HEAD_KEYS, "norm.weight", "scratch.output_conv1_aux.0.0.weight"),
-        read_dual_dpt,
+        partial(read_head, branch="ray", mark="_aux.", head_type="dual_dpt"),
         DEPTH_ANYTHING,
         head_type="dual_dpt",
     ),
@@ -144,7 +127,7 @@ HEADS = (
         "DPT head of Depth Anything 3 (monocular)",
         "da3",
         (*HEAD_KEYS, "scratch.sky_output_conv2.0.weight"),
-        read_mono_dpt,
+        partial(read_head, branch="sky", mark="scratch.sky_output", head_type="dpt", dpt_style="depth_anything"),
         DEPTH_ANYTHING,
         absent=("norm.weight",),
         head_type="dpt",

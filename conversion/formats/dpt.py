@@ -12,11 +12,7 @@ DEPTH_ANYTHING = RenamingTable(
     *(
         (f"scratch.refinenet{4 - index}.{original}", f"fusion.{index}.{ours}")
         for index in range(4)
-        for original, ours in (
-            ("resConfUnit1", "lateral"),
-            ("resConfUnit2", "residual"),
-            ("out_conv", "projection"),
-        )
+        for original, ours in (("resConfUnit1", "lateral"), ("resConfUnit2", "residual"), ("out_conv", "projection"))
     ),
     ("scratch.output_conv1", "output_conv1"),
     ("scratch.output_conv2", "output_conv2"),

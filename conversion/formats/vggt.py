@@ -1,5 +1,7 @@
 """VGGT checkpoints (facebookresearch/vggt, `model.pt` or `model.safetensors`)."""
 
+from functools import partial
+
 from anydepth_hf.configuration_vggt import VGGTConfig
 
 from .da3 import HEAD_KEYS, read_head
@@ -56,7 +58,7 @@ HEADS = (
         "DPT depth head of VGGT",
         "vggt",
         (*HEAD_KEYS, "norm.weight"),
-        lambda state_dict, settings: read_head(state_dict, 0, "", head_type="dpt", dpt_style="vggt"),
+        partial(read_head, head_type="dpt", dpt_style="vggt"),
         DEPTH_ANYTHING,
         absent=("scratch.output_conv1_aux.0.0.weight",),
         head_type="dpt",
