@@ -16,9 +16,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -85,11 +85,8 @@ def measure(server: Server, photo: bytes, clients: int, seconds: float) -> dict:
                 response.read()
             latencies.append(time.perf_counter() - asked)
 
-    threads = [threading.Thread(target=client) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(lambda _: client(), range(clients)))
     elapsed, after = time.perf_counter() - start, server.health()
     return {
         "requests_a_second": len(latencies) / elapsed,
