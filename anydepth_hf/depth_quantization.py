@@ -24,10 +24,7 @@ class Quantized:
 
 
 def quantize(
-    values: np.ndarray,
-    valid: np.ndarray,
-    step: float | None = None,
-    limits: tuple[float, float] | None = None,
+    values: np.ndarray, valid: np.ndarray, step: float | None = None, limits: tuple[float, float] | None = None
 ) -> Quantized:
     """
     Rounds a map to 65,535 levels.

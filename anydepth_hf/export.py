@@ -156,11 +156,7 @@ def check_model(model: Any, precisions: Sequence[str]) -> None:
 
 
 def check_output(
-    output: Path,
-    variants: Sequence[tuple[str, str]],
-    overwrite: bool,
-    transformers_js: bool,
-    source: str | None,
+    output: Path, variants: Sequence[tuple[str, str]], overwrite: bool, transformers_js: bool, source: str | None
 ) -> None:
     """Raises ValueError where something would be written over that should not be, or files of two models mixed."""
     if output.is_file():

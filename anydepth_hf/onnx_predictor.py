@@ -48,12 +48,7 @@ class OnnxPredictor:
     ```
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike,
-        providers: Sequence[Any] | None = None,
-        threads: int | None = None,
-    ):
+    def __init__(self, path: str | os.PathLike, providers: Sequence[Any] | None = None, threads: int | None = None):
         onnxruntime = require("onnxruntime", "onnx", "Running an ONNX file")
         self.path = Path(path, DEFAULT_FILE) if os.path.isdir(path) else Path(path)
         if not self.path.is_file():

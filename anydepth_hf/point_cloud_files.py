@@ -89,11 +89,7 @@ def encode_glb(cloud: "PointCloud") -> bytes:
         offset += values.nbytes  # every element is a multiple of four bytes long
     primitive["mode"] = 0 if cloud.triangles is None else 4
     document = {
-        "asset": {
-            "version": "2.0",
-            "generator": GENERATOR,
-            "extras": {"unit": "metre", "axes": AXES, **cloud.info},
-        },
+        "asset": {"version": "2.0", "generator": GENERATOR, "extras": {"unit": "metre", "axes": AXES, **cloud.info}},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0, "name": "depth"}],

@@ -16,14 +16,7 @@ from .calibration import Calibration, find_calibration
 from .camera_options import ESTIMATE, intrinsics_of
 from .inputs import Source, dataset_sources, find_sources, read_list, separate
 from .loading import load_model
-from .outputs import (
-    FORMATS,
-    OutputOptions,
-    check_replaceable,
-    is_complete,
-    output_paths,
-    write_outputs,
-)
+from .outputs import FORMATS, OutputOptions, check_replaceable, is_complete, output_paths, write_outputs
 from .outputs_3d import ENDINGS, MAX_POINTS_OF_PAGE, ShapeOptions, with_arrays
 from .predict_report import Report, noun, own_path
 from .predict_videos import formats_of_videos, predict_videos

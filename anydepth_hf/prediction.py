@@ -215,10 +215,7 @@ class Predictor:
 
     @torch.inference_mode()
     def forward(
-        self,
-        pixel_values: torch.Tensor,
-        sizes: list[tuple[int, int]],
-        map_sizes: list[tuple[int, int]] | None = None,
+        self, pixel_values: torch.Tensor, sizes: list[tuple[int, int]], map_sizes: list[tuple[int, int]] | None = None
     ) -> list[dict[str, np.ndarray]]:
         """
         Runs the model once.

@@ -23,14 +23,7 @@ from transformers.utils import logging
 from anydepth_cli.sentences import first_line, nearest
 
 from .atomic_write import DISK_FULL, LEFTOVERS, atomic_directory
-from .hub_files import (
-    HubFileError,
-    HubUnreachable,
-    RemoteFile,
-    download,
-    from_cache,
-    look_up,
-)
+from .hub_files import HubFileError, HubUnreachable, RemoteFile, download, from_cache, look_up
 from .licenses import WEIGHTS
 from .modeling_anydepth import AnyDepthForDepthEstimation
 from .originals import Original, OriginalFile, original, preset_of_repository

@@ -48,10 +48,7 @@ class Settings:
 
 
 def encoder_config(
-    config_class: type,
-    settings: Settings,
-    out_layers: Mapping[int, Iterable[int]] = DEFAULT_OUT_LAYERS,
-    **read: Any,
+    config_class: type, settings: Settings, out_layers: Mapping[int, Iterable[int]] = DEFAULT_OUT_LAYERS, **read: Any
 ) -> dict[str, Any]:
     """
     An encoder's configuration from what was read off its tensors, completed and overruled by the settings.
