@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import ExifTags, Image, ImageOps, features
+from PIL import Image, features
 
 from anydepth_cli.sentences import one_line
 
 from .extras import require
-from .pixels_anydepth import pil_to_rgb
+from .pixels_anydepth import pil_to_rgb, upright
 from .tiff_io import open_tiff
 
 ImageSource = str | os.PathLike | bytes | BinaryIO
@@ -126,15 +126,6 @@ def _identify(file: BinaryIO, name: str, check: Callable[[int, int], None]) -> I
         if accept(prefix) is True:
             return open_tiff(file, name, check) if format == "TIFF" else factory(file, name)
     raise UnknownFormat(f"{name} is no image of a format that is read here ({', '.join(FORMATS)}).")
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF orientation says; the same object where there is nothing to turn."""
-    try:
-        # Pillow copies the image even where it has nothing to turn
-        return image if image.getexif().get(ExifTags.Base.Orientation, 1) == 1 else ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF data: struct.error, SyntaxError, KeyError ...
-        return image
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

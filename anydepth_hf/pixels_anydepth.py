@@ -9,14 +9,18 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF orientation says; the same object where there is nothing to turn."""
+    try:
+        # Pillow copies the image even where it has nothing to turn
+        return image if image.getexif().get(ExifTags.Base.Orientation, 1) == 1 else ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF data (struct.error, SyntaxError, KeyError ...): the pixels are good without them
+        return image
+
+
 def pil_to_rgb(image: Image.Image) -> np.ndarray:
     """uint8 RGB array of a PIL image of any mode: EXIF rotation applied, transparency laid on white."""
-    # Pillow copies the image even where it has nothing to turn or convert
-    try:
-        if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-            image = ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF data (struct.error, SyntaxError, KeyError ...): the pixels are good without them
-        pass
+    image = upright(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         gray = np.asarray(image).astype(np.float32)
         if image.mode != "F":
@@ -107,4 +111,4 @@ def _cubic(distance: np.ndarray) -> np.ndarray:
     return np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
 
 
-__all__ = ["get_resized_size", "pil_to_rgb", "resize_rgb"]
+__all__ = ["get_resized_size", "pil_to_rgb", "resize_rgb", "upright"]

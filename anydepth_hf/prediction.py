@@ -19,12 +19,13 @@ from .alignment import Alignment
 from .calibration import Calibration
 from .camera import Intrinsics
 from .depth_map import DepthMap
-from .image_io import as_rgb, upright
+from .image_io import as_rgb
 from .image_processing_anydepth import get_resized_size
 from .inputs import Source
 from .loading import load_model
 from .memory import check_memory
 from .model_types import prediction_kind
+from .pixels_anydepth import upright
 from .tiles import refine
 
 MAX_PATCHES = 16384
