@@ -46,10 +46,4 @@ def step_shares(averages, steps: int, device_type: str) -> str:
 def _mark_encoder(model: nn.Module) -> None:
     """Encloses every forward pass of `model.backbone` in a profiler region."""
     backbone = model.get_base_model().backbone if hasattr(model, "get_base_model") else model.backbone
-    forward = backbone.forward
-
-    def marked(*args, **kwargs):
-        with record_function("encoder"):
-            return forward(*args, **kwargs)
-
-    backbone.forward = marked
+    backbone.forward = record_function("encoder")(backbone.forward)
