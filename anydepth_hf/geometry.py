@@ -64,7 +64,7 @@ def surface_normals(points):
         (H, W, 3) of the points' kind; NaN where the point or its neighbours are unknown.
     """
     values = as_tensor(points)
-    along_x, along_y = _smaller_step(values, 0, 1), _smaller_step(values, 1, 0)
+    along_x, along_y = _smaller_step(values, (0, 1)), _smaller_step(values, (1, 0))
     normals = torch.linalg.cross(along_y, along_x, dim=-1)
     length = torch.linalg.vector_norm(normals, dim=-1, keepdim=True)
     normals = normals / torch.where(length > 0, length, torch.nan)
@@ -133,9 +133,8 @@ def _shifted(values: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
     return F.pad(values, padding, value=torch.nan)[top : top + height, left : left + width]
 
 
-def _smaller_step(points: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
-    ahead = _shifted(points, rows, columns) - points
-    behind = points - _shifted(points, -rows, -columns)
+def _smaller_step(points: torch.Tensor, direction: tuple[int, int]) -> torch.Tensor:
+    behind, ahead = _slopes(points, direction, 1)
     take_ahead = (ahead[..., 2:].abs() <= behind[..., 2:].abs()) | behind[..., 2:].isnan()
     return torch.where(take_ahead, ahead, behind)
 
