@@ -56,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
             print(f"Kept the results of {kept} {noun(sources, kept)} that exist; --overwrite replaces them.")
         report = Report(args.report, processes, args.overwrite)
         try:
-            log = _rerun_log(args, processes)
+            log = None
+            if args.rerun is not None:  # one recording a process; a viewer where no file is named
+                log = RerunLog(own_path(Path(args.rerun), processes) if args.rerun else None)
             share = processes.share(todo)
             pictures = [source for source in share if not source.video]
             _predict_all(pictures, plan, predictor, options, calibration, args, report, log)
@@ -125,13 +127,6 @@ def _options(args: argparse.Namespace, predictor: Predictor) -> OutputOptions:
         shape=ShapeOptions(args.points, args.max_points, args.edge_threshold, args.voxel_size, args.max_depth),
         overwrite=args.overwrite,
     )
-
-
-def _rerun_log(args: argparse.Namespace, processes: Processes) -> RerunLog | None:
-    """The recording of `--rerun`, one a process; a viewer where no file is named."""
-    if args.rerun is None:
-        return None
-    return RerunLog(own_path(Path(args.rerun), processes) if args.rerun else None)
 
 
 def _predict_all(
