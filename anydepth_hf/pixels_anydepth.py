@@ -32,7 +32,7 @@ def pil_to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))  # Pillow would copy it without a need
 
 
 def get_resized_size(height: int, width: int, size: Any, multiple: int) -> tuple[int, int]:
