@@ -19,6 +19,39 @@ from .reference import REFERENCE_FILE
 UPLOADED_FORMATS = ("onnx", "openvino", "executorch")
 BEGIN, END = "<!-- exported files -->", "<!-- end of exported files -->"
 
+SECTION = f"""{BEGIN}
+## Exported files
+
+| file | MB | largest difference from PyTorch, of the largest value |
+|---|---|---|
+{{rows}}
+Batch, height and width are free (not in ExecuTorch files), the map has the input's size, and each file says \
+what goes in and what comes out.
+"""
+ONNX_USE = """
+With NumPy, Pillow and ONNX Runtime alone (`pip install --no-deps anydepth-hf`):
+
+```bash
+hf download REPOSITORY --include "onnx/*" --local-dir model
+anydepth predict picture.jpg --model model
+```
+
+In JavaScript, with transformers.js 4:
+
+```js
+import { AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation, DepthEstimationPipeline } from \
+"@huggingface/transformers";
+
+const name = "REPOSITORY";
+const config = await AutoConfig.from_pretrained(name);
+config.model_type = "depth_anything"; // a graph from pixel_values to predicted_depth
+const model = await AutoModelForDepthEstimation.from_pretrained(name, { config, dtype: "fp32" });
+const processor = await AutoImageProcessor.from_pretrained(name);
+const estimate = new DepthEstimationPipeline({ task: "depth-estimation", model, processor });
+const { predicted_depth } = await estimate("picture.jpg");
+```
+"""
+
 
 class ExportedFilesError(ValueError):
     """An exported file that is not fit for the Hub; the message is one sentence."""
@@ -89,47 +122,12 @@ def check_exported(directory: Path) -> str:
 
 def section(entries: list[dict[str, Any]], repo_id: str) -> str:
     """The card's section about exported files."""
-    rows = [
-        f"| `{entry['file']}` | {entry['bytes'] / 1e6:.1f} | {max(e['max_error'] for e in entry['errors']):.1e} |"
+    rows = "".join(
+        f"| `{entry['file']}` | {entry['bytes'] / 1e6:.1f} | {max(e['max_error'] for e in entry['errors']):.1e} |\n"
         for entry in entries
-    ]
-    lines = [
-        BEGIN,
-        "## Exported files",
-        "",
-        "| file | MB | largest difference from PyTorch, of the largest value |",
-        "|---|---|---|",
-        *rows,
-        "",
-        "Batch, height and width are free (not in ExecuTorch files), the map has the input's size, and each file says "
-        "what goes in and what comes out.",
-    ]
-    if any(entry["format"] == "onnx" for entry in entries):
-        lines += [
-            "",
-            "With NumPy, Pillow and ONNX Runtime alone (`pip install --no-deps anydepth-hf`):",
-            "",
-            "```bash",
-            f'hf download {repo_id} --include "onnx/*" --local-dir model',
-            "anydepth predict picture.jpg --model model",
-            "```",
-            "",
-            "In JavaScript, with transformers.js 4:",
-            "",
-            "```js",
-            "import { AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation, DepthEstimationPipeline } from "
-            '"@huggingface/transformers";',
-            "",
-            f'const name = "{repo_id}";',
-            "const config = await AutoConfig.from_pretrained(name);",
-            'config.model_type = "depth_anything"; // a graph from pixel_values to predicted_depth',
-            'const model = await AutoModelForDepthEstimation.from_pretrained(name, { config, dtype: "fp32" });',
-            "const processor = await AutoImageProcessor.from_pretrained(name);",
-            'const estimate = new DepthEstimationPipeline({ task: "depth-estimation", model, processor });',
-            'const { predicted_depth } = await estimate("picture.jpg");',
-            "```",
-        ]
-    return "\n".join([*lines, END]) + "\n"
+    )
+    has_onnx = any(entry["format"] == "onnx" for entry in entries)
+    return SECTION.format(rows=rows) + (ONNX_USE.replace("REPOSITORY", repo_id) if has_onnx else "") + f"{END}\n"
 
 
 def show_in_card(directory: Path, repo_id: str) -> None:
