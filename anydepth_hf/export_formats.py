@@ -13,6 +13,7 @@ from .export_graph import gathering, store_split_weights
 from .export_metadata import METADATA_KEY, encode
 from .export_quantization import nncf_config
 from .extras import require
+from .onnx_predictor import open_session
 from .quiet import quiet_exporters
 
 FILES: dict[tuple[str, str], str] = {
@@ -179,12 +180,7 @@ def open_file(format: str, path: Path, threads: int | None = None) -> Runner:
 
 
 def _open_onnx(path: Path, threads: int | None) -> Runner:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = open_session(path, threads)
     return lambda values: torch.from_numpy(session.run(["predicted_depth"], {"pixel_values": values.numpy()})[0])
 
 

@@ -49,17 +49,12 @@ class OnnxPredictor:
     """
 
     def __init__(self, path: str | os.PathLike, providers: Sequence[Any] | None = None, threads: int | None = None):
-        onnxruntime = require("onnxruntime", "onnx", "Running an ONNX file")
+        require("onnxruntime", "onnx", "Running an ONNX file")
         self.path = Path(path, DEFAULT_FILE) if os.path.isdir(path) else Path(path)
         if not self.path.is_file():
             raise ValueError(f"{self.path} does not exist; `anydepth export --format onnx` writes it.")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3  # errors: it warns of each constant that it does not need
         try:
-            self.session = onnxruntime.InferenceSession(
-                os.fspath(self.path), options, providers=list(providers or ["CPUExecutionProvider"])
-            )
+            self.session = open_session(self.path, threads, providers)
         except Exception as error:  # ONNX Runtime's own classes, made at run time
             raise ValueError(f"{self.path} is no ONNX file that can be run: {one_line(error)}") from error
         folder = self.path.parent.parent if os.path.isdir(path) else self.path
@@ -118,6 +113,16 @@ class OnnxPredictor:
         prediction = self.session.run([output["name"]], {"pixel_values": self.preprocess(rgb, size)})[0][0]
         values = resize_map(prediction, rgb.shape[:2])
         return DepthMap(values, output["prediction_type"], output["unit"], model=self.name, image=name)
+
+
+def open_session(path: str | os.PathLike, threads: int | None = None, providers: Sequence[Any] | None = None) -> Any:
+    """ONNX Runtime's session of a file; arguments as in [`OnnxPredictor`]."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3  # errors: it warns of each constant that it does not need
+    return onnxruntime.InferenceSession(path, options, providers=list(providers or ["CPUExecutionProvider"]))
 
 
 def resize_map(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -16,15 +16,14 @@ import torch
 
 from anydepth_hf.export_graph import gathering
 from anydepth_hf.modeling_sdt import DySample
+from anydepth_hf.onnx_predictor import open_session
 from anydepth_hf.quiet import quiet_exporters
 
 
-def open_session(layer: torch.nn.Module, features: torch.Tensor, path: Path) -> onnxruntime.InferenceSession:
+def export(layer: torch.nn.Module, features: torch.Tensor, path: Path) -> onnxruntime.InferenceSession:
     with quiet_exporters():
         torch.onnx.export(layer, (features,), dynamo=True, input_names=["features"]).save(path)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return open_session(path, threads=1)
 
 
 @torch.no_grad()
@@ -35,10 +34,10 @@ def measure(channels: int, side: int, runs: int, folder: Path) -> tuple[float, f
     for convolution in (layer.offset, layer.scope):
         torch.nn.init.normal_(convolution.weight, std=0.3)
     features = torch.randn(1, channels, side, side)
-    sessions = [open_session(layer, features, folder / "grid.onnx")]
+    sessions = [export(layer, features, folder / "grid.onnx")]
     gathered = torch.nn.Sequential(copy.deepcopy(layer))
     with gathering(gathered):
-        sessions.append(open_session(gathered, features, folder / "gather.onnx"))
+        sessions.append(export(gathered, features, folder / "gather.onnx"))
     times, outputs = [[], []], [None, None]
     for step in range(runs + 1):
         for index, session in enumerate(sessions):
