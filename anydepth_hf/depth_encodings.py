@@ -74,8 +74,7 @@ def read_encoded(path: str | os.PathLike, encoding: str) -> DepthMap:
         except ImportError:
             raise
         except Exception as error:  # libraries raise KeyError, struct.error, RuntimeError ...
-            reason = one_line(error)
-            raise ValueError(f"{path} is damaged or no {entry.about} ({reason}).") from error
+            raise ValueError(f"{path} is damaged or no {entry.about} ({one_line(error)}).") from error
     return replace(depth, valid=depth.valid & (depth.values > 0)) if entry.kind == "depth" else depth
 
 

@@ -97,8 +97,7 @@ def read_depth(path: str | os.PathLike, encoding: str | None = None) -> DepthMap
     except (ImportError, ImageError):
         raise
     except Exception as error:  # libraries raise KeyError, zlib.error, struct.error, RuntimeError ...
-        reason = one_line(error)
-        raise ValueError(f"{path} is damaged or was written by another program ({reason}).") from error
+        raise ValueError(f"{path} is damaged or was written by another program ({one_line(error)}).") from error
 
 
 def sidecar(path: str | os.PathLike) -> Path:

@@ -102,8 +102,7 @@ def _decode(file: BinaryIO, orient: bool, name: str, max_pixels: int) -> Image.I
     except MemoryError as error:
         raise ImageError(f"{name} does not fit into memory.") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error, KeyError ...
-        reason = one_line(error)
-        raise ImageError(f"{name} is a damaged image ({reason}).") from error
+        raise ImageError(f"{name} is a damaged image ({one_line(error)}).") from error
 
 
 def _identify(file: BinaryIO, name: str, check: Callable[[int, int], None]) -> Image.Image:
