@@ -184,13 +184,9 @@ def for_transformers_js(processor: Any) -> list[tuple[str, dict[str, Any]]]:
     kept = [name for name in settings if name.startswith(("do_", "image_m", "image_s", "resc", "resam", "size"))]
     # this means nothing to it, but to the page in examples/browser; the graph itself takes any size
     kept.append("ensure_multiple_of")
-    return [
-        ("config.json", {"model_type": TRANSFORMERS_JS_TYPE, "architectures": ["DepthAnythingForDepthEstimation"]}),
-        (
-            "preprocessor_config.json",
-            {"image_processor_type": "DPTImageProcessor", **{name: settings[name] for name in kept}},
-        ),
-    ]
+    config = {"model_type": TRANSFORMERS_JS_TYPE, "architectures": ["DepthAnythingForDepthEstimation"]}
+    preprocessor = {"image_processor_type": "DPTImageProcessor", **{name: settings[name] for name in kept}}
+    return [("config.json", config), ("preprocessor_config.json", preprocessor)]
 
 
 def executorch_size(size: tuple[int, int] | None, processor: Any, patch: int) -> tuple[int, int]:

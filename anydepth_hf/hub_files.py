@@ -164,10 +164,8 @@ def explain(error: Exception, repo: str, revision: str) -> HubFileError:
         )
     cause = error.__cause__ or error
     reason = first_line(cause).rstrip(".")
-    offline = isinstance(error, (HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled)) and (
-        not isinstance(cause, HfHubHTTPError)
-    )
-    if offline:
+    offline = isinstance(error, (HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled))
+    if offline and not isinstance(cause, HfHubHTTPError):
         return HubUnreachable(f"{constants.ENDPOINT} cannot be reached ({reason})")
     if isinstance(error, (OSError, HFValidationError)):
         return HubFileError(f"The files of {repo} cannot be downloaded: {reason}.")

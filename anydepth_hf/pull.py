@@ -247,11 +247,9 @@ def _write_papers(published: Original, files: dict[Path, RemoteFile], folder: Pa
     name = published.preset
     card = _converter("hub.model_card").preset_card(name, directory=folder, model=f'anydepth_hf.pull("{name}")')
     (folder / "README.md").write_text(str(card).rstrip() + "\n", encoding="utf-8")
-    lines = [f"- `{repo}`: {WEIGHTS[repo]}" for repo in published.repositories]
-    text = "\n".join(
-        ["# Licences of these weights", "", f"The model: {published.license}. It was made from", "", *lines]
-    )
-    (folder / "LICENSE.md").write_text(text + "\n", encoding="utf-8")
+    lines = "".join(f"- `{repo}`: {WEIGHTS[repo]}\n" for repo in published.repositories)
+    text = f"# Licences of these weights\n\nThe model: {published.license}. It was made from\n\n{lines}"
+    (folder / "LICENSE.md").write_text(text, encoding="utf-8")
     for path, file in files.items():
         if file.name.upper().startswith("LICEN"):
             (folder / "licenses").mkdir(exist_ok=True)
