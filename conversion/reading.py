@@ -106,10 +106,7 @@ def split(state_dict: StateDict, found: Sequence[Found]) -> tuple[list[StateDict
 
 
 def check_rest(rest: StateDict, notes: list[str]) -> None:
-    """
-    Raises:
-        ConversionError: tensors that belong to no part and to nothing that may stand beside them.
-    """
+    """Raises ConversionError for tensors that belong to no part and to nothing that may stand beside them."""
     unknown = {name: tensor for name, tensor in rest.items() if not UNUSED.search(name)}
     if unknown:
         names, hint = describe_keys(list(unknown)), describe_source(unknown)

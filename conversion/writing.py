@@ -22,10 +22,7 @@ IRREPLACEABLE = ("checkpoints", "best-step-*", "metrics.jsonl", "run.json", "tra
 
 
 def check_output(output: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
-    """
-    Raises:
-        ConversionError: `output` may not be written, or not replaced.
-    """
+    """Raises ConversionError where `output` may not be written, or not replaced."""
     if recover_directory(output):
         print(
             f"{output} is back from {replaced_name(output)}, where a killed conversion had left it.", file=sys.stderr
@@ -47,13 +44,7 @@ def check_output(output: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
 
 
 def collect_tensors(config: AnyDepthConfig, encoder: Part, head: Part | None) -> StateDict:
-    """
-    All tensors under the model's names, in float32.
-
-    Raises:
-        ConversionError: names the missing, unexpected and mis-shaped tensors, or the first that is not finite or no
-            floating-point tensor where one is needed.
-    """
+    """All tensors under the model's names, in float32; ConversionError where they do not fit."""
     try:
         with torch.device("meta"):
             expected = AnyDepthForDepthEstimation(config).state_dict()
@@ -104,12 +95,7 @@ def build_model(config: AnyDepthConfig, tensors: StateDict) -> AnyDepthForDepthE
 
 
 def check_weights(directory: Path, model: AnyDepthForDepthEstimation) -> None:
-    """
-    Compares the files in `directory` with the model, a tensor at a time.
-
-    Raises:
-        ConversionError: a weight in them is not, to the bit, that of the model.
-    """
+    """Raises ConversionError where a weight in `directory` is not, to the bit, that of the model."""
     weights = model.state_dict()
     for path in sorted(directory.glob("*.safetensors")):
         with safe_open(path, "pt") as file:
@@ -119,10 +105,7 @@ def check_weights(directory: Path, model: AnyDepthForDepthEstimation) -> None:
 
 
 def check_written(directory: Path, expected: torch.Tensor) -> None:
-    """
-    Raises:
-        ConversionError: the model in `directory` does not give the output that the one in memory gave.
-    """
+    """Raises ConversionError where the model in `directory` gives another output than the one in memory gave."""
     with quiet_transformers():
         reloaded, info = AnyDepthForDepthEstimation.from_pretrained(directory, output_loading_info=True)
     require_complete(info, directory)

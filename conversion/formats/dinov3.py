@@ -51,9 +51,8 @@ def read_config(converted: StateDict, settings: Settings, **read) -> dict:
 
 def check_periods(periods: torch.Tensor, config: dict) -> None:
     """
-    Raises:
-        ConversionError: the stored rotary periods are not `rope_theta^(i/n)` (to bfloat16 precision, in which they
-            may have been stored), so transformers would compute other positions.
+    Raises ConversionError where the stored rotary periods are not `rope_theta^(i/n)` (to bfloat16 precision, in which
+    they may have been stored), so that transformers would compute other positions.
     """
     # two axes, each with a sine and a cosine
     count = config["hidden_size"] // config["num_attention_heads"] // 4

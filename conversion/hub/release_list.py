@@ -49,9 +49,8 @@ def released_config(name: str) -> AnyDepthConfig:
 
 def check_architecture(name: str, config: AnyDepthConfig) -> None:
     """
-    Raises:
-        ConversionError: the encoder or the head is not the preset's. The widths of the authors' heads are those in
-            their files, whatever they are.
+    Raises ConversionError where the encoder or the head is not the preset's. The widths of the authors' heads are
+    those in their files, whatever they are.
     """
     expected, is_authors = released_config(name), release(name).origin == "authors"
     for what, get in (

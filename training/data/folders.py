@@ -201,10 +201,7 @@ def read_list(path: str, root_from: str | None = None, root_to: str = "") -> lis
 
 
 def check_listable(pairs: Sequence[Pair]) -> None:
-    """
-    Raises:
-        DataError: a name that a list file cannot hold.
-    """
+    """Raises DataError for a name that a list file cannot hold."""
     for path in (path for pair in pairs for path in pair):
         is_unicode = path == path.encode(errors="ignore").decode()
         if any(character in path for character in "\t\n\r") or path != path.strip() or not is_unicode:

@@ -60,11 +60,7 @@ def load_cells() -> dict[str, Cell]:
 
 
 def load_cell(name: str) -> Cell:
-    """The cell of a name.
-
-    Raises:
-        DataError: unknown name; says which there are of that model.
-    """
+    """The cell of a name; for an unknown one DataError says which there are of that model."""
     cells = load_cells()
     if name not in cells:
         start = name.partition("/")[0]

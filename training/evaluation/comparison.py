@@ -37,11 +37,7 @@ class Comparison:
     intrinsics: tuple[float, float, float, float] | None = None
 
     def cut(self, sample: DepthSample) -> DepthSample:
-        """The sample cropped.
-
-        Raises:
-            DataError: the image is smaller than the crop.
-        """
+        """The sample cropped; DataError where it is smaller than the crop."""
         if self.crop is None:
             return sample
         height, width = self.crop

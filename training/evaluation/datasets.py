@@ -56,11 +56,7 @@ def set_names() -> list[str]:
 
 
 def load_set(name: str) -> EvaluationSet:
-    """The definition in `sets/<name>.json`.
-
-    Raises:
-        DataError: unknown name.
-    """
+    """The definition in `sets/<name>.json`; DataError for an unknown name."""
     path = DEFINITIONS / f"{name}.json"
     if not path.is_file():
         raise DataError(f"Unknown evaluation set {name!r}: choose from {', '.join(set_names())}.")

@@ -104,11 +104,7 @@ def protocol_names() -> list[str]:
 
 
 def load_protocol(name: str) -> Protocol:
-    """The definition in `protocols/<name>.json`.
-
-    Raises:
-        DataError: unknown name.
-    """
+    """The definition in `protocols/<name>.json`; DataError for an unknown name."""
     if name not in protocol_names():
         raise DataError(f"Unknown protocol {name!r}: choose from all, {', '.join(protocol_names())}.")
     fields = json.loads((DEFINITIONS / f"{name}.json").read_text(encoding="utf-8"))

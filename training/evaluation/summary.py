@@ -51,11 +51,7 @@ def summarize(protocols: list[Protocol], records: list[dict], clips: dict[str, l
 
 
 def read_results(path: str | os.PathLike) -> dict:
-    """A results.json, given itself or its folder.
-
-    Raises:
-        DataError: there is none, or it lacks the records of single images.
-    """
+    """A results.json, given itself or its folder; DataError where it lacks the records of single images."""
     path = Path(path)
     path = path / "results.json" if path.is_dir() else path
     try:

@@ -238,12 +238,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    """
-    The `option: value` lines of a file; empty for an empty one.
-
-    Raises:
-        ValueError: no such file, no YAML, no mapping, or a key that stands twice; one sentence with the file's name.
-    """
+    """The `option: value` lines of a file; empty for an empty one. Raises ValueError with the file's name."""
     try:
         values = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Loader)  # noqa: S506  (a safe loader)
     except FileNotFoundError:

@@ -143,12 +143,7 @@ def _repository_name(arguments: TrainArguments) -> str:
 
 
 def check_hub(arguments: TrainArguments) -> str:
-    """
-    The repository to upload to, USER/NAME, which the card shows how to load.
-
-    Raises:
-        ValueError: the upload would fail, as nobody is logged in, or the repository's name is none.
-    """
+    """The repository to upload to, USER/NAME, which the card shows; ValueError where the upload would fail."""
     name = _repository_name(arguments)
     try:
         validate_repo_id(name)
