@@ -8,7 +8,6 @@ Each part is a process of its own with random weights, and writes `OUTPUT/PART.j
 there are none. What runs out of time is killed, and the rest goes on.
 """
 
-import argparse
 import gc
 import statistics
 import subprocess
@@ -26,6 +25,7 @@ from anydepth_hf.benchmark import DTYPES, build, decoder_call, input_size, laten
 from anydepth_hf.benchmark_report import PUBLISHED_EFFICIENCY
 from anydepth_hf.environment import describe_device
 from anydepth_hf.presets import preset_config
+from anydepth_hf.programs import Mistakes, Parser
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results/gpu"
@@ -242,7 +242,14 @@ def run_all(names: list[str], output: Path, device: str, smoke: bool, minutes: f
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__.split("\n")[0])
+    """Measures; 0, 1 where nothing was measured, 2 after a mistake."""
+    with Mistakes("gpu.py") as ending:
+        return run(argv)
+    return ending.status
+
+
+def run(argv: list[str] | None) -> int:
+    parser = Parser(prog="python -m benchmarks.gpu", description=__doc__.split("\n")[0])
     parser.add_argument("--part", choices=PARTS, help="one part, in this process (default: all of --parts)")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="parts to run")
     parser.add_argument("--output", type=Path, help=f"folder of the results (default: {RESULTS.relative_to(ROOT)})")
@@ -255,11 +262,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     device = args.device or ("cpu" if args.smoke else "cuda")
     if device == "cuda" and not torch.cuda.is_available():
-        print("gpu: error: PyTorch sees no CUDA device; --smoke runs on the CPU.", file=sys.stderr)
-        return 2
+        raise ValueError("PyTorch sees no CUDA device; --smoke runs on the CPU.")
     if args.smoke and args.output is None:
-        print("gpu: error: --smoke needs --output: its figures do not belong among the results.", file=sys.stderr)
-        return 2
+        raise ValueError("--smoke needs --output: its figures do not belong among the results.")
     output = (args.output or RESULTS).resolve()
     if args.part:
         output.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,6 @@ benchmarks/results/accuracy/NAME.json, NAME a preset's or any other), `benchmark
 write.
 """
 
-import argparse
 import json
 import re
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from anydepth_hf.atomic_write import atomic_write_text
 from anydepth_hf.benchmark_report import FLOPS_NOTE, conditions, efficiency_table, markdown_table, parameter_table
 from anydepth_hf.presets import preset, preset_names
+from anydepth_hf.programs import Mistakes, Parser
 from benchmarks.decoders import table as decoder_table
 from training.evaluation.datasets import load_set
 from training.evaluation.report import other_measures
@@ -184,13 +184,20 @@ def fill(text: str, results: Path) -> str:
 
     text, count = BLOCK.subn(replace, text)
     if not count:
-        raise ValueError("no block <!-- table NAME --> ... <!-- end table --> to fill")
+        raise ValueError("a page has no block <!-- table NAME --> ... <!-- end table --> to fill")
     return text
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Fills the pages; 0, 1 where `--check` found an old one, 2 after a mistake."""
+    with Mistakes("results_page.py") as ending:
+        return run(argv)
+    return ending.status
+
+
+def run(argv: list[str] | None) -> int:
     root = Path(__file__).resolve().parents[1]
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.results_page", description=__doc__.split("\n")[0])
+    parser = Parser(prog="python -m benchmarks.results_page", description=__doc__.split("\n")[0])
     pages = [root / "docs/results.md", root / "docs/evaluation.md"]
     parser.add_argument("--page", type=Path, nargs="+", default=pages)
     parser.add_argument("--results", type=Path, default=root / "benchmarks/results")
@@ -198,21 +205,15 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     stale = []
     for page in args.page:
-        try:
-            before = page.read_text(encoding="utf-8")
-            after = fill(before, args.results)
-        except (OSError, ValueError, KeyError) as error:
-            print(f"results_page: error: {page}: {error}", file=sys.stderr)
-            return 2
+        before = page.read_text(encoding="utf-8")
+        after = fill(before, args.results)
         if before != after:
             stale.append(page)
             if not args.check:
                 atomic_write_text(page, after)
     if args.check and stale:
         named = ", ".join(map(str, stale))
-        print(
-            f"{named}: tables are not those of {args.results}; run python -m benchmarks.results_page", file=sys.stderr
-        )
+        print(f"{named}: not the tables of {args.results}; run python -m benchmarks.results_page", file=sys.stderr)
     return int(args.check and bool(stale))
 
 
