@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from types import FrameType
+from typing import Any
 
 from .parser import UsageError
 from .sentences import one_line
@@ -41,38 +42,60 @@ class Mistakes:
         self.handles = in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler
         if self.handles:
             signal.signal(signal.SIGINT, interrupt)
+            self.show_ignored, sys.unraisablehook = sys.unraisablehook, self._not_ignored
         return self
 
     def __exit__(self, kind, error: BaseException | None, traceback) -> bool:
-        if self.handles and signal.getsignal(signal.SIGINT) is interrupt:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        if isinstance(error, KeyboardInterrupt):
+        try:
+            return self._answer(error)
+        finally:
+            if self.handles:
+                sys.unraisablehook = self.show_ignored
+                if signal.getsignal(signal.SIGINT) is interrupt:
+                    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _answer(self, error: BaseException | None) -> bool:
+        is_mistake = isinstance(error, self.mistakes) or _is_of_safetensors(error)
+        if isinstance(error, KeyboardInterrupt) or (not is_mistake and _follows_interrupt(error)):
             self.status = 130
             self._say(self.interrupted)
         elif isinstance(error, BrokenPipeError):  # the reader of a pipe, `| head`, has gone
             self.status = 1
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        elif isinstance(error, self.mistakes) or _is_of_safetensors(error):
+        elif is_mistake:
             if os.environ.get("ANYDEPTH_DEBUG") and not isinstance(error, UsageError):
                 return False
             self.status = 2
             self._say(one_line(error))
         return self.status != 0
 
+    def _not_ignored(self, unraisable: Any) -> None:
+        """Interrupts again, a little later, where Python would print the interrupt and go on: in finalisers."""
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            self.show_ignored(unraisable)
+            return
+        later = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT))
+        later.daemon = True
+        later.start()
+
     def _say(self, sentence: str) -> None:
         print(f"{self.prog}: {sentence}", file=sys.stderr, flush=True)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """Raises `KeyboardInterrupt`; later, where a `__del__` is running, in which Python would print it and go on."""
+    """Raises `KeyboardInterrupt`, but where a program has come to its end."""
     while frame is not None:
-        if frame.f_code.co_name == "__del__":
-            later = threading.Timer(0.01, os.kill, (os.getpid(), number))
-            later.daemon = True
-            later.start()
+        if frame.f_code is Mistakes.__exit__.__code__:
             return
         frame = frame.f_back
     raise KeyboardInterrupt
+
+
+def _follows_interrupt(error: BaseException | None) -> bool:
+    """Whether an interrupt came first, as where it stops argparse halfway and that fails to clean up."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _is_of_safetensors(error: BaseException | None) -> bool:

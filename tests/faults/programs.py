@@ -1,5 +1,6 @@
 """The project's programs as processes that start at once, and what each leaves when nothing disturbs it."""
 
+import contextlib
 import functools
 import json
 import multiprocessing
@@ -109,7 +110,8 @@ class Process:
 
     def send(self, number: int) -> None:
         if self.process.is_alive():
-            os.kill(self.process.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has ended just now
+                os.kill(self.process.pid, number)
 
 
 @functools.cache
@@ -138,7 +140,9 @@ def _run(module: str, argv: list[str], log: str, setup: Callable | None) -> None
     main = __import__(module, fromlist=["main"]).main
     if setup is not None:
         setup()
-    raise SystemExit(main(argv))
+    status = main(argv)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the rest is multiprocessing's
+    raise SystemExit(status)
 
 
 def content(folder: Path) -> dict[str, bytes]:
