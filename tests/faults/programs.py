@@ -5,6 +5,7 @@ import functools
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -133,16 +134,30 @@ def _server():
 
 
 def _run(module: str, argv: list[str], log: str, setup: Callable | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal, wherever the tests run
     main = __import__(module, fromlist=["main"]).main
     if setup is not None:
         setup()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal, wherever the tests run
     status = main(argv)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the rest is multiprocessing's
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise SystemExit(status)
+
+
+FRAME = re.compile(r'^  File "(.*)", line \d+, in (.*)$', re.MULTILINE)
+EDGES = ("/multiprocessing/", "tests/faults/programs.py", "anydepth_cli/mistakes.py", "/signal.py")
+
+
+def came_at_the_edge(output: str) -> bool:
+    """Whether Ctrl-C came in the moment before the program hears it, or behind its end, where Python shows it."""
+    frames = FRAME.findall(output)
+    at_edges = all(
+        function in ("main", "run_program") or any(edge in file for edge in EDGES) for file, function in frames
+    )
+    return at_edges and output.endswith("KeyboardInterrupt\n")
 
 
 def content(folder: Path) -> dict[str, bytes]:
