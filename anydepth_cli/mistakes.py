@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 from .parser import UsageError
@@ -74,21 +74,39 @@ class Mistakes:
         if not issubclass(unraisable.exc_type, KeyboardInterrupt):
             self.show_ignored(unraisable)
             return
-        later = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT))
-        later.daemon = True
-        later.start()
+        _interrupt_later()
 
     def _say(self, sentence: str) -> None:
         print(f"{self.prog}: {sentence}", file=sys.stderr, flush=True)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """Raises `KeyboardInterrupt`, but where a program has come to its end."""
-    while frame is not None:
-        if frame.f_code is Mistakes.__exit__.__code__:
+    """
+    Raises `KeyboardInterrupt`: a little later where it would leave a lock taken, for which threads would wait for ever
+    (https://github.com/python/cpython/issues/74174), and not at all where a program has come to its end.
+    """
+    outer = frame
+    while outer is not None:
+        if outer.f_code is Mistakes.__exit__.__code__:
             return
-        frame = frame.f_back
+        outer = outer.f_back
+    # where it still stands in the same call, it waits for the lock and has not got it
+    if frame is not None and frame.f_code in _TAKE_OR_LEAVE_A_LOCK and frame is not _put_off.frame:
+        _put_off.frame = frame
+        _interrupt_later()
+        return
+    _put_off.frame = None
     raise KeyboardInterrupt
+
+
+_TAKE_OR_LEAVE_A_LOCK = (threading.Condition.__enter__.__code__, threading.Condition.__exit__.__code__)
+_put_off = SimpleNamespace(frame=None)
+
+
+def _interrupt_later() -> None:
+    later = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT))
+    later.daemon = True
+    later.start()
 
 
 def _follows_interrupt(error: BaseException | None) -> bool:

@@ -1,6 +1,10 @@
+import os
 import signal
+import threading
 import time
 import weakref
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,6 +45,28 @@ def test_ctrl_c_where_python_ignores_it_ends_the_program_all_the_same(place, cap
     assert ending.status == 130
     assert capsys.readouterr().err == "prog: interrupted\n"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_leaves_no_lock_taken(capsys):
+    """Threads would wait for it for ever, and the program for them."""
+    lock = SimpleNamespace(acquire=None, release=None, __enter__=partial(signal.raise_signal, signal.SIGINT))
+    lock.__exit__ = lambda *_: print("left")
+    with Mistakes("prog") as ending:
+        with threading.Condition(lock):
+            pass
+        time.sleep(10)
+    assert ending.status == 130
+    assert capsys.readouterr() == ("left\n", "prog: interrupted\n")
+
+
+def test_ctrl_c_ends_a_program_that_waits_for_a_lock(capsys):
+    lock = threading.Lock()
+    lock.acquire()
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with Mistakes("prog") as ending, threading.Condition(lock):
+        raise AssertionError("nobody has released it")
+    assert ending.status == 130
+    assert capsys.readouterr().err == "prog: interrupted\n"
 
 
 def test_ctrl_c_while_a_program_ends_changes_nothing(capsys, monkeypatch):
