@@ -1,7 +1,9 @@
 """`anydepth predict`: disparity or depth maps of pictures and videos."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from .options import add_calibration_argument, add_camera_arguments, add_model_arguments
 from .parser import number, one_of
@@ -30,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser):
     output.add_argument(
         "--format",
         nargs="+",
-        type=_format,
+        type=_or_input(one_of(*FORMATS)),
         metavar="NAME",
         help=f"some of {', '.join(FORMATS)} (default: png color; of videos color). png and jpeg hold 16 bits, exr, "
         "tiff, npz and npy float32; ply, glb, html, colmap and normals are three-dimensional and need metres. Of a "
@@ -103,7 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser):
     speed.add_argument(
         "--tiles",
         nargs="?",
-        type=number(minimum=2),
+        type=_or_input(number(minimum=2)),
         const=3,
         metavar="N",
         help="sharpen large images by N (3) tiles along the shorter side, each seen as large as the whole",
@@ -123,10 +125,18 @@ def add_arguments(parser: argparse.ArgumentParser):
     )
 
 
-def _format(text: str) -> str:
-    if text not in FORMATS and Path(text).exists():
-        raise argparse.ArgumentTypeError(f"{text} is an input and no format; inputs stand before --format")
-    return one_of(*FORMATS)(text)
+def _or_input(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A `type=` of an option that takes what stands behind it: says so where that is an input."""
+
+    def parse_or_refuse(text: str):
+        try:
+            return parse(text)
+        except argparse.ArgumentTypeError:
+            if not Path(text).exists():
+                raise
+            raise argparse.ArgumentTypeError(f"{text} is an input; inputs stand before this option") from None
+
+    return parse_or_refuse
 
 
 def module(args: argparse.Namespace) -> str:

@@ -57,8 +57,9 @@ def test_every_command_describes_its_options(name, capsys):
         (["predict", "--output", "x"], "anydepth predict: unknown option --output; did you mean --output-dir?"),
         (
             ["predict", "--format", "png", __file__],
-            f"anydepth predict: --format: {__file__} is an input and no format; inputs stand before --format",
+            f"anydepth predict: --format: {__file__} is an input; inputs stand before this option",
         ),
+        (["predict", "--tiles", __file__], f"anydepth predict: --tiles: {__file__} is an input; inputs stand before"),
         (["predict", "--dtype", "float31"], "anydepth predict: --dtype: invalid choice: 'float31'"),
         (["predict", "--size", "-5"], "anydepth predict: --size: must be a whole number at least 1, got -5"),
         (["predict", "--size", "nan"], "anydepth predict: --size: must be a whole number at least 1, got nan"),
