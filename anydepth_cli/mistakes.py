@@ -71,10 +71,10 @@ class Mistakes:
 
     def _not_ignored(self, unraisable: Any) -> None:
         """Interrupts again, a little later, where Python would print the interrupt and go on: in finalisers."""
-        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            _interrupt_later()
+        else:
             self.show_ignored(unraisable)
-            return
-        _interrupt_later()
 
     def _say(self, sentence: str) -> None:
         print(f"{self.prog}: {sentence}", file=sys.stderr, flush=True)

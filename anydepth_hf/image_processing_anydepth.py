@@ -130,16 +130,16 @@ class AnyDepthImageProcessor(BaseImageProcessor):
         return super()._prepare_images_structure(images if len(images) > 1 else images[0], expected_ndims)
 
     def _preprocess_image_like_inputs(self, *args, **kwargs) -> BatchFeature:
-        threads = torch.get_num_threads()
-        if os.getpid() == IMPORTED_BY or threads == 1:
-            return super()._preprocess_image_like_inputs(*args, **kwargs)
         # A forked process, as of `datasets.map(..., num_proc=2)`, has none of the threads that torch counts on, and
         # would wait for them for ever.
-        torch.set_num_threads(1)
+        is_forked, threads = os.getpid() != IMPORTED_BY, torch.get_num_threads()
+        if is_forked:
+            torch.set_num_threads(1)
         try:
             return super()._preprocess_image_like_inputs(*args, **kwargs)
         finally:
-            torch.set_num_threads(threads)
+            if is_forked:
+                torch.set_num_threads(threads)
 
     def process_image(
         self,

@@ -162,7 +162,7 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
             ValueError: the checkpoint is of an encoder of another type than `config.backbone_config`, or has not all
                 of its weights.
         """
-        pretrained_model_name_or_path = name = loadable(pretrained_model_name_or_path, kwargs)
+        pretrained_model_name_or_path, encoder = loadable(pretrained_model_name_or_path, kwargs), None
         if not isinstance(config, str | PathLike) and pretrained_model_name_or_path and "state_dict" not in kwargs:
             options = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
             found, _ = PreTrainedConfig.get_config_dict(pretrained_model_name_or_path, **options)
@@ -172,13 +172,13 @@ class AnyDepthForDepthEstimation(AnyDepthPreTrainedModel):
                 )
             if config is not None and found.get("model_type", config.model_type) != config.model_type:
                 kwargs["state_dict"] = encoder_weights(pretrained_model_name_or_path, found, config, options)
-                pretrained_model_name_or_path = None
+                pretrained_model_name_or_path, encoder = None, pretrained_model_name_or_path
         wants_info = kwargs.pop("output_loading_info", False)
         model, info = super().from_pretrained(
             pretrained_model_name_or_path, *model_args, config=config, output_loading_info=True, **kwargs
         )
-        if pretrained_model_name_or_path != name:
-            model.name_or_path = model.config.name_or_path = str(name)
+        if encoder is not None:
+            model.name_or_path = model.config.name_or_path = str(encoder)
         absent = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
         model.random_weights = {
             name: parameter._version

@@ -16,11 +16,12 @@ from training.data.mixtures import Mixture
 from training.data.own import OwnDepth
 from training.data.readers import READERS, DepthReader, DepthSample
 
-NAMES = (*READERS, "pairs", "frames", "hub")
+NAMES_OF_FILES = (*READERS, "pairs", "frames")
+NAMES = (*NAMES_OF_FILES, "hub")
 NUM_PROBES = 64
 NAMES_WITH = {
     "split": ("hypersim", "hub"),
-    **dict.fromkeys(("root", "list", "root_from", "root_to", "include", "exclude"), NAMES[:-1]),
+    **dict.fromkeys(("root", "list", "root_from", "root_to", "include", "exclude"), NAMES_OF_FILES),
     **dict.fromkeys(("rgb_dir", "depth_dir"), ("pairs",)),
     **dict.fromkeys(("quantity", "depth_scale", "is_metric"), ("pairs", "frames", "hub")),
     **dict.fromkeys(

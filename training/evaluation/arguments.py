@@ -111,9 +111,8 @@ class EvaluateArguments:
             raise ValueError("--min_depth must be less than --max_depth")
         self.size  # noqa: B018  (raises for a malformed size)
         of_models = ("revision", "trust_remote_code", "processing_size", "flip", "dtype")
-        if self.predictions and (
-            given := [name for name in of_models if getattr(self, name) != getattr(type(self), name)]
-        ):
+        given = [name for name in of_models if getattr(self, name) != getattr(type(self), name)]
+        if self.predictions and given:
             raise ValueError(f"--{given[0]} is for --model: the --predictions are made already")
 
     def _follow(self, cell: Cell) -> None:
